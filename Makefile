@@ -1,0 +1,44 @@
+# Nothing but make and a python3 of version 3.11 to 3.13 is needed; the first call builds .venv.
+#   make demo    compile the example model and fit it to the Hudson Bay counts
+#   make test    formatting, types, floors and every test
+# PYTHON names another interpreter; PIP_ARGS is passed to pip (for a mirror, say).
+
+PYTHON ?= python3
+PIP_ARGS ?=
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed.stamp
+
+.PHONY: demo test lint docs install clean
+.DEFAULT_GOAL := test
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; name another one with PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev,examples]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/implicitdsl compile examples/lotka_volterra/hare_lynx.imp
+	$(BIN)/python examples/lotka_volterra/fit.py
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+# One thread a worker: torch's own pool would have the workers fight for the cores.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
+# The pages that contain output of the program are written by the program.
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
