@@ -1,0 +1,145 @@
+"""The words that solver functions are written in: elements, masks, arrays.
+
+An element is the float of one sample, or later a SIMD vector holding one float of each of several samples; a mask is the
+result of comparing elements. Solver functions use these words wherever samples may part ways, so that the same source
+serves both. The bodies here are for one sample: `backend="python"` runs them as they are, and they lie in Numba's subset.
+
+Elements: `select fma vmin vmax vabs vsqrt power is_finite copy_sign epsilon`. Masks: `and_ or_ not_ any_ all_`.
+Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy scale dot
+all_finite`. Every sum runs in index order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Element = Any
+Mask = Any
+Array = NDArray[Any]
+
+
+def select(mask: Mask, a: Element, b: Element) -> Element:
+    """`a` where the mask holds, else `b`; both are evaluated, and the one not taken leaves no trace."""
+    return a if mask else b
+
+
+def and_(a: Mask, b: Mask) -> Mask:
+    """The conjunction of two masks."""
+    return a and b
+
+
+def or_(a: Mask, b: Mask) -> Mask:
+    """The disjunction of two masks."""
+    return a or b
+
+
+def not_(a: Mask) -> Mask:
+    """The negation of a mask."""
+    return not a
+
+
+def any_(mask: Mask) -> bool:
+    """Whether the mask holds for some sample: what a loop over a block of samples goes on by."""
+    return bool(mask)
+
+
+def all_(mask: Mask) -> bool:
+    """Whether the mask holds for every sample."""
+    return bool(mask)
+
+
+def fma(a: Element, b: Element, c: Element) -> Element:
+    """a*b + c; a target that fuses does so here and nowhere else."""
+    return a * b + c
+
+
+def vmin(a: Element, b: Element) -> Element:
+    """`a` where a < b, else `b` (so a NaN in either place gives `b`)."""
+    return a if a < b else b
+
+
+def vmax(a: Element, b: Element) -> Element:
+    """`a` where a > b, else `b` (so a NaN in either place gives `b`)."""
+    return a if a > b else b
+
+
+def vabs(a: Element) -> Element:
+    """The absolute value."""
+    return abs(a)
+
+
+def vsqrt(a: Element) -> Element:
+    """The square root, NaN below 0."""
+    return np.sqrt(a)
+
+
+def power(a: Element, exponent: Element) -> Element:
+    """`a` to a real power, for step-size control; `a` is at least 0."""
+    return a**exponent
+
+
+def is_finite(a: Element) -> Mask:
+    """Whether the element is neither NaN nor infinite."""
+    return np.isfinite(a)
+
+
+def copy_sign(magnitude: Element, sign: Element) -> Element:
+    """The magnitude with the sign of `sign` (-0.0 is negative)."""
+    return np.copysign(magnitude, sign)
+
+
+def epsilon(like: Array) -> Element:
+    """The distance from 1 to the next float of the array's type."""
+    return np.finfo(like.dtype).eps
+
+
+def buffer(like: Array, n: int) -> Array:
+    """A new array of n zeros whose elements are those of `like`."""
+    return np.zeros(n, like.dtype)
+
+
+def view(x: Array, at: int, n: int) -> Array:
+    """The n elements from `at` on, sharing storage with `x`."""
+    return x[at : at + n]
+
+
+def fill(n: int, value: Element, x: Array, x_at: int) -> None:
+    """x := value."""
+    x[x_at : x_at + n] = value
+
+
+def copy(n: int, x: Array, x_at: int, y: Array, y_at: int) -> None:
+    """y := x."""
+    y[y_at : y_at + n] = x[x_at : x_at + n]
+
+
+def copy_where(mask: Mask, n: int, x: Array, x_at: int, y: Array, y_at: int) -> None:
+    """y := x for the samples where the mask holds."""
+    if mask:
+        y[y_at : y_at + n] = x[x_at : x_at + n]
+
+
+def axpy(n: int, alpha: Element, x: Array, x_at: int, y: Array, y_at: int) -> None:
+    """y := alpha*x + y."""
+    y[y_at : y_at + n] += alpha * x[x_at : x_at + n]
+
+
+def scale(n: int, alpha: Element, x: Array, x_at: int) -> None:
+    """x := alpha*x."""
+    x[x_at : x_at + n] *= alpha
+
+
+def dot(n: int, x: Array, x_at: int, y: Array, y_at: int) -> Element:
+    """The sum of x*y, in index order."""
+    total = x[x_at] * y[y_at]
+    for i in range(1, n):
+        total = fma(x[x_at + i], y[y_at + i], total)
+    return total
+
+
+def all_finite(n: int, x: Array, x_at: int) -> Mask:
+    """Whether all n elements are finite."""
+    return np.all(np.isfinite(x[x_at : x_at + n]))
