@@ -1,0 +1,21 @@
+"""The record that every diagnostic code has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code means, with a text that earns it and the same text mended.
+
+    `bad` is a whole `.imp` text that yields the code (others may appear beside it), `good` one that yields no finding at all.
+    `build` is a Python expression over the loaded file, such as `Ball(solver="x")`, for codes that only construction raises.
+    """
+
+    code: str
+    title: str
+    explanation: str
+    bad: str
+    good: str
+    build: str | None = None
