@@ -1,0 +1,1 @@
+"""Back ends: problems become engines, which solve batches of NumPy arrays."""
