@@ -1,0 +1,148 @@
+"""Which method runs, with which tolerances: Python beats the file, the file beats the default.
+
+A method is named with its options as in the file: `tsit5(rtol = 1e-8)`, `newton(max_steps = 50)`, `local()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from implicitdsl.diagnostics import Diagnostic, ImpError, Span
+
+Choice = tuple[str, dict[str, float | str]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a solver or adjoint of the language is: for which kinds, what it can be told, and whether it runs today."""
+
+    name: str
+    kinds: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    executable: bool = True
+    fixed_step: bool = False
+    about: str = ""
+
+
+TIME = ("rtol", "atol", "dt", "max_steps", "kinks")
+ALGEBRAIC = ("rtol", "max_steps")
+
+SOLVERS: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method("tsit5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Tsitouras 2011)"),
+        Method("dopri5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Dormand & Prince 1980)"),
+        Method("bosh3", ("ode",), TIME, about="explicit Runge-Kutta of order 3 with error control (Bogacki & Shampine 1989)"),
+        Method("rk4", ("ode",), TIME, fixed_step=True, about="the classical Runge-Kutta method of order 4, fixed step"),
+        Method("heun", ("ode",), TIME, fixed_step=True, about="Heun's method of order 2, fixed step"),
+        Method("midpoint", ("ode",), TIME, fixed_step=True, about="the explicit midpoint rule of order 2, fixed step"),
+        Method("euler", ("ode",), TIME, fixed_step=True, about="Euler's method, fixed step"),
+        *(
+            Method(name, ("ode", "dae"), TIME, executable=False)
+            for name in ("auto", "dop853", "rodas5p", "kvaerno5", "bdf", "leapfrog", "yoshida4")
+        ),
+        Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
+        Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),
+        *(Method(name, ("fixpoint",), ALGEBRAIC, executable=False) for name in ("anderson", "broyden", "peaceman_rachford")),
+        *(Method(name, ("root",), ALGEBRAIC, executable=False) for name in ("bisection", "brent", "itp", "levenberg")),
+        Method("interior_point", ("argmin",), ALGEBRAIC, about="primal-dual interior point for linear and quadratic programs"),
+        Method("local", ("argmin",), ALGEBRAIC, about="a local minimum from the start of the unknowns, by Newton's method"),
+    )
+}
+
+ADJOINTS: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method("discrete", ("ode",), about="the exact derivative of the computed steps"),
+        Method("implicit", ("root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
+        *(Method(name, ("ode",), executable=False) for name in ("backsolve", "interpolated", "gauss", "forward", "auto")),
+        *(
+            Method(name, ("root", "fixpoint", "argmin"), executable=False)
+            for name in ("jfb", "phantom", "neumann", "shine", "unrolled", "smooth", "onesided")
+        ),
+    )
+}
+
+DEFAULT_SOLVER = {"net": "", "ode": "tsit5", "root": "newton", "fixpoint": "picard", "argmin": "interior_point"}
+DEFAULT_ADJOINT = {"net": "", "ode": "discrete", "root": "implicit", "fixpoint": "implicit", "argmin": "implicit"}
+_TOLERANCE = {
+    ("ode", "float64"): (1e-6, 1e-9),
+    ("ode", "float32"): (1e-4, 1e-6),
+    ("argmin", "float64"): (1e-10, 0.0),
+    ("argmin", "float32"): (1e-5, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A method with everything that it needs to run."""
+
+    solver: str
+    adjoint: str
+    rtol: float
+    atol: float
+    dt: float | None
+    max_steps: int
+    options: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])
+
+
+def resolve(
+    *,
+    kind: str,
+    dtype: str,
+    file_solver: Choice | None,
+    file_adjoint: Choice | None,
+    python_solver: Choice | None,
+    python_adjoint: Choice | None,
+    given: Mapping[str, Any],
+    where: Span | None = None,
+) -> Settings:
+    """The settings of a layer; `given` holds the Python keywords rtol, atol, dt, max_steps (None: not given).
+
+    Raises ImpError E610 for an unknown method or option, E611 for one that is not executable yet, E612 for a fixed-step
+    method without `dt`."""
+    solver, options = python_solver or file_solver or (DEFAULT_SOLVER[kind], {})
+    adjoint, _ = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
+    if kind == "net":
+        return Settings("", "", 0.0, 0.0, None, 0)
+    method = _method(SOLVERS, "solver", solver, kind, where)
+    _method(ADJOINTS, "adjoint", adjoint, kind, where)
+    for name in options:
+        if name not in method.options:
+            raise _error("E610", f"`{solver}` has no option `{name}`", where, help=f"its options: {', '.join(method.options)}")
+    merged: dict[str, Any] = {**(file_solver[1] if file_solver and python_solver is None else {}), **options}
+    merged |= {name: value for name, value in given.items() if value is not None}
+    rtol, atol = _TOLERANCE.get((kind, dtype), (1e-12, 0.0) if dtype == "float64" else (1e-6, 0.0))
+    dt = merged.get("dt")
+    if method.fixed_step and dt is None:
+        raise _error("E612", f"`{solver}` takes steps of a fixed size", where, help="give it: dt = … (or choose tsit5, which finds its own)")
+    found = Settings(
+        solver,
+        adjoint,
+        float(merged.get("rtol", rtol)),
+        float(merged.get("atol", atol)),
+        None if dt is None else float(dt),
+        int(merged.get("max_steps", 100_000 if kind == "ode" else 200)),
+        {k: v for k, v in merged.items() if k not in ("rtol", "atol", "dt", "max_steps")},
+    )
+    if not (found.rtol >= 0 and found.atol >= 0 and found.rtol + found.atol > 0) or (found.dt is not None and not found.dt > 0):
+        raise _error("E610", "rtol, atol and dt are positive numbers", where)
+    return found
+
+
+def _method(table: Mapping[str, Method], what: str, name: str, kind: str, where: Span | None) -> Method:
+    method = table.get(name)
+    running = [m.name for m in table.values() if kind in m.kinds and m.executable]
+    if method is None:
+        raise _error("E610", f"there is no {what} `{name}`", where, help=f"for `{kind}`: {', '.join(running)}")
+    if kind not in method.kinds:
+        raise _error("E610", f"the {what} `{name}` is not for `{kind}`", where, help=f"for `{kind}`: {', '.join(running)}")
+    if not method.executable:
+        raise _error("E611", f"the {what} `{name}` is not executable yet", where, help=f"for `{kind}`: {', '.join(running)}")
+    return method
+
+
+def _error(code: str, message: str, where: Span | None, *, help: str = "") -> ImpError:
+    return ImpError([Diagnostic(code, message, where, help=help)])

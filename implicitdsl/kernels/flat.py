@@ -1,0 +1,98 @@
+"""Derived functions as calls on flat arrays: the calling convention of the solvers, in NumPy.
+
+`flat_function(f)` gives a callable with one argument for each input group and then one for each output group. Groups `t`
+and `t_dot` are scalars, all others 1-D arrays; outputs are overwritten, or added to where the function says so, and a
+structurally zero output is left alone (or zeroed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from implicitdsl.ir import evaluate
+from implicitdsl.ir.node import Leaf
+from implicitdsl.problems.derived import Derived, Group
+
+SCALAR_GROUPS = ("t", "t_dot")
+CACHED_GROUPS = ("p",)
+KEPT = 1024
+_made: dict[tuple[object, ...], Callable[..., None]] = {}
+
+
+def flat_function(function: Derived) -> Callable[..., None]:
+    """The callable of a derived function; its text is in the attribute `source`. Functions of the same nodes share one."""
+    key = (function.name, _content(function.inputs), _content(function.outputs), function.adds)
+    found = _made.get(key)
+    if found is None:
+        found = _make(function)
+        if len(_made) >= KEPT:
+            _made.pop(next(iter(_made)))
+        _made[key] = found
+    return found
+
+
+def _content(groups: tuple[Group, ...]) -> tuple[object, ...]:
+    return tuple((g.name, g.members, g.sizes) for g in groups)
+
+
+def _make(function: Derived) -> Callable[..., None]:
+    lines: list[str] = []
+    inputs: list[Leaf] = []
+    names: list[str] = []
+    cached: list[str] = []
+    for number, group in enumerate(function.inputs):
+        unpacked = _unpack(group, number)
+        names += [name for name, _ in unpacked]
+        inputs += group.leaves
+        code = [f"{name} = {text}" for name, text in unpacked]
+        if group.name in CACHED_GROUPS and code:
+            cached += [name for name, _ in unpacked]
+            held = ", ".join(name for name, _ in unpacked)
+            lines += [f"if {group.name} is not kept[0]:"]
+            lines += [f"    {line}" for line in code]
+            lines += [f"    kept[1] = ({held},)", f"    kept[0] = {group.name}"]
+            lines += [f"{held}, = kept[1]"]
+        else:
+            lines += code
+    core = evaluate.function(inputs, function.nodes, name=function.name)
+    lines.append(f"r = core({', '.join(names)})")
+    position = 0
+    for group in function.outputs:
+        start = 0
+        for member, size in zip(group.members, group.sizes, strict=True):
+            place = f"{group.name}[{start}]" if size == 1 else f"{group.name}[{start}:{start + size}]"
+            if member is not None:
+                value = f"r[{position}]" if member.shape == () else f"r[{position}].reshape(-1)"
+                value = f"r[{position}].item()" if size == 1 else value
+                lines.append(f"{place} {'+=' if function.adds else '='} {value}")
+                position += 1
+            elif not function.adds:
+                lines.append(f"{place} = 0.0")
+            start += size
+    arguments = ", ".join(g.name for g in (*function.inputs, *function.outputs))
+    body = "\n    ".join(lines) or "pass"
+    source = f"def {function.name}({arguments}):\n    {body}\n"
+    # `kept` holds the last flat p with its unpacked values: a solver passes one array many times and never writes into it.
+    namespace: dict[str, Any] = {"core": core, "kept": [None, ()]}
+    exec(compile(source, f"<flat {function.name}>", "exec"), namespace)  # noqa: S102 - the text is made above, from names alone
+    made: Callable[..., None] = namespace[function.name]
+    setattr(made, "source", source + "\n" + getattr(core, "source", ""))  # noqa: B010 - functions take attributes
+    return made
+
+
+def _unpack(group: Group, number: int) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    start = 0
+    for index, leaf in enumerate(group.leaves):
+        name, size = f"v{number}_{index}", leaf.size
+        if group.name in SCALAR_GROUPS:
+            found.append((name, group.name))
+        elif leaf.shape == ():
+            found.append((name, f"{group.name}[{start}]"))
+        elif len(leaf.shape) == 1:
+            found.append((name, f"{group.name}[{start}:{start + size}]"))
+        else:
+            found.append((name, f"{group.name}[{start}:{start + size}].reshape({leaf.shape})"))
+        start += size
+    return found

@@ -1,0 +1,48 @@
+"""The implicit function theorem, shared by `root`, `fixpoint` and `argmin`.
+
+Let 0 = F(z, p) with K = ∂F/∂z regular at the answer, and o = g(z, p). With cotangent ḡ of o,
+
+    Kᵀ λ = -(∂g/∂z)ᵀ ḡ,     p̄ = (∂g/∂p)ᵀ ḡ + (∂F/∂p)ᵀ λ,
+
+and along ṗ:  K ż = -(∂F/∂p) ṗ,  ȯ = g_z ż + g_p ṗ.  The pair (F, F_z ż + F_p ṗ) is a system of the same form with Jacobian
+[[K, 0], [∗, K]], so its pullback needs solves with Kᵀ alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from implicitdsl.ir import build
+from implicitdsl.ir import derive as calculus
+from implicitdsl.ir.node import Leaf, Node
+from implicitdsl.problems.derived import Derived, group, tangent, transpose
+
+
+def flat(nodes: Sequence[Node]) -> Node:
+    """All scalars of the nodes in one vector."""
+    return build.concat([build.reshape(n, (n.size,)) for n in nodes])
+
+
+def jacobian(name: str, inputs: Derived, rows: Sequence[Node], unknowns: Sequence[Leaf]) -> Derived:
+    """The dense matrix of derivatives, row-major: rows are the scalars of `rows`, columns those of the unknowns."""
+    blocks: list[Node] = []
+    for row in rows:
+        parts = [build.reshape(calculus.jacobian(row, u), (row.size, u.size)) for u in unknowns]
+        blocks.append(build.concat(parts, axis=1))
+    matrix = build.concat(blocks, axis=0)
+    return Derived(name, inputs.inputs, (group("matrix", (matrix,)),))
+
+
+def derive_implicit(
+    *, unknowns: Sequence[Leaf], residual: Sequence[Node], outputs: Sequence[Node], arguments: Sequence[Leaf]
+) -> dict[str, Derived]:
+    """The functions of 0 = F(z, p), o = g(z, p): `residual`, `residual_jacobian`, `output`, and their vjp, jvp and the vjp
+    of the jvp."""
+    given = (group("z", unknowns), group("p", arguments))
+    found: list[Derived] = []
+    for name, nodes in (("residual", residual), ("output", outputs)):
+        value = Derived(name, given, (group("out", nodes),))
+        value_jvp = tangent(value, ("z", "p"))
+        found += [value, transpose(value, ("z", "p")), value_jvp, transpose(value_jvp, ("z", "p", "z_dot", "p_dot"))]
+    found.append(jacobian("residual_jacobian", found[0], residual, unknowns))
+    return {f.name: f for f in found}

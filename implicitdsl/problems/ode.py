@@ -1,0 +1,67 @@
+"""`ode`: dx/dt = f(t, x, p), x(t0) = x0(p), with values at t1 or at given times.
+
+The pullback is the exact derivative of the computed map with accepted steps (discrete adjoint: Hager, Numer. Math. 87,
+2000; Sandu, ICCS 2006); along (ẋ0, ṗ) the tangent obeys dẋ/dt = f_x ẋ + f_p ṗ, again an `ode`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from implicitdsl.ir import build
+from implicitdsl.ir.node import Leaf, Node, walk
+from implicitdsl.problems.derived import Derived, group, tangent, transpose
+from implicitdsl.problems.signature import Signature
+
+
+@dataclass(frozen=True, eq=False)
+class OdeProblem:
+    """`start`, `t0`, `t1`, `at` are functions of the arguments, `rhs` and `outputs` of time, states and arguments. t0 and t1
+    are None where the interval is that of the `at` times; `at` is None where the values at the end are returned."""
+
+    signature: Signature
+    time: Leaf
+    states: tuple[Leaf, ...]
+    start: tuple[Node, ...]
+    rhs: tuple[Node, ...]
+    t0: Node | None
+    t1: Node | None
+    at: Node | None
+    outputs: tuple[Node, ...]
+
+
+def used_arguments(problem: OdeProblem) -> tuple[Leaf, ...]:
+    """The arguments that anything but the save times depends on: what a flat `p` holds."""
+    ends = [n for n in (problem.t0, problem.t1) if n is not None]
+    found = set(walk((*problem.start, *problem.rhs, *problem.outputs, *ends)))
+    return tuple(leaf for leaf in problem.signature.arguments if leaf in found)
+
+
+def derive(problem: OdeProblem) -> dict[str, Derived]:
+    """`rhs` (t, y, p) → out, `output` (t, y, p) → out, `begin` (p) → y0, t0, t1 and `at` (q) → times, each with its vjp, jvp
+    and the vjp of its jvp. t0 and t1 are 0 where the interval is that of the times."""
+    arguments = used_arguments(problem)
+    moving = (group("t", (problem.time,)), group("y", problem.states), group("p", arguments))
+    zero = build.constant(0.0)
+    begin = (
+        group("y0", problem.start),
+        group("t0", (zero if problem.t0 is None else problem.t0,)),
+        group("t1", (zero if problem.t1 is None else problem.t1,)),
+    )
+    values = [
+        Derived("rhs", moving, (group("out", problem.rhs),)),
+        Derived("output", moving, (group("out", problem.outputs),)),
+        Derived("begin", (group("p", arguments),), begin),
+    ]
+    if problem.at is not None:
+        seen = set(walk((problem.at,)))
+        given = group("q", (leaf for leaf in problem.signature.arguments if leaf in seen))
+        values.append(Derived("at", (given,), (group("times", (problem.at,)),)))
+    functions: dict[str, Derived] = {}
+    for value in values:
+        along = tuple(g.name for g in value.inputs)
+        value_jvp = tangent(value, along)
+        pair = (*along, *(f"{name}_dot" for name in along))
+        for f in (value, transpose(value, along), value_jvp, transpose(value_jvp, pair)):
+            functions[f.name] = f
+    return functions

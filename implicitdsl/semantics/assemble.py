@@ -1,0 +1,154 @@
+"""Problems from what the statements said, one function a kind."""
+
+from __future__ import annotations
+
+from implicitdsl.ir import build
+from implicitdsl.ir.node import Leaf, Node, walk
+from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
+from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.net import NetProblem
+from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.problems.root import RootProblem
+from implicitdsl.problems.signature import Signature
+from implicitdsl.semantics.conditions import constrain
+from implicitdsl.semantics.elaborate import Body, Problem, flat_bounds
+from implicitdsl.semantics.expressions import fail
+from implicitdsl.semantics.program import Program
+from implicitdsl.syntax import tree
+
+ELEMENTWISE = ("positive", "nonneg", "interval")
+
+
+def assemble(definition: tree.Definition, body: Body, program: Program) -> Problem:
+    """The problem of the definition's kind."""
+    signature = Signature(definition.name, tuple(program.inputs), tuple(program.params), tuple(program.consts))
+    match definition.kind:
+        case "net":
+            return NetProblem(signature, body.outputs)
+        case "ode":
+            return _ode(definition, body, program, signature)
+        case "root":
+            return _root(definition, body, signature)
+        case "fixpoint":
+            return _fixpoint(definition, body, signature)
+        case _:
+            return _argmin(definition, body, signature)
+
+
+def option(definition: tree.Definition, name: str) -> tree.Expression | None:
+    """The value of an option of the `solver` line."""
+    for statement in definition.body:
+        if isinstance(statement, tree.Choice) and statement.what == "solver":
+            for entry in statement.options:
+                if entry.name == name:
+                    return entry.value
+    return None
+
+
+def _ode(definition: tree.Definition, body: Body, program: Program, signature: Signature) -> OdeProblem:
+    states = list(body.unknowns.values())
+    for name, state in body.unknowns.items():
+        if name not in body.derivatives:
+            raise fail("E403", f"the state `{name}` has no equation", state.span, help=f"d{name}/dt = …")
+    rhs = tuple(body.derivatives[s.leaf.name] for s in states)
+    time = Leaf("time", "t")
+    _refuse_jumps(definition, rhs, {time, *(s.leaf for s in states)}, program)
+    start = tuple(s.start for s in states)
+    if any(time in set(walk((node,))) for node in start):
+        raise fail("E406", "a start depends on `t`", definition.span, help="name the start time: `from t = a to b`, and write a")
+    t0, t1 = (None, None) if body.horizon is None else body.horizon
+    if body.at is not None and len(body.at.shape) != 1:
+        assert body.return_statement is not None
+        raise fail("E302", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
+    return OdeProblem(signature, time, tuple(s.leaf for s in states), start, rhs, t0, t1, body.at, body.outputs)
+
+
+def _refuse_jumps(definition: tree.Definition, rhs: tuple[Node, ...], moving: set[Leaf], program: Program) -> None:
+    """Jumps on the right-hand side are located by default; without an event locator they must be waived by name."""
+    kinks = option(definition, "kinks")
+    if isinstance(kinks, tree.Name) and kinks.id == "none":
+        return
+    reached = set(walk(rhs))
+    for jump in program.jumps:
+        if jump.node in reached and moving & set(walk((jump.node,))):
+            raise fail(
+                "E609",
+                f"the jump of `{jump.span.text}` cannot be located yet",
+                jump.span,
+                remark="a jump on a right-hand side needs its saltation term for a right gradient",
+                help="`solver tsit5(kinks = none)` integrates across it; values lose accuracy there and the gradient lacks the jump's term",
+            )
+
+
+def _root(definition: tree.Definition, body: Body, signature: Signature) -> RootProblem:
+    unknowns = list(body.unknowns.values())
+    residual = tuple(build.sub(a, b) for _, a, b in body.equations)
+    wanted, found = sum(u.leaf.size for u in unknowns), sum(r.size for r in residual)
+    if wanted != found:
+        raise fail("E404", f"{found} scalar equations for {wanted} unknowns", definition.span)
+    _only_elementwise(body)
+    lower, upper = flat_bounds(unknowns)
+    return RootProblem(
+        signature, tuple(u.leaf for u in unknowns), tuple(u.start for u in unknowns), residual, lower, upper, body.outputs
+    )
+
+
+def _fixpoint(definition: tree.Definition, body: Body, signature: Signature) -> FixpointProblem:
+    unknowns = list(body.unknowns.values())
+    given: dict[str, Node] = {}
+    for statement, _, right in body.equations:
+        if isinstance(statement.left, tree.Name):
+            given[statement.left.id] = right
+    for name, unknown in body.unknowns.items():
+        if name not in given:
+            raise fail("E403", f"`{name}` has no equation", unknown.span, help=f"{name} = …")
+    _only_elementwise(body)
+    lower, upper = flat_bounds(unknowns)
+    step = tuple(given[u.leaf.name] for u in unknowns)
+    return FixpointProblem(
+        signature, tuple(u.leaf for u in unknowns), tuple(u.start for u in unknowns), step, lower, upper, body.outputs
+    )
+
+
+def _only_elementwise(body: Body) -> None:
+    for unknown in body.unknowns.values():
+        if unknown.set is not None and unknown.set.name not in ELEMENTWISE:
+            raise fail(
+                "E605",
+                f"an unknown in `{unknown.set}` is not executable yet",
+                unknown.span,
+                remark="iterates of a root or fixpoint are kept inside elementwise bounds only",
+                help=f"use {', '.join(ELEMENTWISE)}, or change variables so that the set holds by itself",
+            )
+
+
+def _argmin(definition: tree.Definition, body: Body, signature: Signature) -> ArgminProblem:
+    unknowns = list(body.unknowns.values())
+    for unknown in unknowns:
+        if unknown.set is not None:
+            constrain(body, unknown.leaf, unknown.set, unknown.span, None)
+    if body.objective is None:
+        raise fail("E401", f"{definition.name} has no objective", definition.span, help="minimize …")
+    problem = ArgminProblem(
+        signature,
+        tuple(u.leaf for u in unknowns),
+        tuple(u.start for u in unknowns),
+        body.objective,
+        tuple(body.equalities),
+        tuple(body.inequalities),
+        body.outputs,
+    )
+    if not is_quadratic(problem):
+        _refuse_constraints(definition, problem, body)
+    return problem
+
+
+def _refuse_constraints(definition: tree.Definition, problem: ArgminProblem, body: Body) -> None:
+    for constraint in (*problem.equalities, *problem.inequalities):
+        raise fail(
+            "E606",
+            f"{definition.name} is no linear or quadratic program, and it has constraints",
+            body.constraint_spans[constraint.dual],
+            remark="constrained problems run when the objective has degree <= 2 in the unknowns and every constraint is affine",
+            help="put a penalty or barrier into the objective, or eliminate the constraint by a change of variables",
+        )

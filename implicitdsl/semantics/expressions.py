@@ -1,0 +1,377 @@
+"""Expressions to IR, with all sizes known.
+
+The value of a name is a node, an int (a size or a loop index), or what a `use` names. A shape that does not fit is an
+ImpError at the expression (concrete E3xx).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.diagnostics import Diagnostic, ImpError, Span
+from implicitdsl.functions.table import FUNCTIONS, SizeMismatch
+from implicitdsl.ir import build
+from implicitdsl.ir import derive as calculus
+from implicitdsl.ir.build import ShapeError
+from implicitdsl.ir.node import Leaf, Node
+from implicitdsl.semantics.library import Library
+from implicitdsl.semantics.program import Jump, Program
+from implicitdsl.syntax import tree
+
+CONSTANTS = {"pi": math.pi, "inf": math.inf}
+JUMPS = frozenset({"heaviside", "sign", "floor"})
+LOOP_BUDGET = 100_000
+SIZE_BUDGET = 100_000_000
+_COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_ARITHMETIC: Mapping[str, Callable[[Node, Node], Node]] = {
+    "+": build.add,
+    "-": build.sub,
+    "*": build.mul,
+    "/": build.div,
+    "@": build.matmul,
+    "^": build.power,
+}
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a `use` names: a function of argument nodes that gives the layer's outputs."""
+
+    call: Callable[[Sequence[Node], Span], tuple[Node, ...]]
+
+
+Value = Node | int | Used
+
+
+def fail(code: str, message: str, span: Span, *, remark: str = "", help: str = "") -> ImpError:
+    """An ImpError with one diagnostic."""
+    return ImpError([Diagnostic(code, message, span, remark, (), help)])
+
+
+@contextmanager
+def placed(expression: tree.Node) -> Iterator[None]:
+    """Turn a shape error of the IR or of the table into a diagnostic at the expression."""
+    try:
+        yield
+    except SizeMismatch as error:
+        raise fail("E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)) from None
+    except ShapeError as error:
+        raise fail("E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)) from None
+
+
+class Scope:
+    """Names of a block, and the functions and layers of its file."""
+
+    def __init__(self, library: Library, names: Mapping[str, Value]) -> None:
+        self.library = library
+        self.names: dict[str, Value] = dict(names)
+        self.starts: dict[str, NDArray[np.float64] | None] = {}
+        self.program: Program | None = None
+        self.labels: dict[str, list[Leaf]] = {}
+        self.spent = 0
+
+    def with_index(self, index: str, value: int) -> Scope:
+        """The same names with a loop index bound."""
+        inner = Scope(self.library, self.names)
+        inner.program = self.program
+        inner.names[index] = value
+        return inner
+
+    def _jump(self, node: Node, where: tree.Node) -> Node:
+        if self.program is not None:
+            self.program.jumps.append(Jump(node, where.span))
+        return node
+
+    # ------------------------------------------------------------ sizes
+
+    def size(self, expression: tree.Expression) -> int:
+        """The value of a size expression; anything else is E3xx."""
+        match expression:
+            case tree.Number(text=text) if text.isdigit():
+                value = int(text)
+            case tree.Name(id=name) if isinstance(self.names.get(name), int):
+                value = self.names[name]
+                assert isinstance(value, int)
+            case tree.Negate(operand=operand):
+                value = -self.size(operand)
+            case tree.Binary(operator="+", left=left, right=right):
+                value = self.size(left) + self.size(right)
+            case tree.Binary(operator="-", left=left, right=right):
+                value = self.size(left) - self.size(right)
+            case tree.Binary(operator="*", left=left, right=right):
+                value = self.size(left) * self.size(right)
+            case tree.Binary(operator="^", left=left, right=right) if 0 <= (exponent := self.size(right)) <= 64:
+                value = self.size(left) ** exponent
+            case _:
+                raise fail("E304", f"`{expression.span.text}` is not a size", expression.span, remark="a size is made of integers, sizes and loop names with + - *")
+        if abs(value) > SIZE_BUDGET:
+            raise fail("E305", f"the size {value} is beyond the budget of {SIZE_BUDGET}", expression.span)
+        return value
+
+    def shape(self, sizes: Sequence[tree.Expression]) -> tuple[int, ...]:
+        """A shape; negative sizes and more than the budget of scalars are E3xx."""
+        shape = tuple(self.size(s) for s in sizes)
+        for value, expression in zip(shape, sizes, strict=True):
+            if value < 0:
+                raise fail("E304", f"the size `{expression.span.text}` is {value}", expression.span, remark="a size is 0 or more")
+        if math.prod(shape) > SIZE_BUDGET:
+            raise fail("E305", f"{math.prod(shape)} scalars are beyond the budget of {SIZE_BUDGET}", sizes[0].span.to(sizes[-1].span))
+        return shape
+
+    def range(self, bounds: tree.Range) -> range:
+        """A half-open range of ints within the loop budget."""
+        found = range(self.size(bounds.start), self.size(bounds.stop))
+        self.spent += len(found)
+        if self.spent > LOOP_BUDGET:
+            raise fail("E305", f"loops beyond the budget of {LOOP_BUDGET} rounds", bounds.span)
+        return found
+
+    # ------------------------------------------------------------ values
+
+    def value(self, expression: tree.Expression) -> Node:
+        """The node of an expression of one value."""
+        values = self.values(expression)
+        if len(values) != 1:
+            raise fail("E302", f"`{expression.span.text}` has {len(values)} values where one is wanted", expression.span)
+        return values[0]
+
+    def values(self, expression: tree.Expression) -> tuple[Node, ...]:
+        """The nodes of an expression: several only where a used layer has several outputs."""
+        match expression:
+            case tree.Call(function=tree.Name(id=name)) if isinstance(self.names.get(name), Used):
+                return self._use(expression, name)
+            case tree.Call():
+                return (self._call(expression),)
+            case tree.Number():
+                return (build.constant(expression.value),)
+            case tree.Name(id=name):
+                return (self._name(name, expression),)
+            case tree.Negate(operand=operand):
+                return (build.neg(self.value(operand)),)
+            case tree.Binary(operator=operator, left=left, right=right):
+                a, b = self.value(left), self.value(right)
+                with placed(expression):
+                    return (_ARITHMETIC[operator](a, b),)
+            case tree.Compare() | tree.Logical() | tree.Not():
+                return (self._condition(expression),)
+            case tree.IfElse(condition=condition, yes=yes, no=no):
+                c, a, b = self.value(condition), self.value(yes), self.value(no)
+                with placed(expression):
+                    return (build.select(self._jump(c, expression), a, b),)
+            case tree.Transpose(operand=operand):
+                inner = self.value(operand)
+                with placed(expression):
+                    return (build.transpose(inner),)
+            case tree.Index():
+                return (self._index(expression),)
+            case tree.Bracket():
+                return (self._bracket(expression),)
+            case tree.Contains() | tree.Attribute():
+                raise fail("E402", f"`{expression.span.text}` is no value", expression.span)
+
+    def _name(self, name: str, where: tree.Node) -> Node:
+        value = self.names.get(name)
+        match value:
+            case Node():
+                return value
+            case int():
+                return build.constant(float(value))
+            case Used():
+                raise fail("E402", f"`{name}` is a layer; call it", where.span)
+            case None:
+                if name in CONSTANTS:
+                    return build.constant(CONSTANTS[name])
+                raise fail("E201", f"unknown name `{name}`", where.span)
+
+    def _condition(self, expression: tree.Expression) -> Node:
+        match expression:
+            case tree.Compare(operators=operators, operands=operands):
+                values = [self.value(o) for o in operands]
+                with placed(expression):
+                    parts = [build.apply(_COMPARE[o], a, b) for o, a, b in zip(operators, values, values[1:], strict=False)]
+                    found = parts[0]
+                    for part in parts[1:]:
+                        found = build.apply("and", found, part)
+                    return found
+            case tree.Logical(operator=operator, left=left, right=right):
+                a, b = self._condition(left), self._condition(right)
+                with placed(expression):
+                    return build.apply(operator, a, b)
+            case tree.Not(operand=operand):
+                return build.apply("not", self._condition(operand))
+            case _:
+                return self.value(expression)
+
+    def _index(self, expression: tree.Index) -> Node:
+        base = self.value(expression.base)
+        if len(expression.items) > len(base.shape):
+            raise fail("E306", f"`{expression.base.span.text}` has {len(base.shape)} axes, {len(expression.items)} are indexed", expression.span)
+        ranges: list[tuple[int, int]] = []
+        kept: list[int] = []
+        for axis, extent in enumerate(base.shape):
+            item = expression.items[axis] if axis < len(expression.items) else None
+            if item is None or isinstance(item, tree.Slice):
+                start, stop = self._slice(item, extent)
+                ranges.append((start, stop))
+                kept.append(stop - start)
+            else:
+                place = self.size(item)
+                where = place + extent if place < 0 else place
+                if not 0 <= where < extent:
+                    raise fail("E306", f"index {place} is outside an axis of size {extent}", item.span)
+                ranges.append((where, where + 1))
+        return build.reshape(build.pick(base, ranges), tuple(kept))
+
+    def _slice(self, item: tree.Slice | None, extent: int) -> tuple[int, int]:
+        if item is None:
+            return 0, extent
+        start = 0 if item.start is None else self.size(item.start)
+        stop = extent if item.stop is None else self.size(item.stop)
+        start, stop = (place + extent if place < 0 else place for place in (start, stop))
+        if not 0 <= start <= stop <= extent:
+            raise fail("E306", f"slice {start}:{stop} is outside an axis of size {extent}", item.span)
+        return start, stop
+
+    def _bracket(self, expression: tree.Bracket) -> Node:
+        nested = [isinstance(item, tree.Bracket) for item in expression.items]
+        parts = [self.value(item) for item in expression.items]
+        with placed(expression):
+            if all(nested):
+                return build.stack(parts)
+            if any(nested):
+                raise fail("E303", "a bracket mixes rows and values", expression.span, help="use `stack` or `concat`")
+            return build.concat([build.reshape(p, (1,)) if p.shape == () else p for p in parts])
+
+    # ------------------------------------------------------------ calls
+
+    def _use(self, expression: tree.Call, name: str) -> tuple[Node, ...]:
+        used = self.names[name]
+        assert isinstance(used, Used)
+        return used.call([self.value(a) for a in self._plain(expression)], expression.span)
+
+    def _plain(self, expression: tree.Call) -> list[tree.Expression]:
+        found: list[tree.Expression] = []
+        for argument in expression.arguments:
+            if isinstance(argument, tree.Named | tree.Family):
+                raise fail("E402", f"`{argument.span.text}` does not fit this call", argument.span)
+            found.append(argument)
+        return found
+
+    def _call(self, expression: tree.Call) -> Node:
+        if not isinstance(expression.function, tree.Name):
+            raise fail("E402", f"`{expression.function.span.text}` cannot be called", expression.function.span)
+        name = expression.function.id
+        if name in self.library.functions and name not in self.names:
+            return self._function(expression, name)
+        match name:
+            case "eye" | "zeros" | "ones":
+                return self._filled(expression, name)
+            case "reshape":
+                base, shape = self._plain(expression)
+                items = shape.items if isinstance(shape, tree.Bracket) else (shape,)
+                node = self.value(base)
+                with placed(expression):
+                    return build.reshape(node, self.shape(items))
+            case "concat" | "stack":
+                parts = self._parts(expression)
+                with placed(expression):
+                    return build.stack(parts) if name == "stack" else build.concat([build.reshape(p, (1,)) if p.shape == () else p for p in parts])
+            case "grad" | "div" | "jacobian":
+                return self._calculus(expression, name)
+            case "dual":
+                return self._dual(expression)
+            case _:
+                return self._table(expression, name)
+
+    def _parts(self, expression: tree.Call) -> list[Node]:
+        if len(expression.arguments) == 1:
+            only = expression.arguments[0]
+            if isinstance(only, tree.Family):
+                return self._family(only)
+            if isinstance(only, tree.Bracket):
+                return [self.value(item) for item in only.items]
+        return [self.value(a) for a in self._plain(expression)]
+
+    def _family(self, family: tree.Family) -> list[Node]:
+        found = [self.with_index(family.index, k).value(family.body) for k in self.range(family.range)]
+        if len({n.shape for n in found}) > 1:
+            raise fail("E302", f"the terms of `{family.span.text}` have different shapes", family.span)
+        return found
+
+    def _filled(self, expression: tree.Call, name: str) -> Node:
+        sizes = self.shape(self._plain(expression))
+        if name == "eye":
+            if len(sizes) != 1:
+                raise fail("E302", "eye takes one size", expression.span)
+            return build.delta(sizes[0])
+        return build.zeros(sizes) if name == "zeros" else build.broadcast(build.constant(1.0), sizes)
+
+    def _function(self, expression: tree.Call, name: str) -> Node:
+        function, library = self.library.functions[name]
+        values = [self.value(a) for a in self._plain(expression)]
+        if len(values) != len(function.arguments):
+            raise fail("E208", f"`{name}` takes {len(function.arguments)} arguments, {len(values)} given", expression.span)
+        inner = Scope(library, dict(zip(function.arguments, values, strict=True)))
+        inner.program = self.program
+        return inner.value(function.value)
+
+    def _calculus(self, expression: tree.Call, name: str) -> Node:
+        arguments = self._plain(expression)
+        if len(arguments) != 2:
+            raise fail("E302", f"{name} takes a value and what it is differentiated by", expression.span)
+        value, by = self.value(arguments[0]), self.value(arguments[1])
+        if name == "grad":
+            if value.shape != ():
+                raise fail("E302", f"grad takes a scalar; `{arguments[0].span.text}` is {list(value.shape)}", arguments[0].span, help="use `jacobian`")
+            found = calculus.pullback((value,), (build.constant(1.0),), (by,))[0]
+            return build.zeros(by.shape) if found is None else found
+        jacobian = calculus.jacobian(value, by)
+        if name == "jacobian":
+            return jacobian
+        if value.shape != by.shape:
+            raise fail("E302", f"div takes a field of the shape of its variable: {list(value.shape)} and {list(by.shape)}", expression.span)
+        n = value.size
+        return build.trace(build.reshape(jacobian, (n, n)))
+
+    def _dual(self, expression: tree.Call) -> Node:
+        """The multiplier of a label: of a loop or a chain one row a constraint, in text order."""
+        match expression.arguments:
+            case (tree.Name(id=label),) if label in self.labels:
+                duals = self.labels[label]
+                return duals[0] if len(duals) == 1 else build.stack(duals)
+            case _:
+                known = ", ".join(self.labels) or "none"
+                raise fail("E206", f"`{expression.span.text}` names no constraint", expression.span, help=f"labels: {known}")
+
+    def _table(self, expression: tree.Call, name: str) -> Node:
+        record = FUNCTIONS.get(name)
+        if record is None:
+            raise fail("E201", f"unknown function `{name}`", expression.function.span)
+        named: dict[str, int] = {}
+        nodes: list[Node] = []
+        family = False
+        for argument in expression.arguments:
+            match argument:
+                case tree.Named(name=key, value=value):
+                    named[key] = self.size(value)
+                case tree.Family():
+                    family = True
+                    nodes += self._family(argument)
+                case _:
+                    nodes.append(self.value(argument))
+        with placed(expression):
+            if not family:
+                found = record.build(*nodes, **named)
+                return self._jump(found, expression) if name in JUMPS else found
+            if name == "sum":
+                total: Node = build.constant(0.0)
+                for node in nodes:
+                    total = build.add(total, node)
+                return total
+            return record.build(build.stack(nodes))

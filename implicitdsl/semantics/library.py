@@ -1,0 +1,49 @@
+"""Which definition a name means: a file with what it imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from implicitdsl.syntax import tree
+
+Importer = Callable[[str], tree.File]
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """The definitions and functions that a file sees. A name imported without alias is one of the file's own names."""
+
+    file: tree.File
+    definitions: dict[str, tuple[tree.Definition, Library]] = field(default_factory=dict[str, "tuple[tree.Definition, Library]"])
+    functions: dict[str, tuple[tree.Function, Library]] = field(default_factory=dict[str, "tuple[tree.Function, Library]"])
+    modules: dict[str, Library] = field(default_factory=dict[str, "Library"])
+
+    def find(self, module: str | None, name: str) -> tuple[tree.Definition, Library] | None:
+        """The definition and the library whose names it sees."""
+        where = self.modules.get(module) if module is not None else self
+        return None if where is None else where.definitions.get(name)
+
+
+def build_library(file: tree.File, importer: Importer, *, known: dict[str, Library] | None = None) -> Library:
+    """The library of a checked file (no import cycles); `importer` reads the file of an import's path."""
+    seen = {} if known is None else known
+    library = Library(file)
+    for item in file.items:
+        match item:
+            case tree.Import(path=path, alias=alias):
+                imported = importer(path)
+                other = seen.get(imported.source.name)
+                if other is None:
+                    other = build_library(imported, importer, known=seen)
+                    seen[imported.source.name] = other
+                if alias is None:
+                    library.definitions.update(other.definitions)
+                    library.functions.update(other.functions)
+                else:
+                    library.modules[alias] = other
+            case tree.Function(name=name):
+                library.functions[name] = (item, library)
+            case tree.Definition(name=name):
+                library.definitions[name] = (item, library)
+    return library

@@ -1,0 +1,65 @@
+"""What elaboration gathers while it goes through the statements of a definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from implicitdsl.diagnostics import Span
+from implicitdsl.ir.node import Leaf, Node
+from implicitdsl.problems.signature import Given, Parameter
+from implicitdsl.semantics.library import Library
+from implicitdsl.syntax import tree
+
+
+@dataclass(frozen=True, eq=False)
+class UsedLayer:
+    """A `use` line with its sizes bound; `path` is its qualified name (`f`, `body.f`)."""
+
+    path: str
+    definition: tree.Definition
+    library: Library
+    sizes: dict[str, int]
+    options: tuple[tree.Named, ...]
+    span: Span
+
+    @property
+    def is_net(self) -> bool:
+        return self.definition.kind == "net"
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """A call of an implicit layer inside a `net`: its results are leaves of what follows."""
+
+    path: str
+    arguments: tuple[Node, ...]
+    results: tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Jump:
+    """A condition, `heaviside`, `sign` or `floor` written in the definition itself: where its value may jump."""
+
+    node: Node
+    span: Span
+
+
+@dataclass
+class Program:
+    """The arguments met so far, the implicit layers called, and the jumps."""
+
+    layer: str
+    inputs: list[Given] = field(default_factory=list[Given])
+    params: list[Parameter] = field(default_factory=list[Parameter])
+    consts: list[Parameter] = field(default_factory=list[Parameter])
+    uses: dict[str, UsedLayer] = field(default_factory=dict[str, UsedLayer])
+    calls: list[LayerCall] = field(default_factory=list[LayerCall])
+    jumps: list[Jump] = field(default_factory=list[Jump])
+
+    def call(self, path: str, arguments: Sequence[Node], shapes: Sequence[tuple[int, ...]]) -> tuple[Node, ...]:
+        """Record a call and give the leaves of its results."""
+        number = len(self.calls)
+        results = tuple(Leaf("result", f"{path}#{number}.{i}", shape) for i, shape in enumerate(shapes))
+        self.calls.append(LayerCall(path, tuple(arguments), results))
+        return results
