@@ -1,0 +1,229 @@
+"""Characters to words. Never fails: what is no word of the language becomes a finding, and is mended or left out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from implicitdsl.diagnostics import Diagnostic, Fix, Source, Span
+from implicitdsl.syntax.tree import Comment
+from implicitdsl.syntax.words import KEYWORDS, SOFT_KEYWORDS
+
+WordKind = Literal["name", "number", "string", "keyword", "mark", "newline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a text and its place."""
+
+    kind: WordKind
+    text: str
+    start: int
+    end: int
+
+
+@dataclass
+class Scan:
+    """The words of a text, its comments, and what is wrong with its characters."""
+
+    source: Source
+    words: list[Word] = field(default_factory=list[Word])
+    comments: list[Comment] = field(default_factory=list[Comment])
+    findings: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A spelling that other languages have; `meant` is the word that stands for it while the rest is read."""
+
+    meant: str | None
+    help: str
+
+
+NAME = r"[A-Za-zα-ωΑ-Ω_][A-Za-zα-ωΑ-Ω_0-9]*"
+NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+STRING = r'"[^"\n]*"'
+MARKS = (":=", "->", "<=", ">=", *"+-*/@^=<>~:.,()[]{}")
+
+REFUSED: dict[str, Refusal] = {
+    "!=": Refusal(None, "nothing tests for inequality; write `a < b or a > b`"),
+    "≠": Refusal(None, "nothing tests for inequality; write `a < b or a > b`"),
+    "&&": Refusal("and", "write `and`"),
+    "&": Refusal("and", "write `and`"),
+    "||": Refusal("or", "write `or`"),
+    "|": Refusal("or", "write `or`"),
+    "!": Refusal("not", "write `not`"),
+    "=>": Refusal(">=", "write `>=`"),
+    "=<": Refusal("<=", "write `<=`"),
+    "≤": Refusal("<=", "write `<=`"),
+    "≥": Refusal(">=", "write `>=`"),
+    "−": Refusal("-", "write `-`"),
+    "–": Refusal("-", "write `-`"),
+    "×": Refusal("*", "write `*`"),
+    "·": Refusal("*", "write `*`"),
+    "⋅": Refusal("*", "write `*`"),
+    "÷": Refusal("/", "write `/`"),
+    "//": Refusal(None, "comments begin with `#`, division is `/`"),
+    "%": Refusal(None, "comments begin with `#`; there is no remainder"),
+    ";": Refusal(None, "one statement a line, without a mark at its end"),
+}
+
+
+def _any_of(texts: tuple[str, ...]) -> str:
+    return "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+
+
+PATTERN = re.compile(
+    rf"""(?P<blank>[ \t\r\f\v]+)|(?P<newline>\n)|(?P<comment>\#[^\n]*)
+    |(?P<name>{NAME})|(?P<number>{NUMBER})|(?P<string>{STRING})|(?P<open_string>"[^"\n]*)
+    |(?P<power>\*\*)|(?P<equals>===?)|(?P<primes>'+)
+    |(?P<refused>{_any_of(tuple(REFUSED))})|(?P<mark>{_any_of(MARKS)})|(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+AN_EQUATION = re.compile(r"[ \t]*=(?!=)")
+
+
+def scan(source: Source) -> Scan:
+    """All words of a text. Every finding has its fix where there is one."""
+    found = Scan(source)
+    # A byte order mark is an accident of editors, not a character of the text.
+    position = 1 if source.text.startswith("\ufeff") else 0
+    while position < len(source.text):
+        match = PATTERN.match(source.text, position)
+        assert match is not None and match.lastgroup is not None  # the last alternative takes any character
+        HANDLERS[match.lastgroup](found, match[0], position)
+        position = match.end()
+    return found
+
+
+def _refuse(scan: Scan, code: str, message: str, start: int, end: int, help: str, fix: Fix | None = None) -> None:
+    scan.findings.append(Diagnostic(code, message, Span(scan.source, start, end), "", (), help, fix))
+
+
+def _add(scan: Scan, kind: WordKind, text: str, start: int, length: int) -> None:
+    scan.words.append(Word(kind, text, start, start + length))
+
+
+def _blank(scan: Scan, text: str, at: int) -> None:
+    pass
+
+
+def _newline(scan: Scan, text: str, at: int) -> None:
+    _add(scan, "newline", text, at, 1)
+
+
+def _comment(scan: Scan, text: str, at: int) -> None:
+    line_start = scan.source.text.rfind("\n", 0, at) + 1
+    own_line = not scan.source.text[line_start:at].strip(" \t\r\f\v\ufeff")
+    span = Span(scan.source, at, at + len(text))
+    scan.comments.append(Comment(text.rstrip(), own_line, span=span))
+
+
+def _name(scan: Scan, text: str, at: int) -> None:
+    keyword = text in KEYWORDS or (text in SOFT_KEYWORDS and _is_keyword_here(scan, text, at))
+    _add(scan, "keyword" if keyword else "name", text, at, len(text))
+
+
+def _is_keyword_here(scan: Scan, text: str, at: int) -> bool:
+    last = scan.words[-1] if scan.words else None
+    if text == "imp":
+        first = all(word.kind == "newline" for word in scan.words)
+        return first and re.compile(r"imp[ \t]+[0-9]").match(scan.source.text, at) is not None
+    return last is not None and (last.kind in ("name", "string") or last.text in ("]", ")"))
+
+
+def _number(scan: Scan, text: str, at: int) -> None:
+    value = float(text)
+    if value == float("inf"):
+        _refuse(scan, "E111", f"`{_short(text)}` is beyond the largest number", at, at + len(text), "write `inf` for infinity")
+    elif value == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
+        _refuse(scan, "E111", f"`{_short(text)}` is nearer to 0 than the smallest number", at, at + len(text), "write `0`")
+    _add(scan, "number", text, at, len(text))
+
+
+def _string(scan: Scan, text: str, at: int) -> None:
+    _add(scan, "string", text, at, len(text))
+
+
+def _open_string(scan: Scan, text: str, at: int) -> None:
+    text = text.rstrip()
+    _refuse(scan, "E103", "a string is not closed on its line", at, at + len(text), 'a string stands in `"`, on one line')
+    _add(scan, "string", text + '"', at, len(text))
+
+
+def _power(scan: Scan, text: str, at: int) -> None:
+    fix = Fix(Span(scan.source, at, at + 2), "^")
+    _refuse(scan, "E106", "`**` is no operator", at, at + 2, "a power is written `x^2`", fix)
+    _add(scan, "mark", "^", at, 2)
+
+
+def _equals(scan: Scan, text: str, at: int) -> None:
+    fix = Fix(Span(scan.source, at, at + len(text)), "=")
+    _refuse(scan, "E107", f"`{text}` is no operator", at, at + len(text), "an equation is written with `=`", fix)
+    _add(scan, "mark", "=", at, len(text))
+
+
+def _primes(scan: Scan, text: str, at: int) -> None:
+    last, end = (scan.words[-1] if scan.words else None), at + len(text)
+    if last is None or last.end != at or not (last.kind == "name" or last.text in (")", "]")):
+        _refuse(scan, "E102", "`'` is not part of the language", at, end, 'strings stand in `"`')
+        return
+    opens = last.kind == "name" and (len(scan.words) == 1 or scan.words[-2].text in ("\n", "{"))
+    what = scan.source.text[last.start : end] if last.kind == "name" else text
+    if len(text) > 1:
+        help, fix = "a second derivative is two states, `dx/dt = v` and `dv/dt = …`", None
+    elif opens and AN_EQUATION.match(scan.source.text, end):
+        help, fix = f"write `d{last.text}/dt`", Fix(Span(scan.source, last.start, end), f"d{last.text}/dt")
+    else:
+        help, fix = "a transpose is written `.T`, a derivative `dx/dt`", Fix(Span(scan.source, at, end), ".T")
+    _refuse(scan, "E108", f"`{what}` has no meaning", last.start if last.kind == "name" else at, end, help, fix)
+
+
+def _refused(scan: Scan, text: str, at: int) -> None:
+    refusal, end = REFUSED[text], at + len(text)
+    word = refusal.meant
+    fix = None
+    if word is not None:
+        spaced = f" {word} " if word.isalpha() else word
+        fix = Fix(Span(scan.source, at, end), spaced)
+        _add(scan, "keyword" if word.isalpha() else "mark", word, at, len(text))
+    _refuse(scan, "E115", f"`{text}` is not part of the language", at, end, refusal.help, fix)
+
+
+def _mark(scan: Scan, text: str, at: int) -> None:
+    _add(scan, "mark", text, at, len(text))
+
+
+def _other(scan: Scan, text: str, at: int) -> None:
+    span = Span(scan.source, at, at + 1)
+    called = f"U+{ord(text):04X} {unicodedata.name(text, '')}".strip()
+    if text.isspace():
+        _refuse(scan, "E102", f"the blank {called} is not part of the language", at, at + 1, "write a space", Fix(span, " "))
+        return
+    shown = f"`{text}` ({called})" if text.isprintable() else called
+    help = "names are made of Latin or Greek letters, digits and `_`" if text.isalnum() else ""
+    _refuse(scan, "E102", f"{shown} is not part of the language", at, at + 1, help)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 20 else text[:17] + "…"
+
+
+HANDLERS: dict[str, Callable[[Scan, str, int], None]] = {
+    "blank": _blank,
+    "newline": _newline,
+    "comment": _comment,
+    "name": _name,
+    "number": _number,
+    "string": _string,
+    "open_string": _open_string,
+    "power": _power,
+    "equals": _equals,
+    "primes": _primes,
+    "refused": _refused,
+    "mark": _mark,
+    "other": _other,
+}
