@@ -1,0 +1,24 @@
+"""The program `implicitdsl`: its commands, and how a wrong use of it ends."""
+
+from __future__ import annotations
+
+import typer
+
+from implicitdsl.cli import check, compile, explain, fmt, gradcheck, inspect
+
+app = typer.Typer(
+    name="implicitdsl",
+    help="Layers declared as the conditions that their outputs satisfy. "
+    "Exit codes: 0 ok, 1 the model is wrong, 2 the command is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for module in (check, fmt, compile, explain, inspect, gradcheck):
+    app.command()(module.command)
+
+
+def run() -> None:
+    """The entry point of the console script."""
+    app()

@@ -1,0 +1,95 @@
+"""What a command prints and how it ends: text or JSON, exit codes 0, 1, 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from implicitdsl.cli.data import UsageError
+from implicitdsl.diagnostics import Diagnostic, ImpError, Span, render
+
+OK, WRONG_MODEL, WRONG_USAGE = 0, 1, 2
+
+
+class Format(str, Enum):
+    """How a command prints."""
+
+    text = "text"
+    json = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="Print for people (text) or for programs (json).")]
+
+
+def as_dict(diagnostic: Diagnostic) -> dict[str, Any]:
+    """A diagnostic for programs: lines and columns count from 1, the end is the column behind the last character."""
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "span": _span(diagnostic.span),
+        "remark": diagnostic.remark,
+        "labels": [{"span": _span(label.span), "text": label.text} for label in diagnostic.labels],
+        "help": diagnostic.help,
+        "fix": None
+        if diagnostic.fix is None
+        else {"span": _span(diagnostic.fix.span), "replacement": diagnostic.fix.replacement},
+    }
+
+
+def _span(span: Span | None) -> dict[str, Any] | None:
+    if span is None:
+        return None
+    line, column = span.source.place(span.end)
+    return {
+        "file": span.source.name,
+        "start": {"line": span.line, "column": span.column, "offset": span.start},
+        "end": {"line": line, "column": column, "offset": span.end},
+    }
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One object on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=True))
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Diagnostics for people, in colour on a terminal."""
+    for diagnostic in diagnostics:
+        head, newline, rest = render(diagnostic).partition("\n")
+        colour = typer.colors.RED if diagnostic.severity == "error" else typer.colors.YELLOW
+        typer.echo(typer.style(head, fg=colour, bold=True) + newline + rest + "\n")
+
+
+@contextmanager
+def reporting(format: Format) -> Iterator[None]:
+    """Turn what a command raises into output and an exit code."""
+    try:
+        yield
+    except ImpError as error:
+        if format is Format.json:
+            print_json({"ok": False, "diagnostics": [as_dict(d) for d in error.diagnostics]})
+        else:
+            print_diagnostics(error.diagnostics)
+        raise typer.Exit(WRONG_MODEL) from error
+    except (UsageError, OSError, UnicodeDecodeError) as error:
+        if format is Format.json:
+            print_json({"ok": False, "usage": str(error)})
+        typer.echo(f"implicitdsl: {error}", err=True)
+        raise typer.Exit(WRONG_USAGE) from error
+
+
+def count(number: int, noun: str) -> str:
+    """`no errors`, `1 error`, `2 errors`."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
