@@ -1,0 +1,138 @@
+"""Values between the steps: which save times lie in a step, and the polynomial that gives the value there.
+
+With sigma = time - t and theta = sigma/h the weight of stage i is w_i = h*b_i(theta) = sigma*q_i(theta), where
+q_i(theta) = sum_k dense[i][k-1]*theta^(k-1). This form has no division by h but theta itself, so an interval of length 0
+has a value and derivatives: dw/dsigma = q + theta*q' and dw/dh = -theta²*q'.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    Mask,
+    all_,
+    and_,
+    any_,
+    axpy,
+    copy,
+    fma,
+    is_finite,
+    not_,
+    or_,
+    select,
+)
+
+
+def direction_of(interval: Array) -> Element:
+    """-1 where the interval (t0, t1) runs backwards, else 1."""
+    return select(interval[1] < interval[0], -1.0, 1.0)
+
+
+def times_in_order(interval: Array, m: int, times: Array) -> Mask:
+    """Whether the interval is finite and the m times are finite, lie in it, and never turn back (ties allowed)."""
+    direction = direction_of(interval)
+    good = and_(is_finite(interval[0]), is_finite(interval[1]))
+    before = interval[0]
+    for k in range(m):
+        good = and_(good, and_(is_finite(times[k]), direction * (times[k] - before) >= 0.0))
+        before = times[k]
+    return and_(good, direction * (interval[1] - before) >= 0.0)
+
+
+def lies_inside(
+    time: Element, t_hi: Element, t_lo: Element, end_hi: Element, end_lo: Element, start: Element, direction: Element
+) -> Mask:
+    """Whether a time belongs to the step from t to end: t < time <= end, and the start of the interval to the first step."""
+    after = (time - t_hi) - t_lo
+    beyond = (time - end_hi) - end_lo
+    first = and_(and_(time == start, t_hi == start), t_lo == 0.0)
+    return and_(direction * beyond <= 0.0, or_(direction * after > 0.0, first))
+
+
+def fraction(sigma: Element, h: Element) -> Element:
+    """theta = sigma/h, and 0 in a step of length 0."""
+    empty = h == 0.0
+    return select(empty, 0.0, sigma / select(empty, 1.0, h))
+
+
+def stage_polynomial(i: int, degree: int, dense: Array, theta: Element) -> tuple[Element, Element, Element]:
+    """(q_i, q_i', q_i'') at theta."""
+    q = dense[i * degree + degree - 1] + 0.0 * theta
+    dq = 0.0 * theta
+    half_ddq = 0.0 * theta
+    for back in range(1, degree):
+        half_ddq = fma(half_ddq, theta, dq)
+        dq = fma(dq, theta, q)
+        q = fma(q, theta, dense[i * degree + degree - 1 - back])
+    return q, dq, 2.0 * half_ddq
+
+
+def begin_values(n: int, y0: Array, start: Element, m: int, times: Array, values: Array) -> None:
+    """values := y0 at the times equal to the start, NaN at the others, which the steps then fill."""
+    for k in range(m):
+        at_start = times[k] == start
+        for i in range(n):
+            values[k * n + i] = select(at_start, y0[i], np.nan)
+
+
+def step_value(
+    n: int, s: int, degree: int, dense: Array, sigma: Element, h: Element, y: Array, k: Array, out: Array
+) -> None:
+    """out := the value of the step's polynomial at t + sigma, from y and the s + 1 stages `k`."""
+    theta = fraction(sigma, h)
+    copy(n, y, 0, out, 0)
+    for i in range(s + 1):
+        q, _, _ = stage_polynomial(i, degree, dense, theta)
+        axpy(n, sigma * q, k, i * n, out, 0)
+
+
+def read_values(
+    live: Mask,
+    waiting: Mask,
+    n: int,
+    s: int,
+    degree: int,
+    dense: Array,
+    t_hi: Element,
+    t_lo: Element,
+    h: Element,
+    end_hi: Element,
+    end_lo: Element,
+    interval: Array,
+    y: Array,
+    y1: Array,
+    k: Array,
+    m: int,
+    times: Array,
+    cursor: int,
+    values: Array,
+    work: Array,
+) -> int:
+    """Write the values of all times in an accepted step, from time number `cursor` on; returns the cursor for the next step.
+
+    `live` marks the samples whose step was accepted, `waiting` those still under way, for which the cursor must not pass a
+    time that they have not reached. At the end of the step the value is y1 itself.
+    """
+    direction = direction_of(interval)
+    j = cursor
+    going = True
+    while j < m and going:
+        beyond = (times[j] - end_hi) - end_lo
+        reached = and_(live, direction * beyond <= 0.0)
+        if any_(reached):
+            sigma = (times[j] - t_hi) - t_lo
+            inside = and_(reached, direction * sigma > 0.0)
+            step_value(n, s, degree, dense, sigma, h, y, k, work)
+            at_end = beyond == 0.0
+            for i in range(n):
+                value = select(at_end, y1[i], work[i])
+                values[j * n + i] = select(inside, value, values[j * n + i])
+            if j == cursor and all_(or_(not_(waiting), reached)):
+                cursor = j + 1
+            j = j + 1
+        else:
+            going = False
+    return cursor

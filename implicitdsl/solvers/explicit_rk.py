@@ -1,0 +1,310 @@
+"""Explicit Runge–Kutta integration of one initial value problem, y' = f(t, y, p), forwards or backwards in time.
+
+Model function: `rhs(t, y, p, out)` overwrites `out` (n) with f. Sizes: n states, m save times, a tableau of s stages
+(`tableau.py`; its arrays `a, c, error, dense` and `degree`). `interval` is (t0, t1). Time is kept as the sum of two floats,
+so that a float32 layer takes 100,000 steps without losing any.
+
+The tape of a run is `grid`, four numbers a row: t_hi, t_lo, h, flag; and `states`, n numbers a row: y where the row's
+step begins. flag is 1 for an accepted step, 2 for the one that ends at t1 exactly, 0 for a row in which this sample made
+no step (its h is then 0 and its state stands still; such rows arise only where several samples run in one block).
+
+The computed map, whose exact derivative `explicit_rk_adjoint` gives, holds every h fixed but that of the step with
+flag 2, which is t1 minus where it begins; where it begins moves with t0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values, times_in_order
+from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
+from implicitdsl.solvers.step_control import (
+    SMALLEST_PREVIOUS_ERROR,
+    accepted_factor,
+    first_step,
+    rejected_factor,
+    scaled_rms,
+)
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    all_finite,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_where,
+    epsilon,
+    fill,
+    not_,
+    or_,
+    select,
+    vabs,
+    view,
+    vmax,
+)
+
+Model = Callable[..., None]
+
+ACCEPTED = 0
+REJECTED = 1
+LAST_TIME = 2
+ROWS = 3
+FIRST_STEP = 4
+STATISTICS = 5
+"""Places in `statistics` and its length: accepted and rejected steps, the time reached, rows of the tape (also those
+beyond its capacity), and the first step length tried."""
+
+GRID = 4
+"""Numbers in a row of the grid."""
+
+
+def end_of_step(t_hi: Element, t_lo: Element, h: Element) -> tuple[Element, Element]:
+    """t + h as the sum of two floats, the first being the rounded sum (D. Knuth's two-sum, then renormalised)."""
+    total = t_hi + h
+    part = total - t_hi
+    low = ((t_hi - (total - part)) + (h - part)) + t_lo
+    high = total + low
+    return high, low - (high - total)
+
+
+def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element) -> Element:
+    """The time of stage i; the last stage is at the rounded end, where the next step's first stage is."""
+    if i == s:
+        return end_hi
+    return t_hi + (t_lo + c[i] * h)
+
+
+def run_stages(
+    rhs: Model,
+    n: int,
+    p: Array,
+    s: int,
+    a: Array,
+    c: Array,
+    t_hi: Element,
+    t_lo: Element,
+    h: Element,
+    end_hi: Element,
+    first: int,
+    last: int,
+    points: Array,
+    slopes: Array,
+    k: Array,
+) -> None:
+    """Stages `first` … `last` of a step whose stage 0 has its point (the state y) in `points`.
+
+    Row i of `points` is the argument of stage i, row i of `slopes` the sum a_ij*k_j that led there (n numbers a row), row i
+    of `k` its value; row s of `points` is y1. With first = 1 the value of stage 0 stands in `k` already.
+    """
+    for i in range(first, last + 1):
+        if i > 0:
+            fill(n, 0.0, slopes, i * n)
+            for j in range(i):
+                if a[i * s + j] != 0.0:
+                    axpy(n, a[i * s + j], k, j * n, slopes, i * n)
+            copy(n, points, 0, points, i * n)
+            axpy(n, h, slopes, i * n, points, i * n)
+        rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * n, n), p, view(k, i * n, n))
+
+
+def integrate(
+    rhs: Model,
+    n: int,
+    y0: Array,
+    p: Array,
+    interval: Array,
+    m: int,
+    times: Array,
+    s: int,
+    degree: int,
+    a: Array,
+    c: Array,
+    error: Array,
+    dense: Array,
+    control: Array,
+    rtol: Element,
+    atol: Element,
+    dt: Element,
+    max_steps: int,
+    values: Array,
+    y_end: Array,
+    statistics: Array,
+    grid: Array,
+    grid_rows: int,
+    states: Array,
+    state_rows: int,
+) -> Element:
+    """Solve from t0 to t1 and read the solution at `times`; returns a status number of `status.py`.
+
+    dt > 0 asks for steps of that length (the last one ends at t1; a remainder below dt/1000 is joined to it), else steps
+    are chosen by the error estimate. Written: `values` (m*n; y0 itself at t0, the final state itself at t1, NaN at times
+    not reached), `y_end` (n, the last accepted state), `statistics` (5, see above), and the first `grid_rows`, `state_rows`
+    rows of the tape (0: no tape). Asking for other times changes no step. Statuses: success, max_steps (accepted and
+    rejected together), dt_underflow, nonfinite, bad_times.
+    """
+    t0 = interval[0]
+    t1 = interval[1]
+    adaptive = not (dt > 0.0)
+    direction = direction_of(interval)
+    points = buffer(y0, (s + 1) * n)
+    slopes = buffer(y0, (s + 1) * n)
+    k = buffer(y0, (s + 1) * n)
+    y1 = view(points, s * n, n)
+    y = view(points, 0, n)
+    work = buffer(y0, n)
+    copy(n, y0, 0, points, 0)
+    begin_values(n, y0, t0, m, times, values)
+
+    good = times_in_order(interval, m, times)
+    rhs(t0, y, p, view(k, 0, n))
+    sound = and_(all_finite(n, y, 0), all_finite(n, k, 0))
+    status = select(good, select(sound, SUCCESS, NONFINITE), BAD_TIMES)
+    active = and_(good, sound)
+    length = vabs(dt)
+    if adaptive:
+        length = first_step(rhs, n, y, p, t0, t1 - t0, k, control, rtol, atol, y1, work)
+        reach = 1.01
+    else:
+        reach = 1.001
+    statistics[FIRST_STEP] = length
+
+    t_hi = t0
+    t_lo = 0.0 * dt
+    accepted = 0.0 * dt
+    rejected = 0.0 * dt
+    previous = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
+    after_rejection = and_(active, not_(active))
+    cursor = 0
+    row = 0
+    while any_(active):
+        remaining = (t1 - t_hi) - t_lo
+        last = vabs(remaining) <= reach * length
+        h = select(last, remaining, direction * length)
+        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+        end_hi = select(last, t1, end_hi)
+        end_lo = select(last, 0.0, end_lo)
+        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+
+        finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
+        fits = finite
+        err = 0.0 * dt
+        if adaptive:
+            fill(n, 0.0, work, 0)
+            for i in range(s + 1):
+                if error[i] != 0.0:
+                    axpy(n, h * error[i], k, i * n, work, 0)
+            err = scaled_rms(n, work, y, y1, rtol, atol)
+            fits = and_(finite, err <= 1.0)
+        ok = and_(active, fits)
+        failed = and_(active, not_(fits))
+
+        if any_(ok):
+            flag = select(ok, select(last, 2.0, 1.0), 0.0)
+            if row < grid_rows:
+                grid[row * GRID] = t_hi
+                grid[row * GRID + 1] = t_lo
+                grid[row * GRID + 2] = select(ok, h, 0.0)
+                grid[row * GRID + 3] = flag
+            if row < state_rows:
+                copy(n, y, 0, states, row * n)
+            row = row + 1
+            cursor = read_values(
+                ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
+                values, work,
+            )  # fmt: skip
+            copy_where(ok, n, y1, 0, y, 0)
+            copy_where(ok, n, k, s * n, k, 0)
+            t_hi = select(ok, end_hi, t_hi)
+            t_lo = select(ok, end_lo, t_lo)
+
+        accepted = accepted + select(ok, 1.0, 0.0)
+        rejected = rejected + select(failed, 1.0, 0.0)
+        active = and_(active, not_(and_(ok, last)))
+        if adaptive:
+            grown = accepted_factor(err, previous, after_rejection, control)
+            factor = select(ok, grown, rejected_factor(err, finite, control))
+            length = select(active, factor * vabs(h), length)
+            previous = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
+            after_rejection = failed
+            shortest = 4.0 * epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * vabs(t1 - t0))
+            stuck = and_(active, not_(length >= shortest))
+            status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
+        else:
+            stuck = failed
+            status = select(stuck, NONFINITE, status)
+        active = and_(active, not_(stuck))
+        spent = and_(active, accepted + rejected >= max_steps)
+        status = select(spent, MAX_STEPS, status)
+        active = and_(active, not_(spent))
+
+    copy(n, y, 0, y_end, 0)
+    statistics[ACCEPTED] = accepted
+    statistics[REJECTED] = rejected
+    statistics[LAST_TIME] = t_hi
+    statistics[ROWS] = row
+    return status
+
+
+def replay(
+    rhs: Model,
+    n: int,
+    y0: Array,
+    p: Array,
+    interval: Array,
+    m: int,
+    times: Array,
+    s: int,
+    degree: int,
+    a: Array,
+    c: Array,
+    dense: Array,
+    grid: Array,
+    rows: int,
+    values: Array,
+    y_end: Array,
+    states: Array,
+) -> None:
+    """Run the steps of a tape again, whatever their error: the map that the adjoint differentiates.
+
+    Reads h and flag of the first `rows` rows of `grid`, and writes their t_hi and t_lo (and the last h) for this
+    `interval`; writes `values`, `y_end` and `states` (rows*n) as `integrate` does, in the same bits for the same problem.
+    """
+    t1 = interval[1]
+    points = buffer(y0, (s + 1) * n)
+    slopes = buffer(y0, (s + 1) * n)
+    k = buffer(y0, (s + 1) * n)
+    y1 = view(points, s * n, n)
+    y = view(points, 0, n)
+    work = buffer(y0, n)
+    copy(n, y0, 0, points, 0)
+    begin_values(n, y0, interval[0], m, times, values)
+    rhs(interval[0], y, p, view(k, 0, n))
+    t_hi = interval[0]
+    t_lo = 0.0 * grid[0]
+    cursor = 0
+    for row in range(rows):
+        flag = grid[row * GRID + 3]
+        live = flag > 0.0
+        last = flag == 2.0
+        h = select(last, (t1 - t_hi) - t_lo, grid[row * GRID + 2])
+        grid[row * GRID] = t_hi
+        grid[row * GRID + 1] = t_lo
+        grid[row * GRID + 2] = h
+        copy(n, y, 0, states, row * n)
+        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+        end_hi = select(last, t1, end_hi)
+        end_lo = select(last, 0.0, end_lo)
+        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+        cursor = read_values(
+            live, or_(live, not_(live)), n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times,
+            cursor, values, work,
+        )  # fmt: skip
+        copy_where(live, n, y1, 0, y, 0)
+        copy_where(live, n, k, s * n, k, 0)
+        t_hi = select(live, end_hi, t_hi)
+        t_lo = select(live, end_lo, t_lo)
+    copy(n, y, 0, y_end, 0)

@@ -1,0 +1,132 @@
+"""Choosing step sizes: the controller as data, the error norm, and the first step.
+
+The factor for the next step is safety * err^-alpha * previous_err^beta, held between `shrink` and `grow`; err is the
+root mean square of error/(atol + rtol*max(|y|, |y1|)). beta = 0 is the I controller, beta > 0 the PI controller of
+K. Gustafsson (ACM TOMS 17 (1991) 533–554) with the constants of Hairer, Nørsett, Wanner I, section IV.2 of volume II.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from implicitdsl.solvers.tableau import Tableau
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    and_,
+    axpy,
+    copy,
+    fma,
+    is_finite,
+    not_,
+    or_,
+    power,
+    select,
+    vabs,
+    vmax,
+    vmin,
+    vsqrt,
+)
+
+SAFETY = 0
+ALPHA = 1
+BETA = 2
+SHRINK = 3
+GROW = 4
+FIRST_EXPONENT = 5
+
+SMALLEST_ERROR = 1e-10
+SMALLEST_PREVIOUS_ERROR = 1e-4
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A rule for the next step: exponents in units of 1/(error order + 1), and the bounds of the factor."""
+
+    name: str
+    alpha: float
+    beta: float
+    safety: float = 0.9
+    shrink: float = 0.2
+    grow: float = 10.0
+
+    def array(self, tableau: Tableau, dtype: DTypeLike) -> NDArray[Any]:
+        """The six numbers that `explicit_rk.integrate` reads as `control`."""
+        order = tableau.error_order + 1
+        first = 1 / (tableau.order + 1)
+        return np.array([self.safety, self.alpha / order, self.beta / order, self.shrink, self.grow, first], dtype)
+
+
+I_CONTROLLER = Controller("i", alpha=1.0, beta=0.0)
+PI_CONTROLLER = Controller("pi", alpha=0.85, beta=0.2)
+
+CONTROLLERS: dict[str, Controller] = {rule.name: rule for rule in (I_CONTROLLER, PI_CONTROLLER)}
+"""The controllers by name; `pi` is the default."""
+
+
+def scaled_rms(n: int, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
+    """The root mean square of e/(atol + rtol*max(|y|, |y1|)); an exact 0 of `e` counts 0 even where the scale is 0."""
+    total = e[0] * 0.0
+    for i in range(n):
+        scale = fma(rtol, vmax(vabs(y[i]), vabs(y1[i])), atol)
+        ratio = select(e[i] == 0.0, e[i], e[i] / select(e[i] == 0.0, 1.0, scale))
+        total = fma(ratio, ratio, total)
+    return vsqrt(total / n)
+
+
+def first_step(
+    rhs: Callable[..., None],
+    n: int,
+    y: Array,
+    p: Array,
+    t: Element,
+    span: Element,
+    slope: Array,
+    control: Array,
+    rtol: Element,
+    atol: Element,
+    work: Array,
+    work_slope: Array,
+) -> Element:
+    """The length of the first step by Hairer, Nørsett, Wanner I, section II.4; `slope` is f(t, y), `span` = t1 - t.
+
+    Its absolute constants are taken relative to |span|, so that it does not depend on the unit of time. Non-finite
+    trial values give a cautious length, never NaN.
+    """
+    length = vabs(span)
+    d0 = scaled_rms(n, y, y, y, rtol, atol)
+    d1 = scaled_rms(n, slope, y, y, rtol, atol)
+    usable = and_(and_(d0 >= 1e-5, d1 * length >= 1e-5), is_finite(d1))
+    h0 = vmin(length, select(usable, 0.01 * d0 / select(usable, d1, 1.0), 1e-6 * length))
+    trial = select(span < 0.0, -h0, h0)
+    copy(n, y, 0, work, 0)
+    axpy(n, trial, slope, 0, work, 0)
+    rhs(t + trial, work, p, work_slope)
+    for i in range(n):
+        work_slope[i] = work_slope[i] - slope[i]
+    d2 = scaled_rms(n, work_slope, y, y, rtol, atol)
+    steepest = vmax(d1, d2 / select(h0 == 0.0, 1.0, h0))
+    flat = not_(steepest * length > 1e-15)
+    curved = power(0.01 / select(flat, 1.0, steepest), control[FIRST_EXPONENT])
+    h1 = select(flat, vmax(1e-6 * length, 1e-3 * h0), curved)
+    blind = or_(not_(is_finite(d2)), not_(is_finite(steepest)))
+    return vmin(length, select(blind, 1e-3 * h0, vmin(100.0 * h0, h1)))
+
+
+def accepted_factor(err: Element, previous: Element, after_rejection: Any, control: Array) -> Element:
+    """The factor of the step length after an accepted step; at most 1 right after a rejection."""
+    raw = control[SAFETY] * power(vmax(err, SMALLEST_ERROR), -control[ALPHA]) * power(previous, control[BETA])
+    bounded = vmin(control[GROW], vmax(control[SHRINK], raw))
+    return select(after_rejection, vmin(1.0, bounded), bounded)
+
+
+def rejected_factor(err: Element, finite: Any, control: Array) -> Element:
+    """The factor after a rejected step: by the error where it is finite, else the strongest shrinking."""
+    known = and_(finite, is_finite(err))
+    raw = control[SAFETY] * power(select(known, vmax(err, 1.0), 1.0), -control[ALPHA])
+    return select(known, vmax(control[SHRINK], raw), control[SHRINK])
