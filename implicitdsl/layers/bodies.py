@@ -1,0 +1,261 @@
+"""What the ops do, on NumPy arrays: test inputs, leave out samples that need no work, call the engine, and treat failures.
+
+Leaving samples out is what keeps failures apart: a sample whose input is bad never reaches a solver, and one whose
+cotangent is zero never reaches a pullback, so it adds exactly nothing to a shared gradient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Array, Engine, RunOptions, is_per_sample
+from implicitdsl.layers.errors import SolveError, describe
+from implicitdsl.layers.registry import Entry
+from implicitdsl.layers.sets import contains
+from implicitdsl.solvers.status import BAD_INPUT
+
+Batch = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one solve found out, for `layer.last`; arrays have the batch's shape in front."""
+
+    layer: str
+    status: NDArray[np.int32]
+    notes: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    seed: int | None
+    extras: Mapping[str, Array] = field(default_factory=dict[str, Array])
+
+
+class _Listeners(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[list[Record]] = []
+
+
+_listeners = _Listeners()
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[Record]]:
+    """Collects the records of the solves of this thread: under vmap and grad an op's own outputs are wrapped."""
+    heard: list[Record] = []
+    _listeners.stack.append(heard)
+    try:
+        yield heard
+    finally:
+        _listeners.stack.pop()
+
+
+def solve(
+    entry: Entry, args: list[Array], shape: Batch, on_fail: str, seed: int | None, first: int
+) -> tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array]]:
+    """Outputs, status, notes, steps and what is saved, each with the leading axis B = prod(shape)."""
+    engine = entry.engine
+    batch = int(np.prod(shape, dtype=np.int64))
+    outputs = [np.full((batch, *s), np.nan, engine.dtype) for s in engine.outputs]
+    saved = [np.zeros((batch, *s), t) for s, t in engine.saved]
+    notes, steps = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
+    status = np.where(_good(entry, args, batch), 0, BAD_INPUT).astype(np.int32)
+    rows = np.flatnonzero(status == 0)
+    extras: dict[str, Array] = {}
+    if rows.size:
+        run = RunOptions(seed, rows + first)
+        found = engine.solve(_rows(engine, args, rows, batch), rows.size, run)
+        outputs = _put_all(outputs, found.outputs, rows)
+        saved = _put_all(saved, found.saved, rows)
+        status = _put(status, found.status, rows)
+        notes, steps = _put(notes, found.notes, rows), _put(steps, found.steps, rows)
+        for name, value in found.extras.items():
+            blank = np.zeros((batch, *np.shape(value)[1:]), np.asarray(value).dtype)
+            extras[name] = _put(blank, np.asarray(value), rows).reshape(*shape, *np.shape(value)[1:])
+    for heard in _listeners.stack:
+        heard.append(
+            Record(
+                entry.layer, status.reshape(shape), notes.reshape(shape), steps.reshape(shape), seed, extras
+            )
+        )
+    _report(entry, status, shape, on_fail, "forward")
+    if on_fail == "nan":
+        for output in outputs:
+            output[status != 0] = np.nan
+    return outputs, status, notes, steps, saved
+
+
+def pullback(
+    entry: Entry, cotangents: list[Array], args: list[Array], status: NDArray[np.int32], saved: list[Array],
+    shape: Batch, on_fail: str,
+) -> list[Array]:
+    """The gradient for every argument, in the argument's shape."""
+    engine, batch = entry.engine, status.size
+    touched = _touched(cotangents, batch)
+    lost = touched & _lost(status, on_fail)
+    rows = np.flatnonzero(touched & ~lost)
+    grads = [np.zeros(a.shape, engine.dtype) for a in args]
+    failed = lost
+    if rows.size:
+        given = _rows(engine, args, rows, batch)
+        found = engine.pullback(given, rows.size, _take(saved, rows), status[rows], _take(cotangents, rows))
+        grads = _scatter(engine, args, found.grads, rows)
+        failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "backward")
+    return _poison(engine, args, grads, failed)
+
+
+def pullback_pullback(
+    entry: Entry, cotangents: list[Array], directions: list[Array], args: list[Array], status: NDArray[np.int32],
+    saved: list[Array], shape: Batch, on_fail: str,
+) -> tuple[list[Array], list[Array]]:
+    """(J v for every output, the gradient of <cotangents, J v> for every argument), v being the directions."""
+    engine, batch = entry.engine, status.size
+    moved = _moved(engine, directions, batch)
+    touched = _touched(cotangents, batch)
+    lost = moved & _lost(status, on_fail)
+    rows = np.flatnonzero(moved & ~lost)
+    forward = [np.zeros(c.shape, engine.dtype) for c in cotangents]
+    grads = [np.zeros(a.shape, engine.dtype) for a in args]
+    failed = lost
+    if rows.size:
+        found = engine.pullback_pullback(
+            _rows(engine, args, rows, batch), rows.size, _take(saved, rows), status[rows], _take(cotangents, rows),
+            _rows(engine, directions, rows, batch),
+        )
+        forward = _put_all(forward, found.cotangents, rows)
+        grads = _scatter(engine, args, found.grads, rows)
+        failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "second backward")
+    for value in forward:
+        value[failed] = np.nan
+    return forward, _poison(engine, args, grads, failed & touched)
+
+
+def pushforward(
+    entry: Entry, args: list[Array], tangents: list[Array], status: NDArray[np.int32], saved: list[Array],
+    shape: Batch, on_fail: str,
+) -> list[Array]:
+    """J v for every output, v being the tangents."""
+    engine, batch = entry.engine, status.size
+    moved = _moved(engine, tangents, batch)
+    failed = moved & _lost(status, on_fail)
+    rows = np.flatnonzero(moved & ~failed)
+    outputs = [np.zeros((batch, *s), engine.dtype) for s in engine.outputs]
+    if rows.size:
+        found = engine.pushforward(
+            _rows(engine, args, rows, batch), rows.size, _take(saved, rows), status[rows],
+            _rows(engine, tangents, rows, batch),
+        )
+        outputs = _put_all(outputs, found.outputs, rows)
+        failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "backward")
+    for output in outputs:
+        output[failed] = np.nan
+    return outputs
+
+
+def _good(entry: Entry, args: Sequence[Array], batch: int) -> NDArray[np.bool_]:
+    good = np.ones(batch, np.bool_)
+    for check in entry.checks:
+        value = args[check.argument]
+        rank = len(entry.engine.arguments[check.argument].shape)
+        inside = ~np.isnan(value).any(axis=tuple(range(value.ndim - rank, value.ndim)))
+        if check.set is not None:
+            inside = inside & contains(check.set, value, rank)
+        good &= inside
+    return good
+
+
+def _lost(status: NDArray[np.int32], on_fail: str) -> NDArray[np.bool_]:
+    """Samples without a derivative: the failed ones, but under "warn" those alone that were never solved."""
+    return status == BAD_INPUT if on_fail == "warn" else status != 0
+
+
+def _touched(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
+    touched = np.zeros(batch, np.bool_)
+    for value in cotangents:
+        touched |= (value.reshape(batch, -1) != 0).any(axis=1) if value.size else False
+    return touched
+
+
+def _moved(engine: Engine, directions: Sequence[Array], batch: int) -> NDArray[np.bool_]:
+    moved = np.zeros(batch, np.bool_)
+    for value, argument in zip(directions, engine.arguments, strict=True):
+        if not value.size:
+            continue
+        if is_per_sample(value, argument):
+            moved |= (value.reshape(batch, -1) != 0).any(axis=1)
+        else:
+            moved |= bool((value != 0).any())
+    return moved
+
+
+def _take(values: Sequence[Array], rows: NDArray[np.int64]) -> list[Array]:
+    return [v if len(v) == rows.size else v[rows] for v in values]
+
+
+def _rows(engine: Engine, values: Sequence[Array], rows: NDArray[np.int64], batch: int) -> list[Array]:
+    if rows.size == batch:
+        return list(values)
+    return [v[rows] if is_per_sample(v, a) else v for v, a in zip(values, engine.arguments, strict=True)]
+
+
+def _put(blank: Array, found: Array, rows: NDArray[np.int64]) -> Array:
+    if rows.size == len(blank):
+        return np.ascontiguousarray(found, blank.dtype).reshape(blank.shape)
+    blank[rows] = found
+    return blank
+
+
+def _put_all(blanks: Sequence[Array], found: Sequence[Array], rows: NDArray[np.int64]) -> list[Array]:
+    return [_put(b, f, rows) for b, f in zip(blanks, found, strict=True)]
+
+
+def _scatter(
+    engine: Engine, args: Sequence[Array], found: Sequence[Array | None], rows: NDArray[np.int64]
+) -> list[Array]:
+    grads: list[Array] = []
+    for argument, value, grad in zip(engine.arguments, args, found, strict=True):
+        blank = np.zeros(value.shape, engine.dtype)
+        if grad is None:
+            grads.append(blank)
+        elif is_per_sample(value, argument):
+            grads.append(_put(blank, grad, rows))
+        else:
+            grads.append(np.ascontiguousarray(grad, engine.dtype).reshape(value.shape))
+    return grads
+
+
+def _poison(
+    engine: Engine, args: Sequence[Array], grads: list[Array], failed: NDArray[np.bool_]
+) -> list[Array]:
+    """NaN for the own gradients of failed samples, and for shared ones: their sum lacks a term that nobody knows."""
+    if failed.any():
+        for argument, value, grad in zip(engine.arguments, args, grads, strict=True):
+            if argument.differentiable:
+                grad[failed if is_per_sample(value, argument) else ...] = np.nan
+    return grads
+
+
+def _report_rows(
+    entry: Entry, found: NDArray[np.int32], rows: NDArray[np.int64], shape: Batch, on_fail: str, stage: str
+) -> NDArray[np.bool_]:
+    status = np.zeros(int(np.prod(shape, dtype=np.int64)), np.int32)
+    status[rows] = found
+    _report(entry, status, shape, on_fail, stage)
+    return (status != 0) & (on_fail != "warn")
+
+
+def _report(entry: Entry, status: NDArray[np.int32], shape: Batch, on_fail: str, stage: str) -> None:
+    if not status.any():
+        return
+    if on_fail == "raise":
+        raise SolveError(entry.layer, status.reshape(shape), stage=stage)
+    if on_fail == "warn":
+        placed: Any = status.reshape(shape)
+        samples = tuple(tuple(int(i) for i in place) for place in np.argwhere(placed != 0))
+        warnings.warn(describe(entry.layer, placed, samples, stage), RuntimeWarning, stacklevel=2)

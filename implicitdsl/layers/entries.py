@@ -1,0 +1,32 @@
+"""From a blueprint to registry entries: the engine of a piece with the tests of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from implicitdsl.layers.blueprint import Blueprint
+from implicitdsl.layers.registry import Check, Entry
+
+
+class BlueprintEntries:
+    """Makes the entries of one blueprint."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+
+    def entry(self, key: str, piece: int, dtype: torch.dtype, sizes: Mapping[str, int]) -> Entry:
+        """A new entry. An input without a set is tested for NaN, unless it is a path; those of a `net` without a set are
+        not tested at all, because an explicit layer has no condition that could fail."""
+        blueprint = self._blueprint
+        engine = blueprint.engine(piece, dtype, sizes)
+        specs = {spec.name: spec for spec in blueprint.inputs}
+        checks: list[Check] = []
+        for index, argument in enumerate(engine.arguments):
+            spec = specs.get(argument.name)
+            if spec is None or argument.role != "input" or spec.path:
+                continue
+            if spec.set is not None or blueprint.kind != "net":
+                checks.append(Check(index, spec.set))
+        return Entry(key, engine, tuple(checks), blueprint.name)

@@ -1,0 +1,254 @@
+"""`Layer`: a definition as a torch.nn.Module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from implicitdsl.layers import batching, bodies, registry
+from implicitdsl.layers.blueprint import Blueprint, CallPiece, ParamSpec
+from implicitdsl.layers.constrained import Constrained, read_only
+from implicitdsl.layers.derivatives import Poison, Solve, pick
+from implicitdsl.layers.draws import draw
+from implicitdsl.layers.entries import BlueprintEntries
+from implicitdsl.layers.last import Last, summarise
+from implicitdsl.layers.options import read_dtype
+from implicitdsl.layers.sets import SETS
+
+_TRANSIENT = ("blueprint", "_binding", "_token", "last")
+
+
+class Layer(torch.nn.Module):
+    """A layer made from a blueprint.
+
+    `layer(*inputs)` takes the inputs of the signature in order: tensors, arrays or numbers. Leading dimensions are batch
+    dimensions, broadcast against each other; every output has the whole batch shape. Returns a tensor, or a plain tuple
+    of several. `seed=` and `first_sample=` are taken by layers with noise.
+
+    Raises TypeError and ValueError for inputs of wrong number, type, shape or device, and SolveError for samples that
+    fail while `on_fail` is "raise". `layer.last` then tells the statuses. Params, consts and sub-layers bear the names of the text;
+    a param in a set reads as its value, is set by assignment, and its storage is `parametrizations.NAME.original`.
+    """
+
+    blueprint: Blueprint
+    last: Last | None
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        super().__init__()
+        self._bind(blueprint)
+        dtype = blueprint.options.dtype or torch.get_default_dtype()
+        held: dict[str, torch.nn.Module] = {}
+        for spec in blueprint.params:
+            if spec.set is None:
+                self.register_parameter(spec.name, torch.nn.Parameter(_start(blueprint.name, spec, dtype)))
+            else:
+                value = _start(blueprint.name, spec, dtype)
+                held[spec.name] = Constrained(spec.name, spec.shape, spec.set, value)
+        for spec in blueprint.consts:
+            self.register_buffer(spec.name, _start(blueprint.name, spec, dtype))
+        if held:
+            self.parametrizations = torch.nn.ModuleDict(held)
+        for name, used in blueprint.uses.items():
+            self.add_module(name, Layer(used))
+
+    def _bind(self, blueprint: Blueprint) -> None:
+        binding = registry.Binding(BlueprintEntries(blueprint))
+        self.__dict__.update(blueprint=blueprint, _binding=binding, _token=binding.token, last=None)
+
+    def forward(self, *inputs: Any, seed: int | None = None, first_sample: int = 0) -> Any:
+        """The answer; see the class."""
+        blueprint = self.blueprint
+        name = blueprint.name
+        read = batching.read_inputs(name, blueprint.inputs, inputs)
+        values = self._values("")
+        kinds = [tensor.dtype for tensor, counts in read if counts] + [v.dtype for v in values.values()]
+        dtype = batching.promote(kinds, blueprint.options.dtype or torch.get_default_dtype())
+        shapes = [tuple(tensor.shape) for tensor, _ in read]
+        sizes = batching.bind_sizes(name, blueprint.inputs, shapes)
+        batch = batching.batch_shape(name, blueprint.inputs, shapes)
+        slots = {
+            spec.name: batching.flatten(tensor.to(dtype), len(spec.shape), batch)
+            for spec, (tensor, _) in zip(blueprint.inputs, read, strict=True)
+        }
+        if torch.compiler.is_compiling():
+            found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
+        else:
+            with bodies.listening() as records:
+                found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
+            self.__dict__["last"] = summarise(records, name)
+        results = tuple(value.reshape(*batch, *value.shape[1:]) for value in found)
+        return results if blueprint.tuple_output else results[0]
+
+    def _run(
+        self, slots: dict[str, Tensor], values: Mapping[str, Tensor], sizes: Mapping[str, int], batch: tuple[int, ...],
+        dtype: torch.dtype, seed: Tensor | None, first: int,
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """The results, [B, *shape], for flat slots, and the mask of failed samples if a caller must know it."""
+        blueprint = self.blueprint
+        slots = dict(slots)
+        on_fail = blueprint.options.on_fail
+        failed: Tensor | None = None
+        case = tuple(sizes.items())
+        for number, piece in enumerate(blueprint.program):
+            if isinstance(piece, CallPiece):
+                inner = cast(Layer, self._modules[piece.use])
+                found, lost = inner._called(piece, slots, values, batch, dtype, seed, first)
+            else:
+                key, names, _, shapes = registry.plan(self._token, number, str(dtype).removeprefix("torch."), case)
+                args = [slots[n] if n in slots else values[n].to(dtype) for n in names]
+                answer = pick(Solve).apply(batch, key, on_fail, len(shapes), seed, first, *args)
+                found, lost = answer[: len(shapes)], answer[len(shapes)] != 0
+            slots.update(zip(piece.outputs, found, strict=True))
+            failed = lost if failed is None or lost is None else failed | lost
+        results = tuple(slots[name] for name in blueprint.results)
+        if len(blueprint.program) > 1 and on_fail == "nan" and failed is not None:
+            results = tuple(_poisoned(value, failed) for value in results)
+        return results, failed
+
+    def _called(
+        self, piece: CallPiece, slots: Mapping[str, Tensor], values: Mapping[str, Tensor], batch: tuple[int, ...],
+        dtype: torch.dtype, seed: Tensor | None, first: int,
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """This layer as a piece of the one that uses it, on its flat slots."""
+        specs = self.blueprint.inputs
+        given = [slots[name] for name in piece.inputs]
+        sizes = batching.bind_sizes(self.blueprint.name, specs, [tuple(g.shape) for g in given])
+        own = {n.removeprefix(f"{piece.use}."): v for n, v in values.items() if n.startswith(f"{piece.use}.")}
+        inner = {spec.name: value for spec, value in zip(specs, given, strict=True)}
+        return self._run(inner, own, sizes, batch, dtype, seed, first)
+
+    def _values(self, prefix: str) -> dict[str, Tensor]:
+        """Params and consts by qualified name, those of used layers included."""
+        blueprint = self.blueprint
+        held: Any = self._modules["parametrizations"] if "parametrizations" in self._modules else {}
+        found: dict[str, Tensor] = {}
+        for spec in blueprint.params:
+            # A replica of DataParallel holds its params as plain attributes.
+            found[prefix + spec.name] = held[spec.name]() if spec.set is not None else getattr(self, spec.name)
+        for spec in blueprint.consts:
+            found[prefix + spec.name] = getattr(self, spec.name)
+        for use in blueprint.uses:
+            found.update(cast(Layer, self._modules[use])._values(f"{prefix}{use}."))
+        return found
+
+    def _seed(self, seed: int | None) -> Tensor | None:
+        if not self.blueprint.noisy:
+            if seed is not None:
+                raise TypeError(f"{self.blueprint.name} has no noise and takes no seed")
+            return None
+        chosen = self.blueprint.options.seed if seed is None else seed
+        if chosen is None:
+            return torch.randint(0, 2**62, ())
+        return torch.tensor(chosen)
+
+    def prepare(self, *, batch: bool = True, dtype: Any = None, **sizes: int) -> Layer:
+        """Builds what a call would build, now: for the layer's type or another one, and for the call sizes given by name
+        (`T=100`). Returns the layer. `batch` tells whether calls will have batch dimensions."""
+        wanted = self.blueprint.call_sizes
+        if set(sizes) != set(wanted):
+            raise TypeError(f"{self.blueprint.name}.prepare takes the call sizes {list(wanted)}, not {list(sizes)}")
+        chosen = read_dtype(dtype) if dtype is not None else self._own_dtype()
+        for number, piece in enumerate(self.blueprint.program):
+            if not isinstance(piece, CallPiece):
+                self._binding.entry(number, chosen, {name: sizes[name] for name in wanted})
+        return self
+
+    def _own_dtype(self) -> torch.dtype:
+        kinds = [v.dtype for v in self._values("").values()]
+        return batching.promote(kinds, self.blueprint.options.dtype or torch.get_default_dtype())
+
+    def __getattr__(self, name: str) -> Any:
+        held = self.__dict__.get("_modules", {}).get("parametrizations")
+        if held is not None and name in held._modules:
+            return read_only(held._modules[name]())
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = self.__dict__.get("_modules", {}).get("parametrizations")
+        if held is not None and name in held._modules:
+            held._modules[name].assign(value)
+        else:
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(spec.name for spec in self.blueprint.params)]
+
+    def _get_name(self) -> str:
+        return self.blueprint.name
+
+    def extra_repr(self) -> str:
+        """Kind, sizes and the options that were given."""
+        options = self.blueprint.options
+        parts = [self.blueprint.kind, *(f"{k}={v}" for k, v in self.blueprint.sizes.items())]
+        if options.solver is not None:
+            parts.append(f"solver={options.solver}")
+        if options.on_fail != "raise":
+            parts.append(f"on_fail={options.on_fail}")
+        return ", ".join(parts)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
+        from copy import deepcopy
+
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        for name, value in self.__dict__.items():
+            copied.__dict__[name] = value if name in _TRANSIENT else deepcopy(value, memo)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        blueprint = self.blueprint
+        if blueprint.recipe is None or blueprint.rebuild is None:
+            raise TypeError(f"{blueprint.name} cannot be pickled: it was made without a recipe; save its state_dict instead")
+        return (_bare, (blueprint.rebuild, blueprint.recipe), self._state())
+
+    def _state(self) -> dict[str, Any]:
+        uses = self.blueprint.uses
+        own = {k: v for k, v in self.__dict__.items() if k not in _TRANSIENT}
+        own["_modules"] = {k: v for k, v in self._modules.items() if k not in uses}
+        return {"own": own, "uses": {k: cast(Layer, self._modules[k])._state() for k in uses}, "order": list(self._modules)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        kept = {k: self.__dict__[k] for k in _TRANSIENT}
+        inner = dict(self._modules)
+        super().__setstate__({**state["own"]})
+        self.__dict__.update(kept)
+        for name, below in state["uses"].items():
+            cast(Layer, inner[name]).__setstate__(below)
+        own = state["own"]["_modules"]
+        self.__dict__["_modules"] = {k: own[k] if k in own else inner[k] for k in state["order"]}
+
+
+def _bare(rebuild: Any, recipe: tuple[Any, ...]) -> Layer:
+    """A layer without values, to be filled by `__setstate__`: unpickling draws nothing from torch's generator."""
+    return _hollow(rebuild(recipe))
+
+
+def _hollow(blueprint: Blueprint) -> Layer:
+    layer = Layer.__new__(Layer)
+    torch.nn.Module.__init__(layer)
+    layer._bind(blueprint)
+    for name, used in blueprint.uses.items():
+        layer.add_module(name, _hollow(used))
+    return layer
+
+
+def _start(layer: str, spec: ParamSpec, dtype: torch.dtype) -> Tensor:
+    """The start value of a param or const, a tensor of its own."""
+    if spec.start is not None:
+        return torch.as_tensor(spec.start, dtype=dtype).expand(spec.shape).clone()
+    if spec.draw is not None:
+        try:
+            return draw(spec.draw, spec.shape, dtype)
+        except ValueError as error:
+            raise ValueError(f"{layer}: `{spec.name}`: {error}") from None
+    if spec.set is not None:
+        return torch.as_tensor(SETS[spec.set.name].centre(spec.shape, spec.set.args), dtype=dtype)
+    return torch.zeros(spec.shape, dtype=dtype)
+
+
+def _poisoned(value: Tensor, failed: Tensor) -> Tensor:
+    return pick(Poison).apply(value, failed.reshape(math.prod(failed.shape), *([1] * (value.ndim - 1))).expand_as(value))
