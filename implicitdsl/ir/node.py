@@ -265,6 +265,16 @@ class LogDet(Node):
         return self.key[0]
 
 
+@final
+class Cholesky(Node):
+    """The lower triangular L with L L.T = A, for a symmetric argument; NaN where A is not positive definite."""
+
+    __slots__ = ()
+
+    def __new__(cls, arg: Node) -> Cholesky:
+        return super().__new__(cls, (), (arg,), arg.shape)
+
+
 def walk(roots: Iterable[Node]) -> Iterator[Node]:
     """Every node the roots depend on, arguments before users, without recursion, in an order that depends on the
     graph alone."""
