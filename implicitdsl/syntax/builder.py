@@ -71,16 +71,12 @@ def _logical(operator: Any) -> Rule:
     return lambda span, parts: tree.Logical(operator, parts[0], parts[1], span=span)
 
 
-def _tuple(span: Span, parts: Parts) -> Any:
+def _tuple(_: Span, parts: Parts) -> Any:
     return tuple(part for part in parts if part is not None)
 
 
-def _word(span: Span, parts: Parts) -> Any:
+def _word(_: Span, parts: Parts) -> Any:
     return parts[0].id
-
-
-def _file(span: Span, parts: Parts) -> Any:
-    return tuple(part for part in parts if part is not None)
 
 
 def _import(span: Span, parts: Parts) -> Any:
@@ -105,7 +101,7 @@ def _input(span: Span, parts: Parts) -> Any:
 
 
 def _path(span: Span, parts: Parts) -> Any:
-    return tree.Input(parts[0].id, parts[1] or (), parts[3], True, _id(parts[2]), span=span)
+    return tree.Input(parts[0].id, parts[1] or (), parts[3], path=True, by=_id(parts[2]), span=span)
 
 
 def _output(span: Span, parts: Parts) -> Any:
@@ -119,6 +115,10 @@ def _bare_output(span: Span, parts: Parts) -> Any:
 def _declare(span: Span, parts: Parts) -> Any:
     role, *names, draw, members = parts
     return tree.Declare(role, tuple(names), draw, members, span=span)
+
+
+def _draw(span: Span, parts: Parts) -> Any:
+    return tree.Call(parts[0], parts[1] or (), span=span)
 
 
 def _noise(span: Span, parts: Parts) -> Any:
@@ -160,7 +160,7 @@ def _reset(span: Span, parts: Parts) -> Any:
     return tree.Reset(parts[0], parts[1], span=span)
 
 
-def _stop(span: Span, parts: Parts) -> Any:
+def _stop(span: Span, _: Parts) -> Any:
     return tree.Stop(span=span)
 
 
@@ -254,7 +254,6 @@ def _bracket(span: Span, parts: Parts) -> Any:
 
 
 RULES: dict[str, Rule] = {
-    "file": _file,
     "version": _number,
     "import_": _import,
     "function": _function,
@@ -265,6 +264,7 @@ RULES: dict[str, Rule] = {
     "output": _output,
     "bare_output": _bare_output,
     "declare": _declare,
+    "draw": _draw,
     "noise": _noise,
     "declared": _declared,
     "history": _history,
@@ -304,13 +304,27 @@ RULES: dict[str, Rule] = {
     "number": _number,
     "name": _name,
     "bracket": _bracket,
-    **dict.fromkeys(("kind", "role", "sense", "what", "comparator"), _word),
+    **dict.fromkeys(("kind", "role", "mode", "sense", "what", "comparator"), _word),
     **dict.fromkeys(
-        ("names", "sizes", "inputs", "outputs", "shape", "body", "pick", "options", "actions", "relations"), _tuple
+        ("file", "names", "sizes", "inputs", "outputs", "shape", "body", "pick", "options", "actions", "relations"),
+        _tuple,
     ),
     **dict.fromkeys(("values", "arguments"), _tuple),
 }
 
-DEEPENING = frozenset(
-    "if_else or_ and_ not_ compare contains add sub mul div matmul neg pow index attribute call family bracket forall".split()
+_OPERATIONS = (
+    "if_else",
+    "or_",
+    "and_",
+    "not_",
+    "compare",
+    "contains",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "matmul",
+    "neg",
+    "pow",
 )
+DEEPENING = frozenset((*_OPERATIONS, "index", "attribute", "call", "family", "bracket", "forall"))

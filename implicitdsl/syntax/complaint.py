@@ -9,7 +9,7 @@ from implicitdsl.diagnostics import Diagnostic, Label, Source, Span
 from implicitdsl.syntax.scanner import Word
 from implicitdsl.syntax.words import ITEM_WORDS, KINDS, STATEMENT_WORDS
 
-OPERATORS = frozenset("+ - * / @ ^ < <= > >= in and or".split())
+OPERATORS = frozenset(("+", "-", "*", "/", "@", "^", "<", "<=", ">", ">=", "in", "and", "or"))
 HINTS: dict[str, str] = {
     ":=": "`x := e` stands in a `when` block; `let x = e` names an expression, `x = e` is an equation",
     "<": "inequalities stand in `subject to { … }`",
@@ -35,8 +35,8 @@ def complain(
     last = words[i - 1] if i > 0 else None
     if i == len(words):
         end = len(source.text.rstrip())
-        help = f"expected {_list(expected)}"
-        return Diagnostic("E101", "the text ends in the middle of a statement", Span(source, end, end), help=help)
+        advice = f"expected {_list(expected)}"
+        return Diagnostic("E101", "the text ends in the middle of a statement", Span(source, end, end), help=advice)
     word = words[i]
     here = Span(source, word.start, max(word.end, word.start + (word.text == "\n")))
     shown = "the end of the line" if word.kind == "newline" else f"`{word.text}`"
@@ -52,36 +52,37 @@ def complain(
     if wants_operand and last is not None and (new_line or word.kind == "newline" or word.text in "})],"):
         message = f"an expression is missing behind `{last.text}`"
         return Diagnostic("E112", message, behind, help=f"found {shown} instead")
-    if word.kind == "keyword" and "NAME" in expected and (last is not None and i > begin or "STOP" in expected):
-        help = f"choose another name, such as `{word.text}_`"
-        return Diagnostic("E105", f"`{word.text}` is a keyword and names nothing", here, help=help)
+    if word.kind == "keyword" and "NAME" in expected and ((last is not None and i > begin) or "STOP" in expected):
+        advice = f"choose another name, such as `{word.text}_`"
+        return Diagnostic("E105", f"`{word.text}` is a keyword and names nothing", here, help=advice)
     if last is not None and last.text == "}" and i > begin:
-        message, help = f"{shown} stands on the line of a `}}`", "a new statement begins on a new line"
-        return Diagnostic("E114", message, here, help=help)
+        message, advice = f"{shown} stands on the line of a `}}`", "a new statement begins on a new line"
+        return Diagnostic("E114", message, here, help=advice)
     if last is not None and i > begin and _ends_operand(last) and _opens_operand(word) and expected & OPERATORS:
         message = f"an operator is missing between `{last.text}` and `{word.text}`"
         return Diagnostic("E114", message, behind.to(here), help=f"a product is written `{last.text}*{word.text}`")
     if i > begin and word.text in (*STATEMENT_WORDS, *ITEM_WORDS) and ("\n" in expected or "}" in expected):
-        message, help = f"{shown} stands on the line of another statement", "one statement a line"
-        return Diagnostic("E114", message, here, help=help)
+        message, advice = f"{shown} stands on the line of another statement", "one statement a line"
+        return Diagnostic("E114", message, here, help=advice)
     if (word.kind == "newline" or word.text == "}") and "=" in expected and expected & OPERATORS:
         statement = Span(source, words[begin].start, behind.end)
-        help = "an equation is written `left = right`; a value is given with `return`"
-        return Diagnostic("E101", "an expression alone is no statement", statement, help=help)
+        advice = "an equation is written `left = right`; a value is given with `return`"
+        return Diagnostic("E101", "an expression alone is no statement", statement, help=advice)
     if i == begin:
         return _no_statement(word, here, shown, opening)
     hint = HINTS.get(word.text, "")
-    help = f"expected {_list(expected)}" + (f"; {hint}" if hint else "")
-    return Diagnostic("E101", f"{shown} does not fit here", here, help=help)
+    advice = f"expected {_list(expected)}" + (f"; {hint}" if hint else "")
+    return Diagnostic("E101", f"{shown} does not fit here", here, help=advice)
 
 
 def _no_definition(word: Word, here: Span) -> Diagnostic:
     if word.text in STATEMENT_WORDS:
         message = f"`{word.text}` stands outside of any definition"
-        return Diagnostic("E116", message, here, help="statements stand in the braces of a definition, `kind Name(…) -> … { … }`")
+        advice = "statements stand in the braces of a definition, `kind Name(…) -> … { … }`"
+        return Diagnostic("E116", message, here, help=advice)
     close = difflib.get_close_matches(word.text[:40].lower(), (*ITEM_WORDS, *KINDS), 1)
-    help = f"did you mean `{close[0]}`?" if close else f"a definition begins with one of {' '.join(KINDS)}"
-    return Diagnostic("E116", "a definition, `fn` or `import` is expected here", here, help=help)
+    advice = f"did you mean `{close[0]}`?" if close else f"a definition begins with one of {' '.join(KINDS)}"
+    return Diagnostic("E116", "a definition, `fn` or `import` is expected here", here, help=advice)
 
 
 def _no_statement(word: Word, here: Span, shown: str, opening: set[str]) -> Diagnostic:
@@ -120,4 +121,6 @@ def _list(expected: set[str]) -> str:
     plain = sorted(f"`{text}`" for text in rest if not text.isupper() and text not in ("\n", "$END"))
     ends = ["the end of the line"] if "\n" in rest else []
     groups += [*plain[:6], *ends]
-    return groups[0] if len(groups) == 1 else " or ".join((", ".join(groups[:-1]), groups[-1])) if groups else "nothing more"
+    if len(groups) < 2:
+        return groups[0] if groups else "nothing more"
+    return f"{', '.join(groups[:-1])} or {groups[-1]}"

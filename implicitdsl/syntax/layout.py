@@ -1,8 +1,8 @@
 """Which newlines end a statement, and which brackets belong together.
 
-A newline is none inside `( )` and `[ ]`, behind an operator or a comma, in front of an operator other than a minus, behind
-`{` and in front of `}`. A bracket that is never closed counts as closed at the end of its line, so that the statements
-below it are read all the same.
+A newline is none inside `( )` and `[ ]`, behind an operator or a comma, in front of an operator other than a minus,
+behind `{` and in front of `}`. A bracket that is never closed counts as closed at the end of its line, so that the
+statements below it are read all the same.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _ends(last: Word, word: Word) -> bool:
 
 
 def _match_brackets(scan: Scan) -> tuple[list[Word], set[int]]:
-    """The words with stray closing brackets left out and missing braces put in; the places of `( ) [ ]` that are paired."""
+    """The words without stray closing brackets and with missing braces; the places of `( ) [ ]` that are paired."""
     kept: list[Word] = []
     opened: list[Word] = []
     matched: set[int] = set()
@@ -93,8 +93,8 @@ def _pair(scan: Scan, opened: list[Word], matched: set[int], closer: Word) -> bo
     if CLOSER[top.text] != closer.text:
         span = Span(scan.source, closer.start, closer.end)
         label = Label(Span(scan.source, top.start, top.end), "opened here")
-        message, help = f"`{top.text}` is closed by `{closer.text}`", f"write `{CLOSER[top.text]}`"
-        scan.findings.append(Diagnostic("E104", message, span, labels=(label,), help=help))
+        message, advice = f"`{top.text}` is closed by `{closer.text}`", f"write `{CLOSER[top.text]}`"
+        scan.findings.append(Diagnostic("E104", message, span, labels=(label,), help=advice))
     return True
 
 
@@ -103,8 +103,8 @@ def _give_up(scan: Scan, opened: list[Word], which: str) -> None:
     while opened and opened[-1].text in which:
         word = opened.pop()
         span = Span(scan.source, word.start, word.end)
-        message, help = f"`{word.text}` is never closed", f"`{CLOSER[word.text]}` is missing"
-        scan.findings.append(Diagnostic("E104", message, span, help=help))
+        message, advice = f"`{word.text}` is never closed", f"`{CLOSER[word.text]}` is missing"
+        scan.findings.append(Diagnostic("E104", message, span, help=advice))
 
 
 def _close(scan: Scan, opened: list[Word], at: int) -> list[Word]:

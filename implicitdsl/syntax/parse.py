@@ -47,7 +47,7 @@ def grammar() -> Lark:
         def __init__(self, lexer_conf: object) -> None:
             pass
 
-        def lex(self, lexer_state: Any, parser_state: Any) -> Any:
+        def lex(self, lexer_state: Any, parser_state: Any) -> Any:  # noqa: ARG002 (the signature is lark's)
             return iter(lexer_state)
 
     text = importlib.resources.files("implicitdsl.syntax").joinpath("imp.lark").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ class _Place:
 
 @dataclass
 class Parse:
-    """A parse under way. `wrong` holds the offsets of findings that the statement around them is already charged with."""
+    """A parse under way. `wrong`: the places of findings that the statements around them are already charged with."""
 
     source: Source
     words: Sequence[Word]
@@ -113,11 +113,16 @@ class Parse:
         """Read all words; `tree` is set if there was no error."""
         from lark import UnexpectedToken
 
-        self.state = grammar().parse_interactive(start=self.start).parser_state
+        parser: Any = grammar()
+        self.state: Any = parser.parse_interactive(start=self.start).parser_state
         self.places = [self._here(0)]
         i = 0
         while i < len(self.words) and len(self.findings) <= MOST_FINDINGS:
             word = self.words[i]
+            # Only names are called; `2(x + 1)` lacks an operator.
+            if word.text == "(" and i and self.words[i - 1].kind == "number":
+                i = self._recover(i)
+                continue
             try:
                 self.state.feed_token(_token(word))
             except UnexpectedToken:
@@ -136,7 +141,7 @@ class Parse:
         import lark
 
         try:
-            result = self.state.feed_token(lark.Token("$END", "", len(self.source.text)), True)
+            result = self.state.feed_token(lark.Token("$END", "", len(self.source.text)), is_end=True)
         except lark.UnexpectedToken:
             if not self.findings:
                 self._complain(len(self.words))

@@ -6,7 +6,7 @@ import dataclasses
 from bisect import bisect_right
 from typing import Any, cast
 
-from implicitdsl.diagnostics import Diagnostic, Fix, ImpError, Report, Source, Span
+from implicitdsl.diagnostics import Diagnostic, Fix, Report, Source, Span
 from implicitdsl.syntax import tree
 from implicitdsl.syntax.builder import build, depth_limit_passed
 from implicitdsl.syntax.layout import lay_out
@@ -35,8 +35,8 @@ def read_with_report(text: str, name: str, report: Report) -> tree.File | None:
         return None
     version, items = (parts[0], parts[1:]) if parts and isinstance(parts[0], tree.Number) else (None, parts)
     if version is not None and version.text != str(LANGUAGE_VERSION):
-        message, help = f"version {version.text} of the language is not known", f"this reader knows version {LANGUAGE_VERSION}"
-        report.add("E113", message, version.span, help=help)
+        message = f"version {version.text} of the language is not known"
+        report.add("E113", message, version.span, help=f"this reader knows version {LANGUAGE_VERSION}")
         return None
     return tree.File(
         source,
@@ -93,9 +93,9 @@ def _read(source: Source, start: Start, report: Report) -> tuple[Any | None, Sca
         if deep is None:
             _report(report, warnings, [])
             return build(source, parse.tree), scanned
-        message, help = f"an expression is nested deeper than {DEEPEST}", "name parts of it with `let`"
+        message = f"an expression is nested deeper than {DEEPEST}"
         span = Span(source, deep.meta.start_pos, deep.meta.end_pos)
-        findings.append(Diagnostic("E109", message, span, help=help))
+        findings.append(Diagnostic("E109", message, span, help="name parts of it with `let`"))
     _report(report, [*findings, *warnings], parse.statement_starts)
     return None, scanned
 
@@ -117,7 +117,8 @@ def _report(report: Report, findings: list[Diagnostic], statement_starts: list[i
             charged.add(statement)
         told += 1
         if told > MOST_FINDINGS:
-            report.add("E118", f"the text has more than {MOST_FINDINGS} errors", finding.span, help="the rest is not listed")
+            message = f"the text has more than {MOST_FINDINGS} errors"
+            report.add("E118", message, finding.span, help="the rest is not listed")
             return
         d = finding
         report.add(d.code, d.message, d.span, remark=d.remark, labels=d.labels, help=d.help, fix=d.fix)

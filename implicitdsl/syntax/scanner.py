@@ -93,8 +93,8 @@ def scan(source: Source) -> Scan:
     position = 1 if source.text.startswith("\ufeff") else 0
     while position < len(source.text):
         match = PATTERN.match(source.text, position)
-        assert match is not None and match.lastgroup is not None  # the last alternative takes any character
-        HANDLERS[match.lastgroup](found, match[0], position)
+        assert match is not None  # the last alternative takes any character
+        HANDLERS[match.lastgroup or "other"](found, match[0], position)
         position = match.end()
     return found
 
@@ -107,7 +107,7 @@ def _add(scan: Scan, kind: WordKind, text: str, start: int, length: int) -> None
     scan.words.append(Word(kind, text, start, start + length))
 
 
-def _blank(scan: Scan, text: str, at: int) -> None:
+def _blank(_: Scan, __: str, ___: int) -> None:
     pass
 
 
@@ -136,11 +136,11 @@ def _is_keyword_here(scan: Scan, text: str, at: int) -> bool:
 
 
 def _number(scan: Scan, text: str, at: int) -> None:
-    value = float(text)
+    value, end = float(text), at + len(text)
     if value == float("inf"):
-        _refuse(scan, "E111", f"`{_short(text)}` is beyond the largest number", at, at + len(text), "write `inf` for infinity")
+        _refuse(scan, "E111", f"`{_short(text)}` is beyond the largest number", at, end, "write `inf` for infinity")
     elif value == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
-        _refuse(scan, "E111", f"`{_short(text)}` is nearer to 0 than the smallest number", at, at + len(text), "write `0`")
+        _refuse(scan, "E111", f"`{_short(text)}` is nearer to 0 than the smallest number", at, end, "write `0`")
     _add(scan, "number", text, at, len(text))
 
 
@@ -150,11 +150,12 @@ def _string(scan: Scan, text: str, at: int) -> None:
 
 def _open_string(scan: Scan, text: str, at: int) -> None:
     text = text.rstrip()
-    _refuse(scan, "E103", "a string is not closed on its line", at, at + len(text), 'a string stands in `"`, on one line')
+    end = at + len(text)
+    _refuse(scan, "E103", "a string is not closed on its line", at, end, 'a string stands in `"`, on one line')
     _add(scan, "string", text + '"', at, len(text))
 
 
-def _power(scan: Scan, text: str, at: int) -> None:
+def _power(scan: Scan, _: str, at: int) -> None:
     fix = Fix(Span(scan.source, at, at + 2), "^")
     _refuse(scan, "E106", "`**` is no operator", at, at + 2, "a power is written `x^2`", fix)
     _add(scan, "mark", "^", at, 2)
@@ -174,12 +175,12 @@ def _primes(scan: Scan, text: str, at: int) -> None:
     opens = last.kind == "name" and (len(scan.words) == 1 or scan.words[-2].text in ("\n", "{"))
     what = scan.source.text[last.start : end] if last.kind == "name" else text
     if len(text) > 1:
-        help, fix = "a second derivative is two states, `dx/dt = v` and `dv/dt = …`", None
+        advice, fix = "a second derivative is two states, `dx/dt = v` and `dv/dt = …`", None
     elif opens and AN_EQUATION.match(scan.source.text, end):
-        help, fix = f"write `d{last.text}/dt`", Fix(Span(scan.source, last.start, end), f"d{last.text}/dt")
+        advice, fix = f"write `d{last.text}/dt`", Fix(Span(scan.source, last.start, end), f"d{last.text}/dt")
     else:
-        help, fix = "a transpose is written `.T`, a derivative `dx/dt`", Fix(Span(scan.source, at, end), ".T")
-    _refuse(scan, "E108", f"`{what}` has no meaning", last.start if last.kind == "name" else at, end, help, fix)
+        advice, fix = "a transpose is written `.T`, a derivative `dx/dt`", Fix(Span(scan.source, at, end), ".T")
+    _refuse(scan, "E108", f"`{what}` has no meaning", last.start if last.kind == "name" else at, end, advice, fix)
 
 
 def _refused(scan: Scan, text: str, at: int) -> None:
@@ -201,11 +202,12 @@ def _other(scan: Scan, text: str, at: int) -> None:
     span = Span(scan.source, at, at + 1)
     called = f"U+{ord(text):04X} {unicodedata.name(text, '')}".strip()
     if text.isspace():
-        _refuse(scan, "E102", f"the blank {called} is not part of the language", at, at + 1, "write a space", Fix(span, " "))
+        message = f"the blank {called} is not part of the language"
+        _refuse(scan, "E102", message, at, at + 1, "write a space", Fix(span, " "))
         return
     shown = f"`{text}` ({called})" if text.isprintable() else called
-    help = "names are made of Latin or Greek letters, digits and `_`" if text.isalnum() else ""
-    _refuse(scan, "E102", f"{shown} is not part of the language", at, at + 1, help)
+    advice = "names are made of Latin or Greek letters, digits and `_`" if text.isalnum() else ""
+    _refuse(scan, "E102", f"{shown} is not part of the language", at, at + 1, advice)
 
 
 def _short(text: str) -> str:

@@ -148,7 +148,7 @@ class Named(Node):
 
 @dataclass(frozen=True)
 class Call(Node):
-    """A function, a used layer, a delayed state or a path at a time; or a solver's, a draw's or a set's name with options."""
+    """A function, a used layer, a delayed state or a path at a time; or a draw's or a set's name with options."""
 
     function: Expression
     arguments: tuple[Expression | Named | Family, ...]
@@ -162,7 +162,20 @@ class Bracket(Node):
 
 
 Expression = (
-    Number | Name | Negate | Binary | Compare | Contains | Logical | Not | IfElse | Index | Transpose | Attribute | Call | Bracket
+    Number
+    | Name
+    | Negate
+    | Binary
+    | Compare
+    | Contains
+    | Logical
+    | Not
+    | IfElse
+    | Index
+    | Transpose
+    | Attribute
+    | Call
+    | Bracket
 )
 
 # ---------------------------------------------------------------- statements
@@ -332,7 +345,7 @@ class Output(Node):
 
 @dataclass(frozen=True)
 class Definition(Node):
-    """One layer. `outputs` has one item unless the signature has a parenthesised tuple. `doc`: the comments right above."""
+    """One layer. `outputs` has one item unless the signature has a tuple of them. `doc`: the comments right above."""
 
     kind: Kind
     name: str

@@ -12,7 +12,8 @@ ITEM_WORDS = (*KINDS, "fn", "import")
 """Words that open a line of the file itself."""
 
 STATEMENT_WORDS = (
-    "param const state var noise history use let from when minimize maximize subject solver adjoint return".split()
+    *("param", "const", "state", "var", "noise", "history", "use", "let", "from", "when"),
+    *("minimize", "maximize", "subject", "solver", "adjoint", "return"),
 )
 """Words that open a statement of a definition."""
 
@@ -25,10 +26,12 @@ KEYWORDS = frozenset((*ITEM_WORDS, *STATEMENT_WORDS, *OPERATOR_WORDS, "path", "t
 SOFT_KEYWORDS = frozenset(("imp", "as", "by", "stratonovich"))
 """Words that are keywords only where no name can stand: behind a name or a closing bracket, `imp` on the first line."""
 
-CONTINUES_AFTER = frozenset((*"+ - * / @ ^ = := < <= > >= ~ -> : . ,".split(), *OPERATOR_WORDS))
+OPERATORS = ("+", "*", "/", "@", "^", "=", "<", "<=", ">", ">=")
+
+CONTINUES_AFTER = frozenset((*OPERATORS, "-", ":=", "~", "->", ":", ".", ",", *OPERATOR_WORDS))
 """A newline behind one of these is no end of a statement."""
 
-CONTINUES_BEFORE = frozenset((*"+ * / @ ^ = < <= > >=".split(), "in"))
+CONTINUES_BEFORE = frozenset((*OPERATORS, "in"))
 """A newline in front of one of these is no end of a statement; a minus may open a statement and is not among them."""
 
 LANGUAGE_VERSION = 1

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Code:
     """What a code means, with a text that earns it and the same text mended.
 
-    `bad` is a whole `.imp` text that yields the code (others may appear beside it), `good` one that yields no finding at all.
-    `build` is a Python expression over the loaded file, such as `Ball(solver="x")`, for codes that only construction raises.
+    `bad` is a whole `.imp` text that yields the code (others may appear beside it), `good` one that yields no finding.
+    `build` is a Python expression over the loaded file, such as `Ball(solver="x")`, for codes that only construction
+    raises.
     """
 
     code: str
