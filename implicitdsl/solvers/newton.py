@@ -29,7 +29,7 @@ from implicitdsl.solvers.linear_algebra import (
     scale_rows_columns,
 )
 from implicitdsl.solvers.rank_revealing import orthogonal_factor, orthogonal_solve
-from implicitdsl.solvers.root_quality import MULTIPLE, NOT_UNIQUE, SIMPLE, equation_scales, judge_root
+from implicitdsl.solvers.root_quality import NOT_UNIQUE, SIMPLE, equation_scales, judge_root
 from implicitdsl.solvers.status import (
     DIVERGED,
     MAX_STEPS,

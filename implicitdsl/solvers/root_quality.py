@@ -24,8 +24,9 @@ from implicitdsl.solvers.rank_revealing import null_vector, orthogonal_factor
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, vabs, vmax, vsqrt
 
 SIMPLE = 0
-MULTIPLE = 1
-NOT_UNIQUE = 2
+UNCERTAIN = 1
+MULTIPLE = 2
+NOT_UNIQUE = 3
 
 
 def equation_scales(n: int, j: Array, z: Array, out: Array) -> None:
@@ -35,11 +36,12 @@ def equation_scales(n: int, j: Array, z: Array, out: Array) -> None:
 
 
 def judge_root(residual: Any, jacobian: Any, n: int, z: Array, p: Array, f: Array, j: Array, rate: Element) -> int:
-    """SIMPLE, MULTIPLE or NOT_UNIQUE for a point z with F(z) = f, dF/dz = j that passes the stop test.
+    """SIMPLE, UNCERTAIN, MULTIPLE or NOT_UNIQUE for a point z with F(z) = f, dF/dz = j that passes the stop test.
 
     Multiple: moving z by no more than rounding in F allows (d = J^-1 (F ± noise)) changes J, in its weakest direction, by more
     than a tenth of itself, so J at the root cannot be told from a singular matrix (Newton–Kantorovich). Not unique: J is
     singular and F stays 0 to rounding along a null vector, a hundredth away on both sides.
+    Uncertain: simple, but rounding in F moves z by more than eps^(2/3): the derivative exists and loses digits.
     rate is the larger ratio of the last two pairs of Newton steps: below a tenth convergence was faster than linear, which
     multiple roots do not allow, and saves the two Jacobians.
     """
@@ -53,8 +55,6 @@ def judge_root(residual: Any, jacobian: Any, n: int, z: Array, p: Array, f: Arra
     row_scales(n, n, j, sizes, scale)
     scale_rows_columns(n, n, j, scale, sizes, matrix)
     spread = lu_factor(n, matrix, pivots)
-    if spread > n * eps and rate < 0.1:
-        return SIMPLE
     residual_noise(residual, n, z, p, f, j, noise)
     if not (spread > n * eps):
         return NOT_UNIQUE if continuum(residual, n, z, p, j, scale, noise) else MULTIPLE
@@ -64,13 +64,17 @@ def judge_root(residual: Any, jacobian: Any, n: int, z: Array, p: Array, f: Arra
     weak = buffer(z, n)
     image = buffer(z, n)
     weakest_direction(n, matrix, pivots, weak)
+    worst = eps * 0.0
     for side in range(2):
         sign = 1.0 - 2.0 * side
         for i in range(n):
             shift[i] = -scale[i] * (f[i] + sign * noise[i])
         lu_solve(n, matrix, pivots, shift)
         for i in range(n):
+            worst = vmax(vabs(shift[i]), worst)
             moved[i] = z[i] + shift[i] * (1.0 + vabs(z[i]))
+        if rate < 0.1:
+            continue
         jacobian(moved, p, j_moved)
         if not all_finite(n * n, j_moved, 0):
             return MULTIPLE
@@ -80,7 +84,7 @@ def judge_root(residual: Any, jacobian: Any, n: int, z: Array, p: Array, f: Arra
         lu_solve(n, matrix, pivots, image)
         if not (vsqrt(np.sum(image * image)) <= 0.1):
             return MULTIPLE
-    return SIMPLE
+    return SIMPLE if worst <= eps ** (2.0 / 3.0) else UNCERTAIN
 
 
 def residual_noise(residual: Any, n: int, z: Array, p: Array, f: Array, j: Array, noise: Array) -> None:
