@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from implicitdsl.ir import build
 from implicitdsl.ir import derive as calculus
@@ -35,7 +36,8 @@ class Constraint:
 
 @dataclass(frozen=True, eq=False)
 class ArgminProblem:
-    """`objective` is minimised: a `maximize` has been negated."""
+    """`objective` is minimised: a `maximize` has been negated. `conditions` are what convexity hangs on: expressions of the
+    data that must be >= 0, <= 0 or positive semidefinite for each sample."""
 
     signature: Signature
     unknowns: tuple[Leaf, ...]
@@ -44,6 +46,7 @@ class ArgminProblem:
     equalities: tuple[Constraint, ...]
     inequalities: tuple[Constraint, ...]
     outputs: tuple[Node, ...]
+    conditions: tuple[tuple[Node, Literal["nonneg", "nonpos", "psd"]], ...] = ()
 
     @property
     def masks(self) -> tuple[Leaf, ...]:
@@ -113,6 +116,7 @@ def derive(problem: ArgminProblem) -> dict[str, Derived]:
     arguments = problem.signature.arguments
     given = (group("z", problem.unknowns), group("p", arguments))
     functions: dict[str, Derived] = {
+        "conditions": Derived("conditions", (group("p", arguments),), (group("out", (n for n, _ in problem.conditions)),)),
         "start": Derived("start", (group("p", arguments),), (group("z", problem.start),)),
         "objective": Derived("objective", given, (group("out", (problem.objective,)),)),
     }

@@ -11,6 +11,7 @@ from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
 from implicitdsl.semantics.conditions import constrain
+from implicitdsl.semantics.curvature import Condition
 from implicitdsl.semantics.elaborate import Body, Problem, flat_bounds
 from implicitdsl.semantics.expressions import fail
 from implicitdsl.semantics.program import Program
@@ -19,8 +20,10 @@ from implicitdsl.syntax import tree
 ELEMENTWISE = ("positive", "nonneg", "interval")
 
 
-def assemble(definition: tree.Definition, body: Body, program: Program) -> Problem:
-    """The problem of the definition's kind."""
+def assemble(
+    definition: tree.Definition, body: Body, program: Program, conditions: tuple[Condition, ...] = ()
+) -> Problem:
+    """The problem of the definition's kind; `conditions` are what the convexity of an `argmin` hangs on."""
     signature = Signature(definition.name, tuple(program.inputs), tuple(program.params), tuple(program.consts))
     match definition.kind:
         case "net":
@@ -32,7 +35,7 @@ def assemble(definition: tree.Definition, body: Body, program: Program) -> Probl
         case "fixpoint":
             return _fixpoint(definition, body, signature)
         case _:
-            return _argmin(definition, body, signature)
+            return _argmin(definition, body, signature, conditions)
 
 
 def option(definition: tree.Definition, name: str) -> tree.Expression | None:
@@ -122,7 +125,9 @@ def _only_elementwise(body: Body) -> None:
             )
 
 
-def _argmin(definition: tree.Definition, body: Body, signature: Signature) -> ArgminProblem:
+def _argmin(
+    definition: tree.Definition, body: Body, signature: Signature, conditions: tuple[Condition, ...]
+) -> ArgminProblem:
     unknowns = list(body.unknowns.values())
     for unknown in unknowns:
         if unknown.set is not None:
@@ -137,6 +142,7 @@ def _argmin(definition: tree.Definition, body: Body, signature: Signature) -> Ar
         tuple(body.equalities),
         tuple(body.inequalities),
         body.outputs,
+        tuple((c.node, c.requirement) for c in conditions),
     )
     if not is_quadratic(problem):
         _refuse_constraints(definition, problem, body)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.diagnostics import Span
+from implicitdsl.diagnostics import ImpError, Span
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.problems.argmin import ArgminProblem, Constraint
@@ -72,10 +72,21 @@ class Elaborated:
     body: Body
 
 
-def elaborate(definition: tree.Definition, library: Library, sizes: dict[str, int]) -> Elaborated:
-    """The problem of a definition whose sizes are all bound, those of the call included."""
+def elaborate(definition: tree.Definition, library: Library, sizes: dict[str, int], *, local: bool = False) -> Elaborated:
+    """The problem of a definition whose sizes are all bound, those of the call included. `local` accepts an `argmin` that
+    is not convex. Raises ImpError."""
     from implicitdsl.semantics.assemble import assemble  # needs the types above
+    from implicitdsl.semantics.convexity import convexity
 
+    body, program = gather(definition, library, sizes)
+    findings, conditions = convexity(body, program, local=local)
+    if any(f.severity == "error" for f in findings):
+        raise ImpError(findings)
+    return Elaborated(definition, sizes, assemble(definition, body, program, conditions), program, body)
+
+
+def gather(definition: tree.Definition, library: Library, sizes: dict[str, int]) -> tuple[Body, Program]:
+    """What the statements of a definition say, before the kind puts it together."""
     if definition.kind not in EXECUTABLE:
         raise fail(
             "E601",
@@ -96,7 +107,7 @@ def elaborate(definition: tree.Definition, library: Library, sizes: dict[str, in
         scope.names["t"] = Leaf("time", "t")
     run(definition, body, program, "")
     check_outputs(definition, body)
-    return Elaborated(definition, sizes, assemble(definition, body, program), program, body)
+    return body, program
 
 
 def run(definition: tree.Definition, body: Body, program: Program, prefix: str) -> None:

@@ -1,0 +1,239 @@
+"""The map: the whole way from text to layer, each stage a named line.
+
+    read       text -> tree                                   syntax/
+    check      tree -> findings for all sizes                 semantics/
+    elaborate  tree, sizes -> problem in the IR               semantics/elaborate.py
+    derive     problem -> the functions that solvers call     problems/
+    simplify   functions -> the same functions, fewer nodes   ir/simplify.py
+    schedule   functions -> order and operation counts        backends/
+    emit       functions -> code                              kernels/, backends/
+    bind       code, solver, options -> engine -> layer       backends/, layers/
+
+`inspect FILE:Layer --after STAGE` prints the value of a stage (`stages`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from implicitdsl.backends import python as python_backend
+from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.settings import Settings, resolve
+from implicitdsl.diagnostics import Diagnostic, ImpError, Report
+from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
+from implicitdsl.layers.options import Options, inherited, read_options
+from implicitdsl.problems.net import NetProblem
+from implicitdsl.semantics.check import check as check_tree
+from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
+from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
+from implicitdsl.semantics.declarations import bind_sizes, declare, read_set, read_use
+from implicitdsl.semantics.elaborate import Elaborated, elaborate
+from implicitdsl.semantics.expressions import Scope
+from implicitdsl.semantics.library import Library, build_library
+from implicitdsl.semantics.program import UsedLayer
+from implicitdsl.semantics.sizes import call_size_names
+from implicitdsl.syntax import tree
+from implicitdsl.syntax.reader import read
+
+# ---------------------------------------------------------------- read, check
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A text that was read and checked, with all texts that it imports."""
+
+    library: Library
+    sources: Mapping[str, str]
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.library.file.source.name
+
+
+@dataclass
+class Texts:
+    """Where imports come from: the disk, or the texts of a recipe."""
+
+    fixed: Mapping[str, str] | None = None
+    read: dict[str, tree.File] = field(default_factory=dict[str, tree.File])
+
+    def file(self, name: str) -> tree.File:
+        if name not in self.read:
+            text = self.fixed[name] if self.fixed is not None else Path(name).read_text(encoding="utf-8")
+            self.read[name] = read(text, name)
+        return self.read[name]
+
+    def importer(self, start: str):
+        """Reads the file of an import path, relative to the file that imports it (the main file for nested ones)."""
+        folder = os.path.dirname(start) if start != "<text>" else ""
+        return lambda path: self.file(os.path.normpath(os.path.join(folder, path)))
+
+
+def check_text(text: str, name: str = "<text>", *, texts: Texts | None = None) -> tuple[tree.File, Report, Texts]:
+    """Read and check a text: its tree and every finding. Raises ImpError for a text that is no tree."""
+    known = texts or Texts()
+    file = read(text, name)
+    known.read.setdefault(name, file)
+    report = Report()
+    check_tree(file, report, imports=known.importer(name))
+    return file, report, known
+
+
+def read_unit(text: str, name: str = "<text>", *, texts: Texts | None = None) -> Unit:
+    """A checked text. Raises ImpError with all findings if any is an error."""
+    file, report, known = check_text(text, name, texts=texts)
+    report.raise_errors()
+    library = build_library(file, known.importer(name))
+    return Unit(library, {n: f.source.text for n, f in known.read.items()}, report.in_text_order())
+
+
+# ---------------------------------------------------------------- construct
+
+
+def construct(unit: Unit, name: str, sizes: Mapping[str, int], options: Options | None = None) -> Blueprint:
+    """The blueprint of a definition with its sizes bound. Raises ImpError: concrete E3xx, and E6xx for what cannot run."""
+    found = unit.library.find(None, name)
+    if found is None:
+        raise ImpError([Diagnostic("E205", f"{unit.name} defines no `{name}`")])
+    return _construct(*found, dict(sizes), options or Options(), unit)
+
+
+def rebuild(recipe: tuple[Any, ...]) -> Blueprint:
+    """The blueprint of a recipe (texts, main name, definition, sizes, options): what a layer pickles as."""
+    texts, main, name, sizes, options = recipe
+    fixed = dict(texts)
+    unit = read_unit(fixed[main], main, texts=Texts(fixed))
+    return construct(unit, name, dict(sizes), options)
+
+
+def _construct(definition: tree.Definition, library: Library, given: dict[str, int], options: Options, unit: Unit) -> Blueprint:
+    sizes = bind_sizes(definition, given, library)
+    scope = Scope(library, sizes)
+    params: list[ParamSpec] = []
+    consts: list[ParamSpec] = []
+    uses: dict[str, Blueprint] = {}
+    for statement in definition.body:
+        match statement:
+            case tree.Declare(role="param" | "const"):
+                for item, parameter in zip(statement.names, declare(statement, scope, ""), strict=True):
+                    spec = ParamSpec(item.name, parameter.shape, parameter.set, parameter.start, parameter.draw)
+                    (params if statement.role == "param" else consts).append(spec)
+            case tree.Use():
+                used = read_use(statement, scope, "")
+                inner = inherited(_use_options(used, scope), options)
+                uses[statement.name] = _construct(used.definition, used.library, used.sizes, inner, unit)
+            case _:
+                pass
+    builder = _Builder(definition, library, sizes, options)
+    builder.trial()
+    free = call_size_names(definition)
+    inputs = tuple(
+        InputSpec(i.name, _open_shape(i.shape, sizes, free, library), read_set(i.set, scope), i.path) for i in definition.inputs
+    )
+    return Blueprint(
+        kind=definition.kind,
+        name=definition.name,
+        sizes=sizes,
+        doc=definition.doc,
+        inputs=inputs,
+        params=tuple(params),
+        consts=tuple(consts),
+        uses=uses,
+        outputs=tuple(_open_shape(o.shape, sizes, free, library) for o in definition.outputs),
+        results=builder.results,
+        tuple_output=len(definition.outputs) > 1,
+        options=options,
+        program=builder.program,
+        engine=builder.engine,
+        recipe=(tuple(unit.sources.items()), library.file.source.name, definition.name, tuple(sizes.items()), options),
+        rebuild=rebuild,
+    )
+
+
+def _use_options(used: UsedLayer, scope: Scope) -> Options:
+    """The options of a `use` line, by the rules of the Python keywords."""
+    try:
+        return read_options(**option_values(used.options, scope))
+    except (TypeError, ValueError) as error:
+        raise ImpError([Diagnostic("E610", str(error), used.span)]) from None
+
+
+def _open_shape(shape: tuple[tree.Expression, ...], sizes: dict[str, int], free: tuple[str, ...], library: Library):
+    """A shape with the names of call sizes left open; an expression of them stands as its text."""
+    return tuple(
+        e.id if isinstance(e, tree.Name) and e.id in free else e.span.text if _mentions(e, free) else Scope(library, sizes).size(e)
+        for e in shape
+    )
+
+
+def _mentions(expression: tree.Expression, names: tuple[str, ...]) -> bool:
+    match expression:
+        case tree.Name(id=name):
+            return name in names
+        case tree.Binary(left=left, right=right):
+            return _mentions(left, names) or _mentions(right, names)
+        case tree.Negate(operand=operand):
+            return _mentions(operand, names)
+        case _:
+            return False
+
+
+class _Builder:
+    """Makes the engines of one definition, for each dtype and call sizes once."""
+
+    def __init__(self, definition: tree.Definition, library: Library, sizes: dict[str, int], options: Options) -> None:
+        self.definition, self.library, self.sizes, self.options = definition, library, sizes, options
+        self.program: tuple[Piece, ...] = ()
+        self.results: tuple[str, ...] = ()
+        self._engines: dict[tuple[Any, ...], Engine] = {}
+
+    def trial(self) -> None:
+        """Elaborate once with small call sizes, so that what cannot run is said at construction."""
+        free = call_size_names(self.definition)
+        elaborated = self.elaborated({name: 3 + i for i, name in enumerate(free)})
+        self.settings("float64")
+        if isinstance(elaborated.problem, NetProblem) and elaborated.program.calls:
+            pieces, self.results = cut(elaborated.problem, elaborated.program)
+            self.program = tuple(
+                EnginePiece(p.slots) if isinstance(p, ExplicitCut) else CallPiece(p.path, p.inputs, p.slots) for p in pieces
+            )
+        else:
+            self.results = tuple(f"result.{i}" for i in range(len(self.definition.outputs)))
+            self.program = (EnginePiece(self.results),)
+
+    def elaborated(self, call_sizes: Mapping[str, int]) -> Elaborated:
+        return elaborate(self.definition, self.library, {**self.sizes, **call_sizes})
+
+    def settings(self, dtype: str) -> Settings:
+        o = self.options
+        return resolve(
+            kind=self.definition.kind,
+            dtype=dtype,
+            file_solver=file_choice(self.definition, "solver", Scope(self.library, self.sizes)),
+            file_adjoint=file_choice(self.definition, "adjoint", Scope(self.library, self.sizes)),
+            python_solver=parse_choice(o.solver),
+            python_adjoint=parse_choice(o.adjoint),
+            given={"rtol": o.rtol, "atol": o.atol, "dt": o.dt, "max_steps": o.max_steps},
+            where=self.definition.name_span,
+        )
+
+    def engine(self, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
+        name = str(dtype).removeprefix("torch.")
+        key = (piece, name, tuple(sorted(call_sizes.items())))
+        if key not in self._engines:
+            elaborated = self.elaborated(call_sizes)
+            problem = elaborated.problem
+            if isinstance(problem, NetProblem) and elaborated.program.calls:
+                explicit = cut(problem, elaborated.program)[0][piece]
+                assert not isinstance(explicit, CallCut)
+                problem = explicit.problem
+            self._engines[key] = python_backend.build(problem, self.settings(name), np.dtype(name))
+        return self._engines[key]

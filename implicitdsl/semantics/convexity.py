@@ -1,0 +1,113 @@
+"""What the compiler says about the convexity of an `argmin`: findings with places, and conditions to test per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from implicitdsl.diagnostics import Diagnostic, Span
+from implicitdsl.ir import build
+from implicitdsl.ir.degree import degree
+from implicitdsl.ir.node import Leaf, Node
+from implicitdsl.ir.text import equation_text
+from implicitdsl.problems.signature import MemberSet
+from implicitdsl.semantics.curvature import Condition, Verdict, verdict
+from implicitdsl.semantics.elaborate import Body
+from implicitdsl.semantics.program import Program
+from implicitdsl.syntax import tree
+
+LOCAL_HELP = "`solver local()` accepts a local solution from the start of the unknowns"
+
+
+def known_sets(program: Program) -> dict[Leaf, MemberSet]:
+    """The sets that inputs, params and consts are declared in."""
+    return {item.leaf: item.set for group in (program.inputs, program.params, program.consts) for item in group if item.set}
+
+
+def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagnostic], tuple[Condition, ...]]:
+    """The findings (E501 unknown, E502 refuted, E503 a curved equality, W501 conditional) and all conditions; with `local`
+    nothing needs to be convex, and neither is returned."""
+    if local or body.objective is None or body.objective_statement is None:
+        return [], ()
+    unknowns = [u.leaf for u in body.unknowns.values()]
+    sets = known_sets(program)
+    findings: list[Diagnostic] = []
+    conditions: list[Condition] = []
+    whole = verdict(body.objective, unknowns, sets)
+    if whole.outcome == "proven":
+        terms: list[tuple[Span, Node]] = []
+    elif whole.outcome == "conditional":
+        terms = [(body.objective_statement.value.span, body.objective)]
+    else:
+        terms = list(_terms(body.objective_statement.value, body, negative=body.objective_statement.sense == "maximize"))
+    judged = [(span, node, verdict(node, unknowns, sets)) for span, node in terms]
+    if whole.outcome in ("unknown", "refuted") and degree(body.objective, set(unknowns)) == 2:
+        judged = [(body.objective_statement.value.span, body.objective, whole)]
+    for span, node, found in judged:
+        _say(findings, conditions, span, found, "the objective", node)
+    for constraint in body.equalities:
+        if degree(constraint.node, set(unknowns)) not in (0, 1):
+            span = body.constraint_spans[constraint.dual]
+            findings.append(
+                Diagnostic("E503", f"the equality `{span.text}` is not affine", span, "its solutions form no convex set", (), LOCAL_HELP)
+            )
+    for constraint in body.inequalities:
+        span = body.constraint_spans[constraint.dual]
+        _say(findings, conditions, span, verdict(constraint.node, unknowns, sets), "the constraint", constraint.node)
+    return findings, tuple(conditions)
+
+
+def _terms(expression: tree.Expression, body: Body, *, negative: bool) -> Iterator[tuple[Span, Node]]:
+    """The summands of an objective with their signs."""
+    match expression:
+        case tree.Binary(operator="+", left=left, right=right):
+            yield from _terms(left, body, negative=negative)
+            yield from _terms(right, body, negative=negative)
+        case tree.Binary(operator="-", left=left, right=right):
+            yield from _terms(left, body, negative=negative)
+            yield from _terms(right, body, negative=not negative)
+        case tree.Negate(operand=operand):
+            yield from _terms(operand, body, negative=not negative)
+        case _:
+            node = body.scope.value(expression)
+            yield expression.span, build.neg(node) if negative else node
+
+
+def _say(
+    findings: list[Diagnostic], conditions: list[Condition], span: Span, found: Verdict, what: str, node: Node
+) -> None:
+    match found.outcome:
+        case "proven":
+            pass
+        case "conditional":
+            conditions += found.conditions
+            texts = ", ".join(condition_text(c) for c in found.conditions)
+            findings.append(
+                Diagnostic(
+                    "W501",
+                    f"{what} is convex only if {texts}",
+                    span,
+                    "tested for each sample at each call (status nonconvex)",
+                    (),
+                    "a set in the signature (`in nonneg`, `in psd(n)`) makes it proven",
+                )
+            )
+        case "unknown":
+            findings.append(
+                Diagnostic("E501", f"`{span.text}` is not known to be convex", span, f"no rule proves {what} convex", (), LOCAL_HELP)
+            )
+        case "refuted":
+            findings.append(
+                Diagnostic("E502", f"`{span.text}` is not convex", span, f"{what} has a direction of negative curvature", (), LOCAL_HELP)
+            )
+
+
+def condition_text(condition: Condition) -> str:
+    """A condition in words of mathematics."""
+    text = equation_text(condition.node)
+    match condition.requirement:
+        case "nonneg":
+            return f"{text} >= 0"
+        case "nonpos":
+            return f"{text} <= 0"
+        case "psd":
+            return "its Hessian is positive semidefinite"
