@@ -179,9 +179,8 @@ def _melt_deltas(terms: Terms, out: str) -> Terms:
 
 
 def _drop_ones(terms: Terms, out: str) -> Terms:
-    kept = [(text, arg) for text, arg in terms if not (text == "" and uniform(arg) == 1.0)]
+    return [(text, arg) for text, arg in terms if not (text == "" and uniform(arg) == 1.0)]
     # a Contract without arguments has no form; `fill` takes its place only where nothing is summed
-    return kept
 
 
 def _canonical(terms: Terms, out: str, shape: Shape) -> Node:

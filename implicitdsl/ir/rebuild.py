@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from implicitdsl.ir.algebra import log_det, reduce, solve
 from implicitdsl.ir.algebra import det as determinant
+from implicitdsl.ir.algebra import log_det, reduce, solve
 from implicitdsl.ir.contraction import contracted
 from implicitdsl.ir.elementwise import mapped
 from implicitdsl.ir.layout import is_sum, pick, place, reshape, scatter, sum_of, window
