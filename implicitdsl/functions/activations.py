@@ -13,7 +13,8 @@ ONE_OVER_SQRT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 def _bell_slope(x: Expr, n: Expr, c: Expr) -> Expr:
-    assert isinstance(n, Const) and isinstance(c, Const)
+    assert isinstance(n, Const)
+    assert isinstance(c, Const)
     decay = Const(-2.0 * c.value) * apply("bell", x, Const(n.value + 1.0), c)
     return decay if n.value == 0.0 else n * apply("bell", x, Const(n.value - 1.0), c) + decay
 

@@ -15,6 +15,11 @@ def _logistic_slope(x: Expr, n: Expr) -> Expr:
     return decay if n.value == 0.0 else n * apply("logistic", x, Const(n.value - 1.0)) + decay
 
 
+def _norm_root_slope(x: Expr) -> Expr:
+    at_zero = apply("eq", x, Const(0.0))
+    return apply("select", at_zero, Const(0.0), Const(0.5) / apply("norm_root", x))
+
+
 def _sympy_logistic(sp: Any, x: Any, n: Any) -> Any:
     return x**n / (4 * sp.cosh(x / 2) ** 2)
 
@@ -78,6 +83,19 @@ RECORDS: tuple[Scalar, ...] = (
         curvature="concave",
         monotonicity=("increasing",),
         sign=always("nonneg"),
+    ),
+    Scalar(
+        name="norm_root",
+        code="np.sqrt({0})",
+        derivatives=(_norm_root_slope,),
+        sympy=lambda sp, x: sp.sqrt(x),
+        latex=r"\sqrt{{{0}}}",
+        doc="The square root of a sum of squares: all derivatives are 0 at 0, as torch has them for a norm.",
+        domain=(NONNEGATIVE,),
+        curvature="concave",
+        monotonicity=("increasing",),
+        sign=always("nonneg"),
+        internal=True,
     ),
     Scalar(
         name="entropy",

@@ -1,8 +1,8 @@
 """Scalar expressions: what a `Map` of the IR computes for every element.
 
 An expression is a tree over the records of `functions/scalar.py`, interned, so that equal expressions are one object.
-Nothing is rewritten here except constants folded, 1*a, a*1, a+0, 0+a, a-0, a/1, a^1: rewrites that hold for every float,
-inf and NaN included.
+Nothing is rewritten here except constants folded, 1*a, a*1, a+0, 0+a, a-0, a/1, a^1,
+-(-a), a choice whose condition or branches are settled: rewrites that hold for every float, inf and NaN included.
 """
 
 from __future__ import annotations

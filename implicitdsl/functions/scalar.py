@@ -1,7 +1,8 @@
 """The elementwise functions: one record each, and what expressions over them can do.
 
-`SCALAR` holds every record by name. `fold` makes an expression, `derivative` differentiates it, `evaluate`, `statements`
-and `source` compute it with NumPy. All walks are loops over a topological order, so chains may be thousands deep.
+`SCALAR` holds every record by name. `fold` makes an expression, `derivative` differentiates it, `evaluate`,
+`statements` and `source` compute it with NumPy. All walks but that of `source` are loops over a
+topological order, so chains may be thousands deep.
 """
 
 from __future__ import annotations
