@@ -1,0 +1,151 @@
+"""The exact derivative of what `explicit_rk` computes, with its accepted steps held.
+
+Reverse sweep over the tape: the stages of each step are computed again from the state stored at its start, and the
+step's map (y, p, t, h) → (y1, values inside) is transposed (W. W. Hager, Numer. Math. 87 (2000) 247–282, for the discrete
+adjoint of a Runge–Kutta method). Every h is held but that of the step with flag 2, h = t1 - t with t = t0 + the steps
+before; so t0 moves the whole grid, t1 the length of the last step, and a save time acts through the dense output.
+
+Model functions: `rhs(t, y, p, out)` overwrites `out` (n); `rhs_vjp(t, y, p, lam, t_bar, y_bar, p_bar)` adds
+lamᵀ df/dt, lamᵀ df/dy, lamᵀ df/dp to t_bar (1), y_bar (n), p_bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.dense_output import direction_of, fraction, lies_inside, stage_polynomial
+from implicitdsl.solvers.explicit_rk import GRID, end_of_step, run_stages, stage_time
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    all_,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_where,
+    dot,
+    fill,
+    fma,
+    not_,
+    or_,
+    select,
+    view,
+)
+
+Model = Callable[..., None]
+
+
+def pullback(
+    rhs: Model,
+    rhs_vjp: Model,
+    n: int,
+    p: Array,
+    interval: Array,
+    m: int,
+    times: Array,
+    s: int,
+    degree: int,
+    a: Array,
+    c: Array,
+    dense: Array,
+    grid: Array,
+    rows: int,
+    states: Array,
+    values_bar: Array,
+    end_bar: Array,
+    y0_bar: Array,
+    p_bar: Array,
+    interval_bar: Array,
+    times_bar: Array,
+) -> None:
+    """Transpose the frozen map: from the cotangents of `values` (m*n) and `y_end` (n) to those of y0, p, (t0, t1), times.
+
+    Adds to `y0_bar` (n), `p_bar`, `interval_bar` (2), `times_bar` (m). Where save times define the interval, the caller adds
+    interval_bar to the times_bar of the first and last of them. Times that the run did not reach contribute nothing.
+    """
+    t0 = interval[0]
+    direction = direction_of(interval)
+    points = buffer(states, (s + 1) * n)
+    slopes = buffer(states, (s + 1) * n)
+    k = buffer(states, (s + 1) * n)
+    k_bar = buffer(states, (s + 1) * n)
+    point_bar = buffer(states, n)
+    y_bar = buffer(states, n)
+    lam = buffer(states, n)
+    stage_t_bar = buffer(states, 1)
+    copy(n, end_bar, 0, lam, 0)
+    started = direction != direction
+    cursor = m
+    for row in range(rows - 1, -1, -1):
+        t_hi = grid[row * GRID]
+        t_lo = grid[row * GRID + 1]
+        h = grid[row * GRID + 2]
+        flag = grid[row * GRID + 3]
+        live = flag > 0.0
+        last = flag == 2.0
+        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+        end_hi = select(last, interval[1], end_hi)
+        end_lo = select(last, 0.0, end_lo)
+        copy(n, states, row * n, points, 0)
+        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+
+        fill((s + 1) * n, 0.0, k_bar, 0)
+        fill(n, 0.0, y_bar, 0)
+        h_bar = 0.0 * h
+        t_bar = 0.0 * h
+        read = False
+        j = cursor - 1
+        going = True
+        while j >= 0 and going:
+            sigma = (times[j] - t_hi) - t_lo
+            inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, t0, direction))
+            if any_(inside):
+                read = True
+                theta = fraction(sigma, h)
+                sigma_bar = 0.0 * h
+                h_part = 0.0 * h
+                for i in range(s + 1):
+                    q, dq, _ = stage_polynomial(i, degree, dense, theta)
+                    along = dot(n, values_bar, j * n, k, i * n)
+                    sigma_bar = fma(fma(theta, dq, q), along, sigma_bar)
+                    h_part = fma(theta * theta * dq, along, h_part)
+                    axpy(n, select(inside, sigma * q, 0.0), values_bar, j * n, k_bar, i * n)
+                axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, y_bar, 0)
+                times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
+                t_bar = t_bar - select(inside, sigma_bar, 0.0)
+                h_bar = h_bar - select(inside, h_part, 0.0)
+            begun = or_(direction * sigma > 0.0, and_(times[j] == t0, inside))
+            if j == cursor - 1 and all_(begun):
+                cursor = j
+            going = any_(begun)
+            j = j - 1
+
+        for i in range(n):
+            point_bar[i] = select(live, lam[i], 0.0)
+        for back in range(s + 1):
+            i = s - back
+            if i < s:
+                fill(n, 0.0, point_bar, 0)
+            if i < s or read:
+                fill(1, 0.0, stage_t_bar, 0)
+                time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
+                rhs_vjp(time, view(points, i * n, n), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
+                t_bar = t_bar + stage_t_bar[0]
+                h_bar = fma(c[i], stage_t_bar[0], h_bar)
+            axpy(n, 1.0, point_bar, 0, y_bar, 0)
+            if i > 0:
+                h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
+                for j in range(i):
+                    if a[i * s + j] != 0.0:
+                        axpy(n, h * a[i * s + j], point_bar, 0, k_bar, j * n)
+
+        copy_where(live, n, y_bar, 0, lam, 0)
+        interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)
+        interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)
+        started = or_(started, live)
+
+    for j in range(m):
+        held = and_(times[j] == t0, not_(started))
+        axpy(n, select(held, 1.0, 0.0), values_bar, j * n, lam, 0)
+    axpy(n, 1.0, lam, 0, y0_bar, 0)
