@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitdsl.diagnostics import ImpError
+from implicitdsl.syntax import reader, tree
+
 Array = NDArray[np.float64]
 Value = int | float | str | bool | None
 
@@ -76,8 +79,12 @@ def read_value(text: str) -> Value:
 
 
 def read_array(text: str, generator: np.random.Generator) -> Array:
-    """The value of an input: numbers, lists of lists, `+ - * / **`, and the functions of `ARRAYS`."""
-    return np.asarray(_evaluate(_parse(text), generator), dtype=np.float64)
+    """The value of an input in the notation of the language: numbers, brackets, `+ - * / ^`, and the functions of `ARRAYS`."""
+    try:
+        expression = reader.read_expression(text)
+    except ImpError as error:
+        raise UsageError(f"cannot read `{text}`: {error.diagnostics[0].message}") from error
+    return np.asarray(_evaluate(expression, generator), dtype=np.float64)
 
 
 def read_archive(path: Path) -> dict[str, Array]:
@@ -91,9 +98,11 @@ def read_archive(path: Path) -> dict[str, Array]:
         raise UsageError(f"{path} is not an archive of arrays (.npz): {error}") from error
 
 
+CONSTANTS = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
+
 #: What may stand in the expression of an input, with what it gives.
 ARRAYS: dict[str, tuple[str, Callable[..., Array]]] = {
-    "linspace": ("linspace(a, b, n): n values from a to b, both ends included", lambda _, a, b, n: np.linspace(a, b, int(n))),
+    "linspace": ("linspace(a, b, n)", lambda _, a, b, n: np.linspace(a, b, int(n))),
     "zeros": ("zeros(n, …)", lambda _, *shape: np.zeros(_shape(shape))),
     "ones": ("ones(n, …)", lambda _, *shape: np.ones(_shape(shape))),
     "eye": ("eye(n): the identity matrix", lambda _, n: np.eye(int(n))),
@@ -125,49 +134,53 @@ def _plain(node: ast.expr) -> Value:
             raise UsageError(f"`{ast.unparse(node)}` is no number, name or text")
 
 
-def _evaluate(node: ast.expr, generator: np.random.Generator) -> Array:
+def _evaluate(node: tree.Expression | tree.Named | tree.Family, generator: np.random.Generator) -> Array:
     match node:
-        case ast.Constant(value=int() | float() as value):
-            return np.asarray(value, dtype=np.float64)
-        case ast.Name(id="pi"):
-            return np.asarray(math.pi)
-        case ast.Name(id="inf" | "nan" as name):
-            return np.asarray(float(name))
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
+        case tree.Number():
+            return np.asarray(node.value)
+        case tree.Name(id=name) if name in CONSTANTS:
+            return np.asarray(CONSTANTS[name])
+        case tree.Negate(operand=operand):
             return -_evaluate(operand, generator)
-        case ast.BinOp(op=operator, left=left, right=right):
-            return _binary(operator, _evaluate(left, generator), _evaluate(right, generator))
-        case ast.List(elts=items) | ast.Tuple(elts=items):
-            try:
-                return np.stack([_evaluate(item, generator) for item in items]) if items else np.zeros(0)
-            except ValueError as error:
-                raise UsageError(f"`{ast.unparse(node)}`: the items have different shapes") from error
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in ARRAYS:
+        case tree.Binary(operator="+" | "-" | "*" | "/" | "^" as operator, left=left, right=right):
+            return _binary(operator, _evaluate(left, generator), _evaluate(right, generator), node)
+        case tree.Bracket(items=items):
+            return _bracket([_evaluate(item, generator) for item in items], node)
+        case tree.Call(function=tree.Name(id=name), arguments=arguments) if name in ARRAYS:
             signature, function = ARRAYS[name]
             values = [_evaluate(a, generator) for a in arguments]
             try:
                 return function(generator, *(float(v) for v in values))
             except (TypeError, ValueError) as error:
-                raise UsageError(f"`{ast.unparse(node)}`: the function is {signature}") from error
+                raise UsageError(f"`{node.span.text}`: the function is {signature}") from error
         case _:
             known = ", ".join(ARRAYS)
-            raise UsageError(f"`{ast.unparse(node)}` is no number, list or one of {known}")
+            raise UsageError(f"`{node.span.text}` is no number, list or one of {known}")
 
 
-def _binary(operator: ast.operator, left: Array, right: Array) -> Array:
+def _bracket(items: list[Array], node: tree.Bracket) -> Array:
+    """As in the language: brackets in a bracket are rows, anything else is laid end to end."""
+    rows = [isinstance(item, tree.Bracket) for item in node.items]
     try:
-        match operator:
-            case ast.Add():
-                return left + right
-            case ast.Sub():
-                return left - right
-            case ast.Mult():
-                return left * right
-            case ast.Div():
-                return left / right
-            case ast.Pow():
-                return left**right
-            case _:
-                raise UsageError("only + - * / ** may stand between values")
+        if all(rows):
+            return np.stack(items)
+        if any(rows):
+            raise UsageError(f"`{node.span.text}`: either every item is a bracket or none")
+        return np.concatenate([np.atleast_1d(item) for item in items])
     except ValueError as error:
-        raise UsageError(f"the shapes {left.shape} and {right.shape} do not go together") from error
+        raise UsageError(f"`{node.span.text}`: the items have different shapes") from error
+
+
+def _binary(operator: str, left: Array, right: Array, node: tree.Node) -> Array:
+    operations: dict[str, Callable[[Array, Array], Array]] = {
+        "+": np.add,
+        "-": np.subtract,
+        "*": np.multiply,
+        "/": np.divide,
+        "^": np.power,
+    }
+    try:
+        with np.errstate(all="ignore"):
+            return operations[operator](left, right)
+    except ValueError as error:
+        raise UsageError(f"`{node.span.text}`: the shapes {left.shape} and {right.shape} do not go together") from error

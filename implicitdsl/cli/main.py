@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from implicitdsl.cli import check, compile, explain, fmt, gradcheck, inspect
+from implicitdsl.cli.check import check
+from implicitdsl.cli.compile import compile
+from implicitdsl.cli.explain import explain
+from implicitdsl.cli.fmt import fmt
+from implicitdsl.cli.gradcheck import gradcheck
+from implicitdsl.cli.inspect import inspect
 
 app = typer.Typer(
     name="implicitdsl",
@@ -15,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for module in (check, fmt, compile, explain, inspect, gradcheck):
-    app.command()(module.command)
+for command in (check, fmt, compile, explain, inspect, gradcheck):
+    app.command(command.__name__)(command)
 
 
 def run() -> None:

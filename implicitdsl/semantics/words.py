@@ -103,7 +103,17 @@ def _input(item: tree.Input) -> str:
 
 
 def _in(set_: tree.Expression | None) -> str:
-    return "" if set_ is None else f" in {quote(set_)}"
+    match set_:
+        case None:
+            return ""
+        case tree.Name(id="positive"):
+            return " above 0"
+        case tree.Name(id="nonneg"):
+            return " of at least 0"
+        case tree.Call(function=tree.Name(id="interval"), arguments=(low, high)):
+            return f" between {quote(low)} and {quote(high)}"
+        case _:
+            return f" in {quote(set_)}"
 
 
 # ---------------------------------------------------------------- declarations
@@ -210,4 +220,4 @@ def _returned(definition: tree.Definition) -> tuple[str, ...]:
 
 
 def _article(kind: tree.Kind) -> str:
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    return f"{'an' if kind in ('ode', 'sde', 'argmin') else 'a'} {kind}"

@@ -1,0 +1,119 @@
+"""`implicitdsl compile FILE`: read, check and construct layers, and report what was derived for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from implicitdsl.cli.data import UsageError, Value, read_build, read_target
+from implicitdsl.cli.output import Format, FormatOption, count, print_json, reporting
+from implicitdsl.diagnostics import Diagnostic, ImpError
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A layer to construct in one dtype."""
+
+    layer: str
+    keywords: dict[str, Value]
+    dtype: str
+
+
+def compile(
+    file: Annotated[str, typer.Argument(help="The .imp file.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where machine-code artifacts go (needs a back end that emits them).")
+    ] = None,
+    build: Annotated[
+        list[str] | None, typer.Option(help="A layer with its sizes and options: 'DEQ(n=64, m=784, dtype=float32)'.")
+    ] = None,
+    format: FormatOption = Format.text,
+) -> None:
+    """Read, check and construct layers: those named by --build, else all whose sizes have defaults, in both dtypes."""
+    with reporting(format):
+        target = read_target(file)
+        if output is not None:
+            raise ImpError([_no_artifacts(output)])
+        from implicitdsl.cli.layers import open_models
+
+        models = open_models(target.file)
+        named = [read_build(text) for text in build or []]
+        jobs, left = _jobs(models, [(b.layer, dict(b.keywords)) for b in named], target.layer)
+        built, refused = _construct(models, jobs)
+        if format is Format.json:
+            print_json({"ok": True, "file": str(target.file), "built": built, "left": left, "refused": refused})
+        else:
+            _show(str(target.file), built, left, refused)
+
+
+def _no_artifacts(folder: Path) -> Diagnostic:
+    return Diagnostic(
+        "E611",
+        f"no artifact can be written to {folder}",
+        help="machine-code artifacts need the back end that emits machine code; this version has `python` only, "
+        "whose layers are made by implicitdsl.load. Leave -o out to construct and report",
+    )
+
+
+def _jobs(models: Any, named: list[tuple[str, dict[str, Value]]], layer: str | None) -> tuple[list[Job], list[dict[str, str]]]:
+    """What to construct, and the layers left out with the option that builds them."""
+    templates = {t.definition.name: t for t in models if layer in (None, t.definition.name)}
+    if layer is not None and not templates:
+        raise UsageError(f"the file defines no {layer}")
+    left: list[dict[str, str]] = []
+    if not named:
+        for name, template in templates.items():
+            missing = [s.name for s in template.definition.sizes if s.default is None]
+            if missing:
+                left.append({"layer": name, "build": f"{name}({', '.join(f'{m}=…' for m in missing)})"})
+            else:
+                named.append((name, {}))
+    jobs: list[Job] = []
+    for name, keywords in named:
+        if name not in templates:
+            raise UsageError(f"the file defines {', '.join(templates)}, no {name}")
+        for dtype in [keywords.pop("dtype")] if "dtype" in keywords else DTYPES:
+            jobs.append(Job(name, dict(keywords), str(dtype)))
+    return jobs, left
+
+
+def _construct(models: Any, jobs: list[Job]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """What was constructed, and what cannot be executed yet. A layer named wrongly (E3xx) is an error of the command."""
+    from implicitdsl import compiler
+    from implicitdsl.cli.layers import make_blueprint
+
+    built: list[dict[str, Any]] = []
+    refused: list[dict[str, str]] = []
+    for job in jobs:
+        try:
+            blueprint = make_blueprint(models[job.layer], {**job.keywords, "dtype": job.dtype})
+        except ImpError as error:
+            errors = [d for d in error.diagnostics if d.severity == "error"]
+            if not all(d.code.startswith("E6") for d in errors):
+                raise
+            entry = {"layer": job.layer, "code": errors[0].code, "why": errors[0].message}
+            if entry not in refused:
+                refused.append(entry)
+            continue
+        derived = compiler.derived_functions(blueprint, job.dtype)
+        built.append({"layer": job.layer, "kind": blueprint.kind, "sizes": dict(blueprint.sizes), "dtype": job.dtype, "derived": derived})
+    return built, refused
+
+
+def _show(file: str, built: list[dict[str, Any]], left: list[dict[str, str]], refused: list[dict[str, str]]) -> None:
+    for entry in built:
+        sizes = ", ".join(f"{n}={v}" for n, v in entry["sizes"].items())
+        typer.echo(f"built  {entry['layer']}({sizes}) {entry['dtype']}, kind {entry['kind']}, back end python")
+        for name, operations in entry["derived"].items():
+            typer.echo(f"         {name:<24} {count(operations, 'node')}")
+    for entry in refused:
+        typer.echo(f"not executable yet: {entry['layer']}: {entry['why']} [{entry['code']}]")
+    for entry in left:
+        typer.echo(f"left   {entry['layer']}: name its sizes with --build '{entry['build']}'")
+    typer.echo(f"{file}: {len(built)} built, {len(refused)} not executable yet, {len(left)} left")
+
