@@ -142,7 +142,10 @@ def _chain(expr: Apply, tangents: tuple[Expr | None, ...]) -> Expr | None:
         slope = None if t is None else partial(*expr.args)
         if slope is None or t is None:
             continue
-        term = -t if _is(slope, -1.0) else apply("scaled" if record.gate else "mul", slope, t)
+        if _is(slope, -1.0) or _is(t, -1.0):
+            term = -t if _is(slope, -1.0) else -slope
+        else:
+            term = apply("scaled" if record.gate else "mul", slope, t)
         total = term if total is None else total + term
     return total
 

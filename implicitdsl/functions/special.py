@@ -66,10 +66,10 @@ def power_log(x: Any, p: Any, k: float) -> Any:
 
 
 def radial(x: Any, y: Any) -> Any:
-    """x/(x*x + y*y) without overflow of the squares; 0 at infinity."""
+    """x/(x*x + y*y) without overflow of the squares; 0 at infinity, and at the origin, as in torch's atan2."""
     h = np.hypot(x, y)
-    at_infinity = np.isinf(h) & ~np.isnan(x) & ~np.isnan(y)
-    return np.where(at_infinity, 0.0, (x / h) / h)[()]
+    at_end = (np.isinf(h) & ~np.isnan(x) & ~np.isnan(y)) | np.equal(h, 0.0)
+    return np.where(at_end, 0.0, (x / h) / h)[()]
 
 
 def bell(x: Any, n: float, c: float) -> Any:

@@ -1,7 +1,8 @@
 """The table of functions of the language: `FUNCTIONS`, one record each, and the constants.
 
 An elementwise function needs its record in `SCALAR` and a line in `_ELEMENTWISE`; any other function one record in
-`reductions.py`, `algebra.py` or `making.py`. The checker, the elaborator, the curvature rules and the manual read this table and nothing else.
+`reductions.py`, `algebra.py` or `making.py`. The checker, the elaborator, the curvature rules and the manual read this
+table and nothing else.
 """
 
 from __future__ import annotations
@@ -67,14 +68,13 @@ def _of_scalar(record: Scalar) -> Function:
     )
 
 
-FUNCTIONS: dict[str, Function] = {
-    record.name: record
-    for record in (
-        *(_of_scalar(SCALAR[name]) for name in _ELEMENTWISE),
-        *reductions.RECORDS,
-        *algebra.RECORDS,
-        *making.RECORDS,
-    )
-}
+_RECORDS: tuple[Function, ...] = (
+    *(_of_scalar(SCALAR[name]) for name in _ELEMENTWISE),
+    *reductions.RECORDS,
+    *algebra.RECORDS,
+    *making.RECORDS,
+)
+
+FUNCTIONS: dict[str, Function] = {record.name: record for record in _RECORDS}
 
 __all__ = ["CONSTANTS", "FUNCTIONS", "Function", "SizeMismatch", "SizeUndecided"]
