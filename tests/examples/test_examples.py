@@ -1,0 +1,174 @@
+"""The examples run and their answers are right."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq, minimize
+
+ROOT = Path(__file__).parents[2] / "examples"
+
+
+def load(name: str) -> ModuleType:
+    path = ROOT / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name.replace("/", "_"), path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---------------------------------------------------------------- hares and lynxes
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return load("lotka_volterra/fit")
+
+
+def loss_by_scipy(values: np.ndarray, counts) -> float:
+    """The profiled negative log likelihood with SciPy's integrator."""
+    a, b, g, d, hare, lynx = values
+    years = (counts.years - counts.years[0]).numpy()
+    found = solve_ivp(
+        lambda _, x: [a * x[0] - b * x[0] * x[1], d * x[0] * x[1] - g * x[1]],
+        (0, years[-1]),
+        [hare, lynx],
+        t_eval=years,
+        rtol=1e-10,
+        atol=1e-11,
+        method="DOP853",
+    )
+    left = np.log(counts.pelts.numpy()) - np.log(found.y.T)
+    return 0.5 * len(years) * np.log((left**2).mean(axis=0)).sum()
+
+
+def test_the_loss_is_that_of_another_integrator(fit) -> None:
+    counts, layer = fit.read_counts(), fit.make_layer()
+    values = np.array([float(getattr(layer, name)) for name in fit.NAMES])
+    with torch.no_grad():
+        loss = float(fit.negative_log_likelihood(layer, counts))
+    assert loss == pytest.approx(loss_by_scipy(values, counts), rel=1e-6)
+
+
+def test_the_hessian_is_that_of_finite_differences(fit) -> None:
+    counts, layer = fit.read_counts(), fit.make_layer()
+    numbers = fit.free(layer)
+    _, hessian = fit.derivatives(fit.negative_log_likelihood(layer, counts), numbers)
+    step = 1e-4
+    found = torch.zeros(6, 6, dtype=torch.float64)
+    for i, number in enumerate(numbers):
+        sides = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                number += sign * step
+            loss = fit.negative_log_likelihood(layer, counts)
+            sides.append(torch.stack(torch.autograd.grad(loss, numbers)))
+            with torch.no_grad():
+                number -= sign * step
+        found[i] = (sides[0] - sides[1]) / (2 * step)
+    assert float((hessian - found).abs().max()) < 1e-4 * float(hessian.abs().max())
+
+
+def test_the_fit_is_the_maximum_and_its_errors_are_those_of_another_integrator(fit) -> None:
+    counts = fit.read_counts()
+    _, found = fit.fit(counts)
+    assert found.gradient <= 1e-6
+    # Maximum likelihood by SciPy's Nelder-Mead on SciPy's integrator.
+    known = {"alpha": 0.54001, "beta": 0.027156, "gamma": 0.79660, "delta": 0.023702, "hare0": 34.599, "lynx0": 5.8437}
+    for name, value in known.items():
+        assert found.values[name] == pytest.approx(value, rel=1e-3), name
+    # Standard errors from that likelihood's Hessian by finite differences.
+    errors = {"alpha": 0.05486, "beta": 0.003572, "gamma": 0.07795, "delta": 0.003048, "hare0": 2.5962, "lynx0": 0.4493}
+    for name, value in errors.items():
+        assert found.errors[name] == pytest.approx(value, rel=5e-3), name
+    values = np.array(list(found.values.values()))
+    best = loss_by_scipy(values, counts)
+    assert best == pytest.approx(found.loss, rel=1e-6)
+    for i in range(6):
+        for factor in (0.98, 1.02):
+            moved = values.copy()
+            moved[i] *= factor
+            assert loss_by_scipy(moved, counts) > best
+
+
+def test_the_fit_is_told_and_drawn(fit, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    counts = fit.read_counts()
+    layer = fit.make_layer()
+    loss = fit.negative_log_likelihood(layer, counts)
+    gradient, hessian = fit.derivatives(loss, fit.free(layer))
+    found = fit.summary(layer, counts, gradient, hessian, iterations=0, seconds=0.0)
+    console = Console(record=True, width=120)
+    console.print(fit.table(found))
+    text = console.export_text()
+    assert all(name in text for name in fit.NAMES)
+    fit.draw(layer, counts, tmp_path / "out" / "picture.png")
+    assert (tmp_path / "out" / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ---------------------------------------------------------------- Kepler
+
+
+def test_orbits_obey_newtons_law(tmp_path: Path) -> None:
+    kepler = load("kepler/orbit")
+    layer = kepler.implicitdsl.load(kepler.HERE / "kepler.imp").Kepler(dtype=torch.float64)
+    times = torch.linspace(0, 2 * math.pi, 9, dtype=torch.float64)
+    eccentricity = torch.tensor(0.6, dtype=torch.float64)
+    place, speed, force = kepler.motion(layer, times, eccentricity)
+    assert kepler.law_error(place, force) < 1e-9
+    energy = speed.square().sum(-1) / 2 - 1 / place.norm(dim=-1)
+    torch.testing.assert_close(energy, torch.full_like(energy, -0.5), rtol=0, atol=1e-10)
+    anomaly = brentq(lambda angle: angle - 0.6 * math.sin(angle) - float(times[3]), 0, 2 * math.pi, xtol=1e-14)
+    assert float(layer(times[3], eccentricity)) == pytest.approx(anomaly, abs=1e-11)
+    kepler.draw(tmp_path / "out" / "orbits.png", [(0.6, place)])
+    assert (tmp_path / "out" / "orbits.png").exists()
+
+
+# ---------------------------------------------------------------- classifier
+
+
+def test_the_classifier_learns() -> None:
+    moons = load("deq_classifier/train")
+    layer, losses, (points, label) = moons.train(steps=8, count=24)
+    assert losses[-1] < 0.8 * losses[0]
+    assert moons.accuracy(layer, points, label) > 0.7
+
+
+# ---------------------------------------------------------------- portfolio
+
+
+def test_the_frontier_is_that_of_another_solver() -> None:
+    example = load("opt_layer/frontier")
+    layer = example.make_layer()
+    aversions = torch.tensor([0.5, 2.0, 10.0], dtype=torch.float64)
+    shares, slopes = example.frontier(layer, aversions)
+    covariance = (layer.F @ layer.F.T).detach().numpy()
+    returns = example.RETURNS.numpy()
+    for aversion, found in zip(aversions.tolist(), shares.numpy(), strict=True):
+        reference = minimize(
+            lambda w, a=aversion: a * w @ covariance @ w - returns @ w,
+            np.full(4, 0.25),
+            jac=lambda w, a=aversion: 2 * a * covariance @ w - returns,
+            bounds=[(0, 1)] * 4,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+            method="SLSQP",
+            options={"ftol": 1e-15, "maxiter": 500},
+        )
+        np.testing.assert_allclose(found, reference.x, atol=1e-5)
+    step = 1e-4
+    above, _ = example.frontier(layer, aversions + step)
+    below, _ = example.frontier(layer, aversions - step)
+    torch.testing.assert_close(slopes, (above - below) / (2 * step), rtol=1e-5, atol=1e-7)
+    assert float(slopes.sum(-1).abs().max()) < 1e-9
