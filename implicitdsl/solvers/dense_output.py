@@ -52,6 +52,11 @@ def lies_inside(
     return and_(direction * beyond <= 0.0, or_(direction * after > 0.0, first))
 
 
+def has_begun(time: Element, t_hi: Element, t_lo: Element, start: Element, direction: Element, inside: Mask) -> Mask:
+    """Whether a save time lies after the start of a step (or is the start of the interval and belongs to this step)."""
+    return or_(direction * ((time - t_hi) - t_lo) > 0.0, and_(time == start, inside))
+
+
 def fraction(sigma: Element, h: Element) -> Element:
     """theta = sigma/h, and 0 in a step of length 0."""
     empty = h == 0.0

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values, times_in_order
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import direction_of, fraction, lies_inside, stage_polynomial
+from implicitdsl.solvers.dense_output import direction_of, fraction, has_begun, lies_inside, stage_polynomial
 from implicitdsl.solvers.explicit_rk import GRID, end_of_step, run_stages, stage_time
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -115,7 +115,7 @@ def pullback(
                 times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
                 t_bar = t_bar - select(inside, sigma_bar, 0.0)
                 h_bar = h_bar - select(inside, h_part, 0.0)
-            begun = or_(direction * sigma > 0.0, and_(times[j] == t0, inside))
+            begun = has_begun(times[j], t_hi, t_lo, t0, direction, inside)
             if j == cursor - 1 and all_(begun):
                 cursor = j
             going = any_(begun)

@@ -177,7 +177,5 @@ TSIT5 = Tableau(
     ),
 )
 
-TABLEAUS: dict[str, Tableau] = {
-    method.name: method for method in (EULER, MIDPOINT, HEUN, BOSH3, RK4, DOPRI5, TSIT5)
-}
+TABLEAUS: dict[str, Tableau] = {method.name: method for method in (EULER, MIDPOINT, HEUN, BOSH3, RK4, DOPRI5, TSIT5)}
 """The methods by the name that `solver name(…)` uses."""

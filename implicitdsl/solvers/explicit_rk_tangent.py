@@ -1,0 +1,319 @@
+"""Second order through `explicit_rk`: the tangent of the frozen map, and the transpose of that tangent.
+
+The tangent problem has the doubled state (y, ẏ) (2n numbers), the doubled parameters (p, ṗ) and tangents of t0, t1 and of
+the save times. A step of length h with tangent ḣ (0 but in the step that ends at t1, where ḣ = ṫ1 - ṫ0) is the step of dual
+numbers: K̇_i = tangent of f at (t_i, Y_i, p) along (ṫ0 + c_i*ḣ, Ẏ_i, ṗ), Ẏ_i = ẏ + ḣ*sum a_ij*K_j + h*sum a_ij*K̇_j. So second
+derivatives, those in t0, t1 and the times included, are exact on the frozen map: the pullback's pullback for a cotangent g
+and a direction v is the tangent outputs along v, and `tangent_pullback` of the cotangents (0, g).
+
+Model functions, any symbolic derivatives of f:
+`rhs_tangent(t, t_dot, y2, p2, out2)` overwrites out2 (2n) with (f, f_t*t_dot + f_y*ẏ + f_p*ṗ);
+`rhs_tangent_vjp(t, t_dot, y2, p2, lam2, t2_bar, y2_bar, p2_bar)` adds the transpose of its derivative applied to lam2 (2n)
+to t2_bar (2: of t and t_dot), y2_bar (2n), p2_bar (as p2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.dense_output import (
+    begin_values,
+    direction_of,
+    fraction,
+    has_begun,
+    lies_inside,
+    stage_polynomial,
+)
+from implicitdsl.solvers.explicit_rk import GRID, end_of_step, stage_time
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    all_,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_where,
+    dot,
+    fill,
+    fma,
+    not_,
+    or_,
+    select,
+    view,
+)
+
+Model = Callable[..., None]
+
+
+def run_tangent_stages(
+    rhs_tangent: Model,
+    n: int,
+    p2: Array,
+    s: int,
+    a: Array,
+    c: Array,
+    t_hi: Element,
+    t_lo: Element,
+    t_dot: Element,
+    h: Element,
+    h_dot: Element,
+    end_hi: Element,
+    points: Array,
+    slopes: Array,
+    k: Array,
+) -> None:
+    """All stages of a step of dual numbers, whose rows are (value, tangent), 2n numbers; row 0 of `points` is (y, ẏ)."""
+    for i in range(s + 1):
+        at = 2 * i * n
+        if i > 0:
+            fill(2 * n, 0.0, slopes, at)
+            for j in range(i):
+                if a[i * s + j] != 0.0:
+                    axpy(2 * n, a[i * s + j], k, 2 * j * n, slopes, at)
+            copy(2 * n, points, 0, points, at)
+            axpy(2 * n, h, slopes, at, points, at)
+            axpy(n, h_dot, slopes, at, points, at + n)
+        time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
+        rhs_tangent(time, fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2, view(k, at, 2 * n))
+
+
+def tangent_replay(
+    rhs_tangent: Model,
+    n: int,
+    y2: Array,
+    p2: Array,
+    interval: Array,
+    interval_dot: Array,
+    m: int,
+    times: Array,
+    times_dot: Array,
+    s: int,
+    degree: int,
+    a: Array,
+    c: Array,
+    dense: Array,
+    grid: Array,
+    rows: int,
+    values: Array,
+    values_dot: Array,
+    end2: Array,
+    states2: Array,
+) -> None:
+    """Run the steps of a tape with tangents: `values` and `values_dot` (m*n each), `end2` (2n), `states2` (rows*2n).
+
+    y2 = (y0, ẏ0), interval_dot = (ṫ0, ṫ1). The values are the bits of `explicit_rk.replay` wherever `rhs_tangent`
+    gives the bits of `rhs`. Times not reached give NaN and the tangent 0.
+    """
+    t0 = interval[0]
+    direction = direction_of(interval)
+    points = buffer(y2, 2 * (s + 1) * n)
+    slopes = buffer(y2, 2 * (s + 1) * n)
+    k = buffer(y2, 2 * (s + 1) * n)
+    found = buffer(y2, 2 * n)
+    copy(2 * n, y2, 0, points, 0)
+    begin_values(n, y2, t0, m, times, values)
+    for j in range(m):
+        for i in range(n):
+            values_dot[j * n + i] = select(times[j] == t0, y2[n + i], 0.0)
+
+    cursor = 0
+    for row in range(rows):
+        t_hi = grid[row * GRID]
+        t_lo = grid[row * GRID + 1]
+        h = grid[row * GRID + 2]
+        live = grid[row * GRID + 3] > 0.0
+        last = grid[row * GRID + 3] == 2.0
+        h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
+        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+        end_hi = select(last, interval[1], end_hi)
+        end_lo = select(last, 0.0, end_lo)
+        copy(2 * n, points, 0, states2, 2 * row * n)
+        run_tangent_stages(
+            rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, points, slopes, k
+        )
+        j = cursor
+        going = True
+        while j < m and going:
+            beyond = (times[j] - end_hi) - end_lo
+            reached = and_(live, direction * beyond <= 0.0)
+            if any_(reached):
+                inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, t0, direction))
+                sigma = (times[j] - t_hi) - t_lo
+                sigma_dot = times_dot[j] - interval_dot[0]
+                theta = fraction(sigma, h)
+                copy(2 * n, points, 0, found, 0)
+                for i in range(s + 1):
+                    q, dq, _ = stage_polynomial(i, degree, dense, theta)
+                    axpy(2 * n, sigma * q, k, 2 * i * n, found, 0)
+                    weight_dot = fma(fma(theta, dq, q), sigma_dot, -(theta * theta * dq) * h_dot)
+                    axpy(n, weight_dot, k, 2 * i * n, found, n)
+                at_start = sigma == 0.0
+                at_end = and_(beyond == 0.0, not_(at_start))
+                for i in range(n):
+                    value = select(at_end, points[2 * s * n + i], found[i])
+                    values[j * n + i] = select(inside, value, values[j * n + i])
+                    values_dot[j * n + i] = select(inside, found[n + i], values_dot[j * n + i])
+                if j == cursor and all_(or_(not_(live), reached)):
+                    cursor = j + 1
+                j = j + 1
+            else:
+                going = False
+        copy_where(live, 2 * n, points, 2 * s * n, points, 0)
+    copy(2 * n, points, 0, end2, 0)
+
+
+def tangent_pullback(
+    rhs_tangent: Model,
+    rhs_tangent_vjp: Model,
+    n: int,
+    p2: Array,
+    interval: Array,
+    interval_dot: Array,
+    m: int,
+    times: Array,
+    times_dot: Array,
+    s: int,
+    degree: int,
+    a: Array,
+    c: Array,
+    dense: Array,
+    grid: Array,
+    rows: int,
+    states2: Array,
+    values_bar: Array,
+    values_dot_bar: Array,
+    end2_bar: Array,
+    y2_bar: Array,
+    p2_bar: Array,
+    interval_bar: Array,
+    interval_dot_bar: Array,
+    times_bar: Array,
+    times_dot_bar: Array,
+) -> None:
+    """Transpose `tangent_replay`; adds to the six bars of its arguments (2n, as p2, 2, 2, m, m).
+
+    With values_bar = 0, values_dot_bar = g, end2_bar = (0, g_end) the bars of y0, p, t0, t1 and the times are the second
+    derivative of <g, outputs> applied to the direction, and the bars of their tangents are its gradient.
+    """
+    t0 = interval[0]
+    direction = direction_of(interval)
+    t_dot = interval_dot[0]
+    points = buffer(states2, 2 * (s + 1) * n)
+    slopes = buffer(states2, 2 * (s + 1) * n)
+    k = buffer(states2, 2 * (s + 1) * n)
+    k_bar = buffer(states2, 2 * (s + 1) * n)
+    point_bar = buffer(states2, 2 * n)
+    state_bar = buffer(states2, 2 * n)
+    lam = buffer(states2, 2 * n)
+    stage_t_bar = buffer(states2, 2)
+    copy(2 * n, end2_bar, 0, lam, 0)
+    started = direction != direction
+    cursor = m
+    for row in range(rows - 1, -1, -1):
+        t_hi = grid[row * GRID]
+        t_lo = grid[row * GRID + 1]
+        h = grid[row * GRID + 2]
+        live = grid[row * GRID + 3] > 0.0
+        last = grid[row * GRID + 3] == 2.0
+        h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
+        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+        end_hi = select(last, interval[1], end_hi)
+        end_lo = select(last, 0.0, end_lo)
+        copy(2 * n, states2, 2 * row * n, points, 0)
+        run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
+
+        fill(2 * (s + 1) * n, 0.0, k_bar, 0)
+        fill(2 * n, 0.0, state_bar, 0)
+        h_bar = 0.0 * h
+        h_dot_bar = 0.0 * h
+        t_bar = 0.0 * h
+        t_dot_bar = 0.0 * h
+        read = False
+        j = cursor - 1
+        going = True
+        while j >= 0 and going:
+            inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, t0, direction))
+            if any_(inside):
+                read = True
+                sigma = (times[j] - t_hi) - t_lo
+                sigma_dot = times_dot[j] - t_dot
+                theta = fraction(sigma, h)
+                inverse = select(h == 0.0, 0.0, 1.0 / select(h == 0.0, 1.0, h))
+                sigma_bar = 0.0 * h
+                sigma_dot_bar = 0.0 * h
+                h_part = 0.0 * h
+                h_dot_part = 0.0 * h
+                for i in range(s + 1):
+                    q, dq, ddq = stage_polynomial(i, degree, dense, theta)
+                    by_sigma = fma(theta, dq, q)
+                    by_h = -(theta * theta * dq)
+                    bend = 2.0 * dq + theta * ddq
+                    weight = sigma * q
+                    weight_dot = fma(by_sigma, sigma_dot, by_h * h_dot)
+                    weight_bar = dot(n, values_bar, j * n, k, 2 * i * n) + dot(
+                        n, values_dot_bar, j * n, k, (2 * i + 1) * n
+                    )
+                    weight_dot_bar = dot(n, values_dot_bar, j * n, k, 2 * i * n)
+                    turn = weight_dot_bar * inverse * bend * (sigma_dot - theta * h_dot)
+                    sigma_bar = sigma_bar + (by_sigma * weight_bar + turn)
+                    h_part = h_part + (by_h * weight_bar - theta * turn)
+                    sigma_dot_bar = fma(by_sigma, weight_dot_bar, sigma_dot_bar)
+                    h_dot_part = fma(by_h, weight_dot_bar, h_dot_part)
+                    axpy(n, select(inside, weight, 0.0), values_bar, j * n, k_bar, 2 * i * n)
+                    axpy(n, select(inside, weight_dot, 0.0), values_dot_bar, j * n, k_bar, 2 * i * n)
+                    axpy(n, select(inside, weight, 0.0), values_dot_bar, j * n, k_bar, (2 * i + 1) * n)
+                axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, state_bar, 0)
+                axpy(n, select(inside, 1.0, 0.0), values_dot_bar, j * n, state_bar, n)
+                times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
+                times_dot_bar[j] = times_dot_bar[j] + select(inside, sigma_dot_bar, 0.0)
+                t_bar = t_bar - select(inside, sigma_bar, 0.0)
+                t_dot_bar = t_dot_bar - select(inside, sigma_dot_bar, 0.0)
+                h_bar = h_bar + select(inside, h_part, 0.0)
+                h_dot_bar = h_dot_bar + select(inside, h_dot_part, 0.0)
+            begun = has_begun(times[j], t_hi, t_lo, t0, direction, inside)
+            if j == cursor - 1 and all_(begun):
+                cursor = j
+            going = any_(begun)
+            j = j - 1
+
+        for i in range(2 * n):
+            point_bar[i] = select(live, lam[i], 0.0)
+        for back in range(s + 1):
+            i = s - back
+            at = 2 * i * n
+            if i < s:
+                fill(2 * n, 0.0, point_bar, 0)
+            if i < s or read:
+                fill(2, 0.0, stage_t_bar, 0)
+                rhs_tangent_vjp(
+                    stage_time(i, s, c, t_hi, t_lo, h, end_hi), fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2,
+                    view(k_bar, at, 2 * n), stage_t_bar, point_bar, p2_bar,
+                )  # fmt: skip
+                t_bar = t_bar + stage_t_bar[0]
+                t_dot_bar = t_dot_bar + stage_t_bar[1]
+                h_bar = fma(c[i], stage_t_bar[0], h_bar)
+                h_dot_bar = fma(c[i], stage_t_bar[1], h_dot_bar)
+            axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
+            if i > 0:
+                h_bar = h_bar + dot(2 * n, point_bar, 0, slopes, at)
+                h_dot_bar = h_dot_bar + dot(n, point_bar, n, slopes, at)
+                for j in range(i):
+                    weight = a[i * s + j]
+                    if weight != 0.0:
+                        axpy(2 * n, h * weight, point_bar, 0, k_bar, 2 * j * n)
+                        axpy(n, h_dot * weight, point_bar, n, k_bar, 2 * j * n)
+
+        copy_where(live, 2 * n, state_bar, 0, lam, 0)
+        interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)
+        interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)
+        interval_dot_bar[0] = interval_dot_bar[0] + select(live, t_dot_bar - select(last, h_dot_bar, 0.0), 0.0)
+        interval_dot_bar[1] = interval_dot_bar[1] + select(last, h_dot_bar, 0.0)
+        started = or_(started, live)
+
+    for j in range(m):
+        held = select(and_(times[j] == t0, not_(started)), 1.0, 0.0)
+        axpy(n, held, values_bar, j * n, lam, 0)
+        axpy(n, held, values_dot_bar, j * n, lam, n)
+    axpy(2 * n, 1.0, lam, 0, y2_bar, 0)
