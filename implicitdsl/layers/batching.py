@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,8 @@ def bind_sizes(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequence
         for expected, got in zip(spec.shape, own, strict=True):
             if isinstance(expected, str):
                 if expected not in sizes:
-                    sizes[expected], bound_by[expected] = int(got), spec.name
+                    # An engine is built for the size; `index` makes a trace take it as a number too.
+                    sizes[expected], bound_by[expected] = operator.index(got), spec.name
                 elif sizes[expected] != got:
                     raise ValueError(
                         f"{layer}: `{bound_by[expected]}` has {expected} = {sizes[expected]}, "
@@ -92,7 +94,7 @@ def _list(shape: Sequence[int]) -> str:
     return "[" + ", ".join(str(int(d)) for d in shape) + "]"
 
 
-def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequence[int]]) -> torch.Size:
     """The broadcast of all leading dimensions. Raises ValueError naming two inputs that do not broadcast."""
     found: tuple[int, ...] = ()
     for index, (spec, shape) in enumerate(zip(specs, shapes, strict=True)):
@@ -106,7 +108,7 @@ def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequenc
             raise ValueError(
                 f"{layer}: the batch dimensions {_list(lead)} of `{spec.name}` do not broadcast with those of {others}"
             ) from None
-    return found
+    return torch.Size(found)
 
 
 def flatten(tensor: Tensor, rank: int, batch: tuple[int, ...]) -> Tensor:
@@ -117,4 +119,4 @@ def flatten(tensor: Tensor, rank: int, batch: tuple[int, ...]) -> Tensor:
     own = tuple(tensor.shape[tensor.ndim - rank :]) if rank else ()
     if tensor.ndim == rank and (batch or rank >= 2):
         return tensor
-    return tensor.expand(*batch, *own).reshape(math.prod(batch), *own)
+    return tensor.expand((*batch, *own)).reshape((math.prod(batch), *own))

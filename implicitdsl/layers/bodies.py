@@ -77,7 +77,7 @@ def solve(
         notes, steps = _put(notes, found.notes, rows), _put(steps, found.steps, rows)
         for name, value in found.extras.items():
             blank = np.zeros((batch, *np.shape(value)[1:]), np.asarray(value).dtype)
-            extras[name] = _put(blank, np.asarray(value), rows).reshape(*shape, *np.shape(value)[1:])
+            extras[name] = _put(blank, np.asarray(value), rows).reshape((*shape, *np.shape(value)[1:]))
     for heard in _listeners.stack:
         heard.append(
             Record(

@@ -35,28 +35,39 @@ def _nones(count: int) -> tuple[None, ...]:
     return (None,) * count
 
 
+def head(key: str, on_fail: str, outputs: int, arguments: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """What every function takes before its tensors: engine, failure mode, numbers of outputs and arguments, and the batch
+    shape, number by number after its length, because vmap loses count of the operands when one of them is a tuple."""
+    return (key, on_fail, outputs, arguments, len(shape), *shape)
+
+
+def _parts(given: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The head and the rest."""
+    length = 5 + given[4]
+    return given[:length], given[length:]
+
+
 class Solve(torch.autograd.Function):
-    """(outputs…, status, notes, steps, saved…) of the engine for `args`."""
+    """(outputs…, status, notes, steps, saved…) of the engine. Takes seed (or None), number of the first sample, arguments."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(shape: Any, key: str, on_fail: str, outputs: int, seed: Tensor | None, first: int, *args: Tensor) -> Any:
-        return tuple(OPS.solve(list(args), shape, key, on_fail, seed, first))
+    def forward(*given: Any) -> Any:
+        (key, on_fail, _, _, _, *shape), (seed, first, *args) = _parts(given)
+        return tuple(OPS.solve(args, shape, key, on_fail, seed, first))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        shape, key, on_fail, outputs, _seed, _first, *args = inputs
-        kept = (*args, output[outputs], *output[outputs + 3 :])
-        ctx.mark_non_differentiable(*output[outputs:])
-        ctx.save_for_backward(*kept)
-        ctx.shape, ctx.key, ctx.on_fail, ctx.outputs, ctx.arguments = shape, key, on_fail, outputs, len(args)
+        ctx.head, (_seed, _first, *args) = _parts(inputs)
+        n = ctx.head[2]
+        ctx.mark_non_differentiable(*output[n:])
+        ctx.save_for_backward(*args, output[n], *output[n + 3 :])
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        cots = grads[: ctx.outputs]
-        found = pick(Pullback).apply(ctx.shape, ctx.key, ctx.on_fail, ctx.outputs, ctx.arguments, *cots, *ctx.saved_tensors)
-        return (None, None, None, None, None, None, *found)
+        found = apply(Pullback, *ctx.head, *grads[: ctx.head[2]], *ctx.saved_tensors)
+        return (*_nones(len(ctx.head) + 2), *found)
 
 
 class Pullback(torch.autograd.Function):
@@ -65,23 +76,22 @@ class Pullback(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(shape: Any, key: str, on_fail: str, outputs: int, arguments: int, *given: Tensor) -> Any:
-        cots, args = list(given[:outputs]), list(given[outputs : outputs + arguments])
-        rest = given[outputs + arguments :]
-        return tuple(OPS.pullback(cots, args, rest[0], list(rest[1:]), shape, key, on_fail))
+    def forward(*given: Any) -> Any:
+        (key, on_fail, n, k, _, *shape), tensors = _parts(given)
+        cots, args, status, saved = tensors[:n], tensors[n : n + k], tensors[n + k], tensors[n + k + 1 :]
+        return tuple(OPS.pullback(list(cots), list(args), status, list(saved), shape, key, on_fail))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        shape, key, on_fail, outputs, arguments, *given = inputs
-        ctx.save_for_backward(*given)
-        ctx.shape, ctx.key, ctx.on_fail, ctx.outputs, ctx.arguments = shape, key, on_fail, outputs, arguments
+        ctx.head, tensors = _parts(inputs)
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *dots: Any) -> Any:
-        n, k = ctx.outputs, ctx.arguments
+        n, k = ctx.head[2], ctx.head[3]
         given = ctx.saved_tensors
-        found = pick(PullbackPullback).apply(ctx.shape, ctx.key, ctx.on_fail, n, k, *given[:n], *dots, *given[n:])
-        return (None, None, None, None, None, *found[:n], *found[n:], *_nones(len(given) - n - k))
+        found = apply(PullbackPullback, *ctx.head, *given[:n], *dots, *given[n:])
+        return (*_nones(len(ctx.head)), *found, *_nones(len(given) - n - k))
 
 
 class PullbackPullback(torch.autograd.Function):
@@ -91,11 +101,11 @@ class PullbackPullback(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(shape: Any, key: str, on_fail: str, outputs: int, arguments: int, *given: Tensor) -> Any:
-        n, k = outputs, arguments
-        cots, dots, args = list(given[:n]), list(given[n : n + k]), list(given[n + k : n + 2 * k])
-        rest = given[n + 2 * k :]
-        return tuple(OPS.pullback_pullback(cots, dots, args, rest[0], list(rest[1:]), shape, key, on_fail))
+    def forward(*given: Any) -> Any:
+        (key, on_fail, n, k, _, *shape), tensors = _parts(given)
+        cots, dots, args = tensors[:n], tensors[n : n + k], tensors[n + k : n + 2 * k]
+        status, saved = tensors[n + 2 * k], tensors[n + 2 * k + 1 :]
+        return tuple(OPS.pullback_pullback(list(cots), list(dots), list(args), status, list(saved), shape, key, on_fail))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -112,25 +122,23 @@ class Pushforward(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(shape: Any, key: str, on_fail: str, outputs: int, arguments: int, *given: Tensor) -> Any:
-        dots, args = list(given[:arguments]), list(given[arguments : 2 * arguments])
-        rest = given[2 * arguments :]
-        return tuple(OPS.pushforward(dots, args, rest[0], list(rest[1:]), shape, key, on_fail))
+    def forward(*given: Any) -> Any:
+        (key, on_fail, _, k, _, *shape), tensors = _parts(given)
+        dots, args, status, saved = tensors[:k], tensors[k : 2 * k], tensors[2 * k], tensors[2 * k + 1 :]
+        return tuple(OPS.pushforward(list(dots), list(args), status, list(saved), shape, key, on_fail))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        shape, key, on_fail, outputs, arguments, *given = inputs
-        ctx.save_for_backward(*given)
-        ctx.shape, ctx.key, ctx.on_fail, ctx.outputs, ctx.arguments = shape, key, on_fail, outputs, arguments
+        ctx.head, tensors = _parts(inputs)
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *cots: Any) -> Any:
-        n, k = ctx.outputs, ctx.arguments
-        given = ctx.saved_tensors
-        dots, rest = given[:k], given[k:]
-        along = pick(Pullback).apply(ctx.shape, ctx.key, ctx.on_fail, n, k, *cots, *rest)
-        across = pick(PullbackPullback).apply(ctx.shape, ctx.key, ctx.on_fail, n, k, *cots, *dots, *rest)
-        return (None, None, None, None, None, *along, *across[n:], *_nones(len(rest) - k))
+        n, k = ctx.head[2], ctx.head[3]
+        dots, rest = ctx.saved_tensors[:k], ctx.saved_tensors[k:]
+        along = apply(Pullback, *ctx.head, *cots, *rest)
+        across = apply(PullbackPullback, *ctx.head, *cots, *dots, *rest)
+        return (*_nones(len(ctx.head)), *along, *across[n:], *_nones(len(rest) - k))
 
 
 class SolveBothWays(Solve):
@@ -139,16 +147,15 @@ class SolveBothWays(Solve):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         Solve.setup_context(ctx, inputs, output)
-        outputs = inputs[3]
-        ctx.entry = find(inputs[1])  # a result outlives its layer: its gradient still needs the engine
-        ctx.save_for_forward(*inputs[6:], output[outputs], *output[outputs + 3 :])
+        n = ctx.head[2]
+        ctx.entry = find(ctx.head[0])  # a result outlives its layer: its gradient still needs the engine
+        ctx.save_for_forward(*inputs[len(ctx.head) + 2 :], output[n], *output[n + 3 :])
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        k = ctx.arguments
-        given = ctx.saved_tensors
-        dots = _zeros(tangents[6:], given[:k])
-        found = pick(Pushforward).apply(ctx.shape, ctx.key, ctx.on_fail, ctx.outputs, k, *dots, *given)
+        k, given = ctx.head[3], ctx.saved_tensors
+        dots = _zeros(tangents[len(ctx.head) + 2 :], given[:k])
+        found = apply(Pushforward, *ctx.head, *dots, *given)
         return (*found, *_nones(3 + len(given) - k - 1))
 
 
@@ -158,18 +165,17 @@ class PullbackBothWays(Pullback):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         Pullback.setup_context(ctx, inputs, output)
-        ctx.entry = find(inputs[1])
-        ctx.save_for_forward(*inputs[5:])
+        ctx.entry = find(ctx.head[0])
+        ctx.save_for_forward(*inputs[len(ctx.head) :])
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        n, k = ctx.outputs, ctx.arguments
-        given = ctx.saved_tensors
+        n, k = ctx.head[2], ctx.head[3]
+        given, moved = ctx.saved_tensors, tangents[len(ctx.head) :]
         cots, args, rest = given[:n], given[n : n + k], given[n + k :]
-        turned = _zeros(tangents[5 : 5 + n], cots)
-        dots = _zeros(tangents[5 + n : 5 + n + k], args)
-        along = pick(Pullback).apply(ctx.shape, ctx.key, ctx.on_fail, n, k, *turned, *args, *rest)
-        across = pick(PullbackPullback).apply(ctx.shape, ctx.key, ctx.on_fail, n, k, *cots, *dots, *args, *rest)
+        turned, dots = _zeros(moved[:n], cots), _zeros(moved[n : n + k], args)
+        along = apply(Pullback, *ctx.head, *turned, *args, *rest)
+        across = apply(PullbackPullback, *ctx.head, *cots, *dots, *args, *rest)
         return tuple(a + b for a, b in zip(along, across[n:], strict=True))
 
 
@@ -187,7 +193,8 @@ class PushforwardBothWays(Pushforward):
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         Pushforward.setup_context(ctx, inputs, output)
-        ctx.entry = find(inputs[1])
+        ctx.entry = find(ctx.head[0])
+        ctx.save_for_forward(*inputs[len(ctx.head) :])  # for vmap, which counts what is saved before it calls `jvp`
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -239,8 +246,12 @@ _TWINS: dict[type, type] = {
 }
 
 
-def pick(function: Any) -> Any:
-    """The class itself in a trace, its twin with a forward-mode rule otherwise."""
-    if torch.compiler.is_compiling():
-        return function
-    return _TWINS[function]
+def apply(function: Any, *given: Any) -> Any:
+    """The function's value, with its derivatives. Outside of traces its twin computes it, which has a forward-mode rule. In a
+    trace where nothing is to be differentiated the op stands for itself: there torch.compile calls `forward` on its own,
+    and passes a context too many to one with a variable number of arguments."""
+    if not torch.compiler.is_compiling():
+        return _TWINS[function].apply(*given)
+    if torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in given):
+        return function.apply(*given)
+    return function.forward(*given)

@@ -12,7 +12,7 @@ from torch import Tensor
 from implicitdsl.layers import batching, bodies, registry
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, ParamSpec
 from implicitdsl.layers.constrained import Constrained, read_only
-from implicitdsl.layers.derivatives import Poison, Solve, pick
+from implicitdsl.layers.derivatives import Poison, Solve, apply, head
 from implicitdsl.layers.draws import draw
 from implicitdsl.layers.entries import BlueprintEntries
 from implicitdsl.layers.last import Last, summarise
@@ -80,11 +80,11 @@ class Layer(torch.nn.Module):
             with bodies.listening() as records:
                 found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
             self.__dict__["last"] = summarise(records, name)
-        results = tuple(value.reshape(*batch, *value.shape[1:]) for value in found)
+        results = tuple(value.reshape(batch + value.shape[1:]) for value in found)
         return results if blueprint.tuple_output else results[0]
 
     def _run(
-        self, slots: dict[str, Tensor], values: Mapping[str, Tensor], sizes: Mapping[str, int], batch: tuple[int, ...],
+        self, slots: dict[str, Tensor], values: Mapping[str, Tensor], sizes: Mapping[str, int], batch: torch.Size,
         dtype: torch.dtype, seed: Tensor | None, first: int,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """The results, [B, *shape], for flat slots, and the mask of failed samples if a caller must know it."""
@@ -92,25 +92,29 @@ class Layer(torch.nn.Module):
         slots = dict(slots)
         on_fail = blueprint.options.on_fail
         failed: Tensor | None = None
-        case = tuple(sizes.items())
+        case = [part for size in sizes.items() for part in size]
         for number, piece in enumerate(blueprint.program):
             if isinstance(piece, CallPiece):
                 inner = cast(Layer, self._modules[piece.use])
                 found, lost = inner._called(piece, slots, values, batch, dtype, seed, first)
             else:
-                key, names, _, shapes = registry.plan(self._token, number, str(dtype).removeprefix("torch."), case)
+                key, names, shapes = registry.plan(self._token, number, str(dtype).removeprefix("torch."), *case)
                 args = [slots[n] if n in slots else values[n].to(dtype) for n in names]
-                answer = pick(Solve).apply(batch, key, on_fail, len(shapes), seed, first, *args)
+                answer = apply(Solve, *head(key, on_fail, len(shapes), len(args), batch), seed, first, *args)
                 found, lost = answer[: len(shapes)], answer[len(shapes)] != 0
             slots.update(zip(piece.outputs, found, strict=True))
             failed = lost if failed is None or lost is None else failed | lost
-        results = tuple(slots[name] for name in blueprint.results)
+        # A result that is an input given without batch dimensions still has the whole batch shape.
+        results = tuple(
+            value if value.ndim > len(own) else value.expand((math.prod(batch), *value.shape))
+            for value, own in zip((slots[name] for name in blueprint.results), blueprint.outputs, strict=True)
+        )
         if len(blueprint.program) > 1 and on_fail == "nan" and failed is not None:
             results = tuple(_poisoned(value, failed) for value in results)
         return results, failed
 
     def _called(
-        self, piece: CallPiece, slots: Mapping[str, Tensor], values: Mapping[str, Tensor], batch: tuple[int, ...],
+        self, piece: CallPiece, slots: Mapping[str, Tensor], values: Mapping[str, Tensor], batch: torch.Size,
         dtype: torch.dtype, seed: Tensor | None, first: int,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """This layer as a piece of the one that uses it, on its flat slots."""
@@ -251,4 +255,4 @@ def _start(layer: str, spec: ParamSpec, dtype: torch.dtype) -> Tensor:
 
 
 def _poisoned(value: Tensor, failed: Tensor) -> Tensor:
-    return pick(Poison).apply(value, failed.reshape(math.prod(failed.shape), *([1] * (value.ndim - 1))).expand_as(value))
+    return apply(Poison, value, failed.reshape((-1, *([1] * (value.ndim - 1)))).expand_as(value))

@@ -132,8 +132,8 @@ def _front(tensors: Tensors, dims: Dims) -> list[Tensor]:
 
 def _merge(tensor: Tensor, mapped: bool, size: int) -> Tensor:
     """[V, B, …] or [B, …] to [V·B, …]."""
-    full = tensor if mapped else tensor.expand(size, *tensor.shape)
-    return full.reshape(full.shape[0] * full.shape[1], *full.shape[2:])
+    full = tensor if mapped else tensor.expand((size, *tensor.shape))
+    return full.reshape((full.shape[0] * full.shape[1], *full.shape[2:]))
 
 
 def _merge_facts(tensors: Tensors, dims: Dims, size: int) -> list[Tensor]:
@@ -155,14 +155,14 @@ def _merge_args(tensors: Tensors, dims: Dims, shared: Sequence[bool], keep: Sequ
             merged.append(tensor)
             continue
         if is_shared:
-            own = tensor if dim is not None else tensor.expand(size, *tensor.shape)
-            tensor, dim = own.unsqueeze(1).expand(size, batch, *own.shape[1:]), 0
+            own = tensor if dim is not None else tensor.expand((size, *tensor.shape))
+            tensor, dim = own.unsqueeze(1).expand((size, batch, *own.shape[1:])), 0
         merged.append(_merge(tensor, dim is not None, size))
     return merged
 
 
 def _split(tensors: Tensors, size: int) -> list[Tensor]:
-    return [t.reshape(size, t.shape[0] // size, *t.shape[1:]) for t in tensors]
+    return [t.reshape((size, t.shape[0] // size, *t.shape[1:])) for t in tensors]
 
 
 def _one_by_one(op: Callable[..., list[Tensor]], dims: Sequence[Any], values: Sequence[Any], size: int) -> list[Tensor]:

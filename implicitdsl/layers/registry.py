@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
-from implicitdsl.backends.engine import Engine, Shape
+from implicitdsl.backends.engine import Engine
 from implicitdsl.layers.options import DTYPES
 from implicitdsl.problems.signature import MemberSet
 
@@ -39,16 +39,6 @@ class Entry:
     engine: Engine
     checks: tuple[Check, ...]
     layer: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What tracing may know of an entry: its key, the arguments' names and ranks, and the outputs' shapes."""
-
-    key: str
-    names: tuple[str, ...]
-    ranks: tuple[int, ...]
-    outputs: tuple[Shape, ...]
 
 
 class Source(Protocol):
@@ -105,13 +95,13 @@ def find(key: str) -> Entry:
 
 
 @torch.compiler.assume_constant_result  # a trace takes the plan as it is: it depends on texts and numbers alone
-def plan(token: str, piece: int, dtype: str, sizes: tuple[tuple[str, int], ...]) -> tuple[Any, ...]:
-    """(key, names, ranks, output shapes) of a layer's piece; see Plan. A plain tuple, because traces hold no objects."""
-    entry = _bindings[token].entry(piece, DTYPES[dtype], dict(sizes))
+def plan(token: str, piece: int, dtype: str, *sizes: str | int) -> tuple[Any, ...]:
+    """(key, names of the arguments, output shapes) of a layer's piece. A plain tuple, because traces hold no objects; for the
+    same reason `sizes` are the call sizes as name, number, name, number …"""
+    entry = _bindings[token].entry(piece, DTYPES[dtype], {str(n): int(v) for n, v in zip(sizes[::2], sizes[1::2], strict=True)})
     arguments = entry.engine.arguments
     return (
         entry.key,
         tuple(a.name for a in arguments),
-        tuple(len(a.shape) for a in arguments),
         tuple(tuple(s) for s in entry.engine.outputs),
     )
