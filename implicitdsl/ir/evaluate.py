@@ -67,9 +67,13 @@ class Function:
         with np.errstate(all="ignore"):
             return body(*[a.astype(dtype, order="C", copy=False)[()] for a in given])
 
+    def scope(self, dtype: np.dtype[Any]) -> dict[str, Any]:
+        """What the text refers to, constants in the dtype."""
+        floats = {k: _frozen(v.astype(dtype)) for k, v in self._constants.items() if v.dtype.kind == "f"}
+        return self._namespace | floats | {"dtype": dtype}
+
     def _body(self, dtype: np.dtype[Any]) -> Callable[..., tuple[Array, ...]]:
-        scope = self._namespace | {k: _frozen(v.astype(dtype)) for k, v in self._constants.items() if v.dtype.kind == "f"}
-        scope["dtype"] = dtype
+        scope = self.scope(dtype)
         exec(self._code, scope)
         body: Callable[..., tuple[Array, ...]] = scope["body"]
         self._bodies[dtype] = body
