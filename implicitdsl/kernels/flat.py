@@ -15,7 +15,7 @@ from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, Group
 
 SCALAR_GROUPS = ("t", "t_dot")
-CACHED_GROUPS = ("p",)
+CACHED_GROUPS = ("p", "p2")
 KEPT = 1024
 _made: dict[tuple[object, ...], Callable[..., None]] = {}
 

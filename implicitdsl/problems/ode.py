@@ -38,8 +38,9 @@ def used_arguments(problem: OdeProblem) -> tuple[Leaf, ...]:
 
 
 def derive(problem: OdeProblem) -> dict[str, Derived]:
-    """`rhs` (t, y, p) → out, `output` (t, y, p) → out, `begin` (p) → y0, t0, t1 and `at` (q) → times, each with its vjp, jvp
-    and the vjp of its jvp. t0 and t1 are 0 where the interval is that of the times."""
+    """`rhs` (t, y, p) → out and its tangent, `rhs_tangent` (t, t_dot, y2, p2) → out2, each with its vjp; `output` (t, y, p) → out,
+    `begin` (p) → y0, t0, t1 and `at` (q) → times, each with its vjp, jvp and the vjp of its jvp. t0 and t1 are 0 where the
+    interval is that of the times."""
     arguments = used_arguments(problem)
     moving = (group("t", (problem.time,)), group("y", problem.states), group("p", arguments))
     zero = build.constant(0.0)
@@ -48,8 +49,10 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
         group("t0", (zero if problem.t0 is None else problem.t0,)),
         group("t1", (zero if problem.t1 is None else problem.t1,)),
     )
+    rhs = Derived("rhs", moving, (group("out", problem.rhs),))
+    rhs_tangent = doubled(rhs)
+    functions = [rhs, transpose(rhs, ("t", "y", "p")), rhs_tangent, transpose(rhs_tangent, ("t", "t_dot", "y2", "p2"))]
     values = [
-        Derived("rhs", moving, (group("out", problem.rhs),)),
         Derived("output", moving, (group("out", problem.outputs),)),
         Derived("begin", (group("p", arguments),), begin),
     ]
@@ -57,11 +60,17 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
         seen = set(walk((problem.at,)))
         given = group("q", (leaf for leaf in problem.signature.arguments if leaf in seen))
         values.append(Derived("at", (given,), (group("times", (problem.at,)),)))
-    functions: dict[str, Derived] = {}
     for value in values:
         along = tuple(g.name for g in value.inputs)
         value_jvp = tangent(value, along)
         pair = (*along, *(f"{name}_dot" for name in along))
-        for f in (value, transpose(value, along), value_jvp, transpose(value_jvp, pair)):
-            functions[f.name] = f
-    return functions
+        functions += [value, transpose(value, along), value_jvp, transpose(value_jvp, pair)]
+    return {f.name: f for f in functions}
+
+
+def doubled(rhs: Derived) -> Derived:
+    """(t, t_dot, y2, p2) → out2: value and tangent together, each pair in one group."""
+    slope = tangent(rhs, ("t", "y", "p"))
+    t, y, p, t_dot, y_dot, p_dot = slope.inputs
+    pairs = (t, t_dot, group("y2", (*y.leaves, *y_dot.leaves)), group("p2", (*p.leaves, *p_dot.leaves)))
+    return Derived("rhs_tangent", pairs, (group("out2", (*rhs.nodes, *slope.nodes)),))

@@ -1,0 +1,34 @@
+"""The engine of a problem on the back end `python`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.python.implicit_engine import RootEngine
+from implicitdsl.backends.python.minimum_engine import MinimumEngine
+from implicitdsl.backends.python.net_engine import NetEngine
+from implicitdsl.backends.python.ode_engine import OdeEngine
+from implicitdsl.backends.settings import Settings
+from implicitdsl.problems.argmin import ArgminProblem
+from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.net import NetProblem
+from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.problems.root import RootProblem
+
+Problem = NetProblem | OdeProblem | RootProblem | FixpointProblem | ArgminProblem
+
+
+def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:
+    """The engine that solves and differentiates the problem in the given dtype."""
+    match problem:
+        case NetProblem():
+            return NetEngine(problem, dtype)
+        case OdeProblem():
+            return OdeEngine(problem, settings, dtype)
+        case RootProblem() | FixpointProblem():
+            return RootEngine(problem, settings, dtype)
+        case ArgminProblem():
+            return MinimumEngine(problem, settings, dtype)

@@ -1,0 +1,312 @@
+"""`ode` on the back end `python`: explicit Runge–Kutta and the exact derivative of the computed map.
+
+The tape is not kept between the calls of torch: the pullback runs the solve again, with the same bits, and records it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implicitdsl.backends.engine import Array
+from implicitdsl.backends.python.sample_engine import Answer, SampleEngine
+from implicitdsl.backends.settings import Settings
+from implicitdsl.kernels.flat import flat_function
+from implicitdsl.problems.ode import OdeProblem, derive, used_arguments
+from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.explicit_rk import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS, integrate
+from implicitdsl.solvers.explicit_rk_adjoint import pullback
+from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
+from implicitdsl.solvers.step_control import PI_CONTROLLER
+from implicitdsl.solvers.tableau import TABLEAUS
+
+
+@dataclass
+class Start:
+    """What a run begins with: flat p and q, the start, the interval, the save times."""
+
+    p: Array
+    q: Array
+    y0: Array
+    interval: Array
+    times: Array
+
+
+@dataclass
+class Run:
+    """What a run leaves: states at the save times and at the end, and the tape of `rows` steps."""
+
+    status: int
+    values: Array
+    y_end: Array
+    statistics: Array
+    grid: Array
+    states: Array
+
+    @property
+    def rows(self) -> int:
+        return int(self.statistics[ROWS])
+
+
+@dataclass
+class Slope:
+    """The tangents of everything that a run begins with; `y2` and `p2` hold values and tangents."""
+
+    p_dot: Array
+    q_dot: Array
+    y2: Array
+    p2: Array
+    interval_dot: Array
+    times_dot: Array
+
+
+@dataclass
+class TangentRun:
+    """States and their tangents at the save times, at the end (`end2`), and at the start of every step (`states2`)."""
+
+    values: Array
+    values_dot: Array
+    end2: Array
+    states2: Array
+
+
+class OdeEngine(SampleEngine):
+    """dx/dt = f(t, x, p), read at times or at the end."""
+
+    def __init__(self, problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> None:
+        self._at = problem.at is not None
+        self._m = problem.at.shape[0] if problem.at is not None else 0
+        shapes = tuple((self._m, *o.shape) if self._at else o.shape for o in problem.outputs)
+        super().__init__(problem.signature, shapes, (((), np.dtype(np.int64)),), dtype)
+        functions = derive(problem)
+        self._functions = {name: flat_function(f) for name, f in functions.items()}
+        self._used = used_arguments(problem)
+        self._at_leaves = functions["at"].inputs[0].leaves if self._at else ()
+        self._n = sum(s.size for s in problem.states)
+        self._out_sizes = [o.size for o in problem.outputs]
+        self._from_times = problem.t0 is None
+        self._empty = self._at and self._m == 0
+        self._settings = settings
+        tableau = TABLEAUS[settings.solver]
+        self._tableau = tableau
+        self._a, self._c, self._error, self._dense = tableau.arrays(dtype)
+        self._control = PI_CONTROLLER.array(tableau, dtype)
+
+    # ------------------------------------------------------------ forward
+
+    def _zeros(self, n: int) -> Array:
+        return np.zeros(n, self._dtype)
+
+    def _start(self, values: Sequence[Array]) -> Start:
+        p, q = self.pack(values, self._used), self.pack(values, self._at_leaves)
+        y0, t0, t1, times = self._zeros(self._n), self._zeros(1), self._zeros(1), self._zeros(self._m)
+        self._functions["begin"](p, y0, t0, t1)
+        if self._at and self._m:
+            self._functions["at"](q, times)
+        interval = np.concatenate([t0, t1])
+        if self._from_times and self._m:
+            interval = np.array([times[0], times[-1]], self._dtype)
+        return Start(p, q, y0, interval, times)
+
+    def _integrate(self, start: Start, rows: int) -> Run:
+        s = self._settings
+        run = Run(
+            codes.SUCCESS, self._zeros(self._m * self._n), self._zeros(self._n), self._zeros(STATISTICS),
+            self._zeros(rows * GRID), self._zeros(rows * self._n),
+        )  # fmt: skip
+        real = self._dtype.type
+        run.status = int(
+            integrate(
+                self._functions["rhs"], self._n, start.y0, start.p, start.interval, self._m, start.times,
+                self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
+                real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics,
+                run.grid, rows, run.states, rows,
+            )
+        )  # fmt: skip
+        return run
+
+    def solve_sample(self, values: Sequence[Array]) -> Answer:
+        if self._empty:
+            return Answer([np.zeros(shape, self._dtype) for shape in self.outputs], [np.asarray(0)], extras={"t_end": np.nan})
+        start = self._start(values)
+        run = self._integrate(start, 0)
+        steps = int(run.statistics[ACCEPTED] + run.statistics[REJECTED])
+        extras = {"t_end": run.statistics[LAST_TIME], "accepted": int(run.statistics[ACCEPTED])}
+        return Answer(self._read(start, run), [np.asarray(run.rows)], run.status, 0, steps, extras)
+
+    def _moments(self, start: Start) -> list[tuple[Any, int]]:
+        """The instants at which outputs are read: their time, and the row of `values` (-1: the end)."""
+        return [(start.times[j], j) for j in range(self._m)] if self._at else [(start.interval[1], -1)]
+
+    def _state_at(self, run: Run, j: int) -> Array:
+        return run.y_end if j < 0 else run.values[j * self._n : (j + 1) * self._n]
+
+    def _read(self, start: Start, run: Run) -> list[Array]:
+        outputs = [np.zeros(shape, self._dtype) for shape in self.outputs]
+        for t, j in self._moments(start):
+            flat = self._zeros(sum(self._out_sizes))
+            self._functions["output"](t, self._state_at(run, j), start.p, flat)
+            self._scatter(outputs, j, flat)
+        return outputs
+
+    def _scatter(self, outputs: Sequence[Array], j: int, flat: Array) -> None:
+        position = 0
+        for whole, size in zip(outputs, self._out_sizes, strict=True):
+            part = flat[position : position + size]
+            if j < 0:
+                whole[...] = part.reshape(whole.shape)
+            else:
+                whole[j] = part.reshape(whole.shape[1:])
+            position += size
+
+    def _cotangent_at(self, cotangent: Array, j: int) -> Array:
+        """The part of the flat cotangent that belongs to one instant, flat over the outputs."""
+        if j < 0:
+            return cotangent
+        parts: list[Array] = []
+        position = 0
+        for size in self._out_sizes:
+            parts.append(cotangent[position + j * size : position + (j + 1) * size])
+            position += self._m * size
+        return np.ascontiguousarray(np.concatenate(parts)) if parts else self._zeros(0)
+
+    # ------------------------------------------------------------ first order
+
+    def pull_sample(self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array) -> tuple[list[Array | None], int]:
+        if self._empty:
+            return [None] * len(self.arguments), codes.SUCCESS
+        start = self._start(values)
+        run = self._integrate(start, int(saved[0]))
+        p_bar, interval_bar, times_bar = self._zeros(start.p.size), self._zeros(2), self._zeros(self._m)
+        values_bar, end_bar, y0_bar = self._zeros(self._m * self._n), self._zeros(self._n), self._zeros(self._n)
+        for t, j in self._moments(start):
+            cot = self._cotangent_at(cotangent, j)
+            if cot.any():
+                time_bar = times_bar[j : j + 1] if j >= 0 else interval_bar[1:]
+                state_bar = values_bar[j * self._n : (j + 1) * self._n] if j >= 0 else end_bar
+                self._functions["output_vjp"](t, self._state_at(run, j), start.p, cot, time_bar, state_bar, p_bar)
+        pullback(
+            self._functions["rhs"], self._functions["rhs_vjp"], self._n, start.p, start.interval, self._m, start.times,
+            self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows, run.states,
+            values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        )  # fmt: skip
+        self._ends_to_times(interval_bar, times_bar)
+        q_bar = self._zeros(start.q.size)
+        self._functions["begin_vjp"](start.p, y0_bar, interval_bar[:1], interval_bar[1:], p_bar)
+        if self._at:
+            self._functions["at_vjp"](start.q, times_bar, q_bar)
+        return self._grads(p_bar, q_bar), codes.SUCCESS
+
+    def _ends_to_times(self, interval_bar: Array, times_bar: Array) -> None:
+        """Where the times define the interval, its cotangents are theirs."""
+        if self._from_times:
+            times_bar[0] += interval_bar[0]
+            times_bar[-1] += interval_bar[1]
+            interval_bar[:] = 0.0
+
+    def _grads(self, p_bar: Array, q_bar: Array) -> list[Array | None]:
+        grads = self.unpack(p_bar, self._used)
+        for i, part in enumerate(self.unpack(q_bar, self._at_leaves)):
+            if part is not None:
+                whole = grads[i]
+                grads[i] = part if whole is None else whole + part
+        return grads
+
+    # ------------------------------------------------------------ second order: the tangent problem on the frozen steps
+
+    def _slope(self, start: Start, directions: Sequence[Array]) -> Slope:
+        f, n = self._functions, self._n
+        p_dot, q_dot = self.pack(directions, self._used), self.pack(directions, self._at_leaves)
+        y0_dot, interval_dot, times_dot = self._zeros(n), self._zeros(2), self._zeros(self._m)
+        f["begin_jvp"](start.p, p_dot, y0_dot, interval_dot[:1], interval_dot[1:])
+        if self._at:
+            f["at_jvp"](start.q, q_dot, times_dot)
+        if self._from_times:
+            interval_dot = np.array([times_dot[0], times_dot[-1]], self._dtype)
+        y2, p2 = np.concatenate([start.y0, y0_dot]), np.concatenate([start.p, p_dot])
+        return Slope(p_dot, q_dot, y2, p2, interval_dot, times_dot)
+
+    def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
+        n, t = self._n, self._tableau
+        values, values_dot, end2, states2 = (self._zeros(k) for k in (self._m * n, self._m * n, 2 * n, run.rows * 2 * n))
+        tangent_replay(
+            self._functions["rhs_tangent"], n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
+            slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, values, values_dot,
+            end2, states2,
+        )  # fmt: skip
+        return TangentRun(values, values_dot, end2, states2)
+
+    def _instant(self, start: Start, slope: Slope, tangent: TangentRun, j: int) -> tuple[Any, ...]:
+        """(t, y, p, t_dot, y_dot, p_dot) at an instant."""
+        n = self._n
+        if j < 0:
+            t, t_dot, y, y_dot = start.interval[1], slope.interval_dot[1], tangent.end2[:n], tangent.end2[n:]
+        else:
+            row = slice(j * n, (j + 1) * n)
+            t, t_dot, y, y_dot = start.times[j], slope.times_dot[j], tangent.values[row], tangent.values_dot[row]
+        return t, y, start.p, t_dot, y_dot, slope.p_dot
+
+    def push_sample(self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, int]:
+        if self._empty:
+            return self._zeros(0), codes.SUCCESS
+        start = self._start(values)
+        run = self._integrate(start, int(saved[0]))
+        slope = self._slope(start, tangents)
+        return self._output_dot(start, slope, self._replay(start, run, slope)), codes.SUCCESS
+
+    def _output_dot(self, start: Start, slope: Slope, tangent: TangentRun) -> Array:
+        outputs = [np.zeros(shape, self._dtype) for shape in self.outputs]
+        for _, j in self._moments(start):
+            flat = self._zeros(sum(self._out_sizes))
+            self._functions["output_jvp"](*self._instant(start, slope, tangent, j), flat)
+            self._scatter(outputs, j, flat)
+        return np.concatenate([o.reshape(-1) for o in outputs])
+
+    def second_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array, directions: Sequence[Array]
+    ) -> tuple[Array, list[Array | None], int]:
+        if self._empty:
+            return self._zeros(0), [None] * len(self.arguments), codes.SUCCESS
+        n, f, t = self._n, self._functions, self._tableau
+        start = self._start(values)
+        run = self._integrate(start, int(saved[0]))
+        slope = self._slope(start, directions)
+        tangent = self._replay(start, run, slope)
+        size = start.p.size
+        p2_bar, y2_bar, end2_bar = self._zeros(2 * size), self._zeros(2 * n), self._zeros(2 * n)
+        values_bar, values_dot_bar = self._zeros(self._m * n), self._zeros(self._m * n)
+        interval_bar, interval_dot_bar = self._zeros(2), self._zeros(2)
+        times_bar, times_dot_bar = self._zeros(self._m), self._zeros(self._m)
+        for _, j in self._moments(start):
+            cot = self._cotangent_at(cotangent, j)
+            if not cot.any():
+                continue
+            if j < 0:
+                bars = (interval_bar[1:], end2_bar[:n], p2_bar[:size], interval_dot_bar[1:], end2_bar[n:], p2_bar[size:])
+            else:
+                row = slice(j * n, (j + 1) * n)
+                bars = (times_bar[j : j + 1], values_bar[row], p2_bar[:size], times_dot_bar[j : j + 1], values_dot_bar[row], p2_bar[size:])
+            f["output_jvp_vjp"](*self._instant(start, slope, tangent, j), cot, *bars)
+        tangent_pullback(
+            f["rhs_tangent"], self._rhs_tangent_vjp, n, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
+            slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, tangent.states2,
+            values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+        )  # fmt: skip
+        self._ends_to_times(interval_bar, times_bar)
+        self._ends_to_times(interval_dot_bar, times_dot_bar)
+        p_bar, unused = p2_bar[:size].copy(), self._zeros(size)
+        f["begin_vjp"](start.p, y2_bar[:n], interval_bar[:1], interval_bar[1:], p_bar)
+        f["begin_jvp_vjp"](start.p, slope.p_dot, y2_bar[n:], interval_dot_bar[:1], interval_dot_bar[1:], p_bar, unused)
+        q_bar = self._zeros(start.q.size)
+        if self._at:
+            f["at_vjp"](start.q, times_bar, q_bar)
+            f["at_jvp_vjp"](start.q, slope.q_dot, times_dot_bar, q_bar, self._zeros(start.q.size))
+        return self._output_dot(start, slope, tangent), self._grads(p_bar, q_bar), codes.SUCCESS
+
+    def _rhs_tangent_vjp(
+        self, t: Any, t_dot: Any, y2: Array, p2: Array, lam2: Array, t2_bar: Array, y2_bar: Array, p2_bar: Array
+    ) -> None:
+        self._functions["rhs_tangent_vjp"](t, t_dot, y2, p2, lam2, t2_bar[:1], t2_bar[1:], y2_bar, p2_bar)
