@@ -1,7 +1,8 @@
 """Orbits from Kepler's equation, with speeds and accelerations from the layer's derivatives.
 
-For a planet at (cos E - e, sqrt(1 - e²) sin E), in units where the semi-major axis and the mean motion are 1, Newton's
-law says that the acceleration is -r/|r|³. The second derivative of the layer has to agree: the script prints by how much.
+For a planet at (cos E - e, sqrt(1 - e²) sin E), in units where the semi-major axis and the mean motion are 1,
+Newton's law says that the acceleration is -r/|r|³. The second derivative of the layer has to agree: the script prints
+by how much.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main() -> None:
     tracks: list[tuple[float, torch.Tensor]] = []
     for value in (0.0, 0.3, 0.6, 0.9):
         place, _, force = motion(layer, times, torch.tensor(value, dtype=torch.float64))
-        print(f"e = {value:g}: acceleration against Newton's law, largest relative difference {law_error(place, force):.1e}")
+        print(f"e = {value:g}: acceleration against Newton's law, relative difference {law_error(place, force):.1e}")
         tracks.append((value, place))
     picture = HERE / "out" / "orbits.png"
     draw(picture, tracks)

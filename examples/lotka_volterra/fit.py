@@ -1,8 +1,8 @@
 """Fit the Lotka–Volterra equations to the Hudson Bay counts of hares and lynxes, 1900–1920.
 
 The counts are the model's values with log-normal errors, one scale a species. Four rates and two starting populations
-are found by Newton's method on the negative log likelihood; its Hessian is the second derivative of the layer, exact, so
-the standard errors are too. The two scales are profiled: for given residuals the best scale is their root mean square.
+are found by Newton's method on the negative log likelihood. Its Hessian is the second derivative of the layer, exact; so
+are the standard errors. The two scales are profiled: for given residuals the best scale is their root mean square.
 
 Data: pelts collected by the Hudson's Bay Company, as tabulated by Odum, Fundamentals of Ecology (1953), and used in
 Carpenter, Predator–Prey Population Dynamics (Stan case study, 2018), whose posterior means lie near this answer.
@@ -228,7 +228,9 @@ def main() -> None:
     counts = read_counts()
     layer, found = fit_with_progress(counts, console)
     console.print(table(found))
-    console.print(f"{found.iterations} Newton iterations, {found.seconds:.1f} s; largest gradient entry {found.gradient:.1e}")
+    console.print(
+        f"{found.iterations} Newton iterations, {found.seconds:.1f} s; largest gradient entry {found.gradient:.1e}"
+    )
     picture = HERE / "out" / "hare_lynx.png"
     draw(layer, counts, picture)
     console.print(f"picture: {picture}", soft_wrap=True)

@@ -1,7 +1,7 @@
 """The efficient frontier of four assets by a layer that solves a quadratic program, and which way the shares lean.
 
-The derivative of the shares by the aversion to risk is that of the program's first-order conditions: an asset that is left
-out has derivative 0, and the derivatives add up to 0, because the shares add up to 1.
+The derivative of the shares by the aversion to risk is that of the program's first-order conditions: an asset that is
+left out has derivative 0, and the derivatives add up to 0, because the shares add up to 1.
 """
 
 from __future__ import annotations

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from implicitdsl.cli.files import Checked, check_file
-from implicitdsl.cli.output import WRONG_MODEL, Format, FormatOption, as_dict, count, print_diagnostics, print_json, reporting
+from implicitdsl.cli.output import (
+    WRONG_MODEL,
+    Format,
+    FormatOption,
+    as_dict,
+    count,
+    print_diagnostics,
+    print_json,
+    reporting,
+)
 
 
 def check(

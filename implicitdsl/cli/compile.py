@@ -27,7 +27,8 @@ class Job:
 def compile(
     file: Annotated[str, typer.Argument(help="The .imp file.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where machine-code artifacts go (needs a back end that emits them).")
+        Path | None,
+        typer.Option("-o", "--output", help="Where machine-code artifacts go (needs a back end that emits them)."),
     ] = None,
     build: Annotated[
         list[str] | None, typer.Option(help="A layer with its sizes and options: 'DEQ(n=64, m=784, dtype=float32)'.")
@@ -60,7 +61,9 @@ def _no_artifacts(folder: Path) -> Diagnostic:
     )
 
 
-def _jobs(models: Any, named: list[tuple[str, dict[str, Value]]], layer: str | None) -> tuple[list[Job], list[dict[str, str]]]:
+def _jobs(
+    models: Any, named: list[tuple[str, dict[str, Value]]], layer: str | None
+) -> tuple[list[Job], list[dict[str, str]]]:
     """What to construct, and the layers left out with the option that builds them."""
     templates = {t.definition.name: t for t in models if layer in (None, t.definition.name)}
     if layer is not None and not templates:
@@ -83,7 +86,7 @@ def _jobs(models: Any, named: list[tuple[str, dict[str, Value]]], layer: str | N
 
 
 def _construct(models: Any, jobs: list[Job]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """What was constructed, and what cannot be executed yet. A layer named wrongly (E3xx) is an error of the command."""
+    """What was constructed, and what cannot be executed yet. Any other diagnostic ends the command."""
     from implicitdsl import compiler
     from implicitdsl.cli.layers import make_blueprint
 
@@ -101,7 +104,15 @@ def _construct(models: Any, jobs: list[Job]) -> tuple[list[dict[str, Any]], list
                 refused.append(entry)
             continue
         derived = compiler.derived_functions(blueprint, job.dtype)
-        built.append({"layer": job.layer, "kind": blueprint.kind, "sizes": dict(blueprint.sizes), "dtype": job.dtype, "derived": derived})
+        built.append(
+            {
+                "layer": job.layer,
+                "kind": blueprint.kind,
+                "sizes": dict(blueprint.sizes),
+                "dtype": job.dtype,
+                "derived": derived,
+            }
+        )
     return built, refused
 
 
@@ -116,4 +127,3 @@ def _show(file: str, built: list[dict[str, Any]], left: list[dict[str, str]], re
     for entry in left:
         typer.echo(f"left   {entry['layer']}: name its sizes with --build '{entry['build']}'")
     typer.echo(f"{file}: {len(built)} built, {len(refused)} not executable yet, {len(left)} left")
-

@@ -41,7 +41,9 @@ class Build:
 def read_target(text: str) -> Target:
     """Split `FILE[:Layer]`; a missing file is a usage error."""
     head, colon, tail = text.rpartition(":")
-    target = Target(Path(head), tail) if colon and tail.isidentifier() and not Path(text).exists() else Target(Path(text))
+    target = (
+        Target(Path(head), tail) if colon and tail.isidentifier() and not Path(text).exists() else Target(Path(text))
+    )
     if not target.file.is_file():
         raise UsageError(f"there is no file {target.file}")
     return target
@@ -79,7 +81,7 @@ def read_value(text: str) -> Value:
 
 
 def read_array(text: str, generator: np.random.Generator) -> Array:
-    """The value of an input in the notation of the language: numbers, brackets, `+ - * / ^`, and the functions of `ARRAYS`."""
+    """The value of an input in the notation of the language: numbers, brackets, `+ - * / ^`, functions of `ARRAYS`."""
     try:
         expression = reader.read_expression(text)
     except ImpError as error:

@@ -1,4 +1,4 @@
-"""`implicitdsl explain TOPIC`: a diagnostic's page, the statuses and notes, or a model in words with what is derived."""
+"""`implicitdsl explain TOPIC`: a diagnostic's page, the statuses and notes, or a model in words with its derivative."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def _indent(text: str) -> str:
 def _statuses(format: Format) -> None:
     if format is Format.json:
         print_json(
-            {"statuses": [{"number": s.number, "name": s.name, "meaning": s.meaning, "advice": s.advice} for s in STATUSES]}
+            {
+                "statuses": [
+                    {"number": s.number, "name": s.name, "meaning": s.meaning, "advice": s.advice} for s in STATUSES
+                ]
+            }
         )
         return
     for status in STATUSES:
@@ -82,7 +86,9 @@ def _model(topic: str, assignments: list[str], format: Format) -> None:
     if target.layer is not None:
         chosen = (find_definition(chosen, target.layer, target.file),)
     given = read_assignments(assignments)
-    pages = [{"layer": d.name, "words": words(d), "derived": _derived(target.file.as_posix(), d, given)} for d in chosen]
+    pages = [
+        {"layer": d.name, "words": words(d), "derived": _derived(target.file.as_posix(), d, given)} for d in chosen
+    ]
     if format is Format.json:
         print_json({"layers": pages})
         return

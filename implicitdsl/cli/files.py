@@ -67,7 +67,9 @@ def find_definition(definitions: tuple[tree.Definition, ...], layer: str | None,
     names = ", ".join(d.name for d in definitions) or "nothing"
     if layer is None:
         if len(definitions) != 1:
-            raise UsageError(f"{file} defines {names}: name one as {file}:{definitions[0].name if definitions else 'Layer'}")
+            raise UsageError(
+                f"{file} defines {names}: name one as {file}:{definitions[0].name if definitions else 'Layer'}"
+            )
         return definitions[0]
     for definition in definitions:
         if definition.name == layer:

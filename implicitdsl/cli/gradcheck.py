@@ -13,10 +13,14 @@ from implicitdsl.cli.output import WRONG_MODEL, Format, FormatOption, print_json
 
 def gradcheck(
     target: Annotated[str, typer.Argument(metavar="FILE[:Layer]", help="The layer to check.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Sizes, options and inputs.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Sizes, options and inputs.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Inputs by name from an .npz archive.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn: params, inputs, directions.")] = 0,
-    tolerance: Annotated[float, typer.Option(help="Largest error allowed, relative to an argument's largest entry.")] = 1e-4,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest error allowed, relative to an argument's largest entry.")
+    ] = 1e-4,
     format: FormatOption = Format.text,
 ) -> None:
     """Compare first and second derivatives of a layer with finite differences, in float64."""
@@ -65,14 +69,22 @@ def _show(layer: str, rows: list[Any], tolerance: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{layer}: derivatives against finite differences", caption="entry with the largest error of each argument")
+    table = Table(
+        title=f"{layer}: derivatives against finite differences",
+        caption="entry with the largest error of each argument",
+    )
     table.add_column("argument")
     table.add_column("shape")
     for heading in ("adjoint", "difference", "abs", "rel", "second", "difference", "abs", "rel"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("")
     for row in rows:
-        numbers = [f"{row.first.exact:.7g}", f"{row.first.difference:.7g}", f"{row.first.absolute:.1e}", f"{row.first.relative:.1e}"]
+        numbers = [
+            f"{row.first.exact:.7g}",
+            f"{row.first.difference:.7g}",
+            f"{row.first.absolute:.1e}",
+            f"{row.first.relative:.1e}",
+        ]
         numbers += [f"{row.second.exact:.7g}", f"{row.second.difference:.7g}"]
         numbers += [f"{row.second.absolute:.1e}", f"{row.second.relative:.1e}"]
         table.add_row(row.name, str(list(row.shape)), *numbers, "ok" if row.worst <= tolerance else "WRONG")

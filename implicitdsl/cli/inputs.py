@@ -37,7 +37,9 @@ def read_inputs(
     for spec in blueprint.inputs:
         shape = tuple(sizes[d] if isinstance(d, str) else d for d in spec.shape)
         if spec.name not in found:
-            found[spec.name] = np.linspace(0.0, 1.0, shape[0]) if spec.name == times else draw(shape, spec.set, generator)
+            found[spec.name] = (
+                np.linspace(0.0, 1.0, shape[0]) if spec.name == times else draw(shape, spec.set, generator)
+            )
         elif found[spec.name].shape[found[spec.name].ndim - len(shape) :] != shape:
             raise UsageError(f"the input {spec.name} is {list(shape)}; {list(found[spec.name].shape)} given")
     return {spec.name: found[spec.name] for spec in blueprint.inputs}

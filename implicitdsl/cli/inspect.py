@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ from implicitdsl.cli.data import UsageError, read_assignments, read_target
 from implicitdsl.cli.output import Format, FormatOption, print_json, reporting
 
 
-class Stage(str, Enum):
+class Stage(StrEnum):
     """The stages of the compiler, in order."""
 
     read = "read"
@@ -25,7 +25,9 @@ class Stage(str, Enum):
 
 def inspect(
     target: Annotated[str, typer.Argument(metavar="FILE[:Layer]", help="The layer to follow.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Sizes, call sizes and options.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Sizes, call sizes and options.")
+    ] = None,
     after: Annotated[Stage | None, typer.Option(help="The stage to print; all of them if none is named.")] = None,
     format: FormatOption = Format.text,
 ) -> None:

@@ -50,4 +50,6 @@ def refuse_leftovers(given: Mapping[str, str], known: set[str], template: Templa
     """A usage error for words that name neither size, option, input nor call size."""
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise UsageError(f"{template.definition.name} has no {unknown[0]} (it has {', '.join(sorted(known - set(OPTION_NAMES)))})")
+        raise UsageError(
+            f"{template.definition.name} has no {unknown[0]} (it has {', '.join(sorted(known - set(OPTION_NAMES)))})"
+        )

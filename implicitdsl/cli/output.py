@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,7 @@ from implicitdsl.diagnostics import Diagnostic, ImpError, Span, render
 OK, WRONG_MODEL, WRONG_USAGE = 0, 1, 2
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How a command prints."""
 
     text = "text"

@@ -165,7 +165,9 @@ def _conditions(definition: tree.Definition) -> Iterable[Passage]:
     yield Passage("such that", equations)
     limits = tuple(_relation(r) for s in definition.body if isinstance(s, tree.Subject) for r in s.relations)
     yield Passage("subject to", limits)
-    yield Passage("before", tuple(f"{s.name} was {quote(s.value)}" for s in definition.body if isinstance(s, tree.History)))
+    yield Passage(
+        "before", tuple(f"{s.name} was {quote(s.value)}" for s in definition.body if isinstance(s, tree.History))
+    )
     spans = tuple(
         f"{s.variable} = {quote(s.start)} to {quote(s.stop)}" for s in definition.body if isinstance(s, tree.Horizon)
     )

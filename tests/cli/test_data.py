@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from implicitdsl.cli.data import Build, Target, UsageError, read_archive, read_array, read_assignments, read_build, read_target, read_value
+from implicitdsl.cli.data import (
+    Build,
+    Target,
+    UsageError,
+    read_archive,
+    read_array,
+    read_assignments,
+    read_build,
+    read_target,
+    read_value,
+)
 
 
 @pytest.fixture
@@ -30,7 +40,9 @@ def generator() -> np.random.Generator:
         ("1e-3", 1e-3),
     ],
 )
-def test_an_input_is_numbers_lists_and_a_few_functions(text: str, value: object, generator: np.random.Generator) -> None:
+def test_an_input_is_numbers_lists_and_a_few_functions(
+    text: str, value: object, generator: np.random.Generator
+) -> None:
     np.testing.assert_array_equal(read_array(text, generator), np.asarray(value, dtype=float))
 
 
@@ -43,7 +55,20 @@ def test_draws_follow_the_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["__import__('os')", "open(1)", "x", "linspace(1)", "1 if 1 else 2", "[[1], 2, [3]] + nothing", "[1] @ [2]", "(", "normal(n=3)", "[1,2]+[1,2,3]", "2**3"]
+    "text",
+    [
+        "__import__('os')",
+        "open(1)",
+        "x",
+        "linspace(1)",
+        "1 if 1 else 2",
+        "[[1], 2, [3]] + nothing",
+        "[1] @ [2]",
+        "(",
+        "normal(n=3)",
+        "[1,2]+[1,2,3]",
+        "2**3",
+    ],
 )
 def test_anything_else_is_a_usage_error(text: str, generator: np.random.Generator) -> None:
     with pytest.raises(UsageError):
@@ -78,7 +103,9 @@ def test_assignments_are_name_equals_expression() -> None:
             read_assignments(wrong)
 
 
-@pytest.mark.parametrize(("text", "value"), [("3", 3), ("1e-8", 1e-8), ("rk4", "rk4"), ("anderson(m = 5)", "anderson(m = 5)"), ("-1", -1)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("3", 3), ("1e-8", 1e-8), ("rk4", "rk4"), ("anderson(m = 5)", "anderson(m = 5)"), ("-1", -1)]
+)
 def test_sizes_and_options_are_numbers_names_or_text(text: str, value: object) -> None:
     assert read_value(text) == value
 

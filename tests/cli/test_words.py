@@ -149,7 +149,12 @@ S: an sde layer
     ("kind", "unknown", "condition", "line"),
     [
         ("root", "var z = 1", "z^2 = x", "z, a number, searched from 1"),
-        ("bvp", "state u = 0, v = 0", "du/dt = v\n dv/dt = -u\n u(0) = x\n u(1) = 0\n from t = 0 to 1", "u, a number, guessed as 0"),
+        (
+            "bvp",
+            "state u = 0, v = 0",
+            "du/dt = v\n dv/dt = -u\n u(0) = x\n u(1) = 0\n from t = 0 to 1",
+            "u, a number, guessed as 0",
+        ),
         ("dae", "state u = x\n var z = 0", "du/dt = z\n z = u", "z, a number, searched from 0"),
     ],
 )

@@ -32,7 +32,9 @@ PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for
 
 def with_blocks(language: str, word: str | None = None) -> list[str]:
     return [
-        name for name, text in PAGES.items() if any(b.language == language and (word is None or word in b.words) for b in generate.blocks(text))
+        name
+        for name, text in PAGES.items()
+        if any(b.language == language and (word is None or word in b.words) for b in generate.blocks(text))
     ]
 
 

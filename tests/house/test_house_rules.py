@@ -24,7 +24,9 @@ def tracked(*suffixes: str) -> list[Path]:
         paths = [ROOT / line for line in listed.stdout.splitlines()]
     else:
         top = ("implicitdsl", "tests", "docs", "examples", "grammar", "benchmarks")
-        paths = [p for name in top for p in (ROOT / name).rglob("*") if "__pycache__" not in p.parts and "out" not in p.parts]
+        paths = [
+            p for name in top for p in (ROOT / name).rglob("*") if "__pycache__" not in p.parts and "out" not in p.parts
+        ]
     return [p for p in paths if p.suffix in suffixes and p.is_file()]
 
 
@@ -82,7 +84,9 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
 
 def test_every_suppression_has_its_reason_beside_it() -> None:
     """`# noqa: X` and `# pyright: ignore[x]` and `# type: ignore[x]` are followed by a dash or colon and words."""
-    bare = re.compile(r"#\s*(?:noqa(?::\s*[A-Z0-9, ]+)?|type:\s*ignore(?:\[[^\]]*\])?|pyright:\s*ignore(?:\[[^\]]*\])?)\s*$")
+    bare = re.compile(
+        r"#\s*(?:noqa(?::\s*[A-Z0-9, ]+)?|type:\s*ignore(?:\[[^\]]*\])?|pyright:\s*ignore(?:\[[^\]]*\])?)\s*$"
+    )
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in tracked(".py")
@@ -122,7 +126,11 @@ def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     names = {re.split(r"[\[<>=!~ ]", d)[0].lower() for d in wanted}
-    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line}
+    pinned = {
+        line.split("==")[0].lower()
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    }
     assert names <= pinned
 
 
