@@ -95,6 +95,7 @@ RECORDS: tuple[Scalar, ...] = (
         latex=r"\operatorname{{elu}}\left({0}\right)",
         doc="x where it is positive, else exp(x) - 1.",
         domain=(REALS,),
+        curvature="convex",
         monotonicity=("increasing",),
         sign=same,
     ),

@@ -1,6 +1,5 @@
 """Records of comparisons, conditions, choices and roundings. A condition is 1 where it holds and 0 elsewhere."""
 
-# ruff: noqa: ARG001, ARG005 - a record calls its rules with all arguments, whether a rule needs them or not
 from __future__ import annotations
 
 from typing import Any

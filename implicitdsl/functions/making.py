@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005 - a record calls its rules with all arguments, whether a rule needs them or not
 """Records of the functions that make and join tensors, and of the calculus in expressions."""
 
 from __future__ import annotations

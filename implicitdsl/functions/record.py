@@ -1,6 +1,5 @@
 """What the table knows of one elementwise function: value, derivatives, notation, shape facts."""
 
-# ruff: noqa: ARG001, ARG005 - a record calls its rules with all arguments, whether a rule needs them or not
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,17 +1,16 @@
 """Records of the trigonometric functions and their inverses."""
 
-# ruff: noqa: ARG005 - a record calls its rules with all arguments, whether a rule needs them or not
 from __future__ import annotations
 
 from typing import Any
 
 from implicitdsl.functions.arithmetic import ONE
 from implicitdsl.functions.expression import Expr, apply
-from implicitdsl.functions.record import REALS, Scalar, same
+from implicitdsl.functions.record import REALS, Scalar, always, same
 
 
 def _asin_slope(x: Expr) -> Expr:
-    return ONE / apply("sqrt", (1.0 - x) * (1.0 + x))
+    return ONE / apply("sqrt", apply("one_minus_square", x))
 
 
 def _tan_slope(x: Expr) -> Expr:
@@ -24,7 +23,8 @@ def _radial(x: Expr, y: Expr) -> Expr:
 
 
 def _radial_by_first(x: Expr, y: Expr) -> Expr:
-    return (_radial(y, x) - _radial(x, y)) * (_radial(y, x) + _radial(x, y))
+    # not as (b - a)*(b + a), whose own derivative cancels where a is small
+    return _radial(y, x) * _radial(y, x) - _radial(x, y) * _radial(x, y)
 
 
 def _radial_by_second(x: Expr, y: Expr) -> Expr:
@@ -108,7 +108,22 @@ RECORDS: tuple[Scalar, ...] = (
         doc="The angle of the point (x, y), called as atan2(y, x).",
         domain=(REALS, REALS),
         monotonicity=(None, None),
-        sign=same,
+        sign=always("unknown"),
+    ),
+    Scalar(
+        name="one_minus_square",
+        code="((1.0 - {0}) * (1.0 + {0}))",
+        derivatives=(lambda x: -2.0 * x,),
+        sympy=lambda sp, x: 1 - x**2,
+        latex=r"1 - {0}^{{2}}",
+        level=3,
+        argument_levels=(7,),
+        text="1 - {0}^2",
+        doc="1 - x^2 without cancellation near -1 and 1, with a derivative that has none near 0.",
+        domain=(REALS,),
+        curvature="concave",
+        monotonicity=(None,),
+        internal=True,
     ),
     Scalar(
         name="radial",
