@@ -1,6 +1,6 @@
 """Fit the Lotka–Volterra equations to the Hudson Bay counts of hares and lynxes, 1900–1920.
 
-The counts are the model's values with log-normal errors, one scale a species. Four rates and two starting populations
+The counts are the model's values with log-normal errors, one scale a species. Four rates and two first populations
 are found by Newton's method on the negative log likelihood. Its Hessian is the second derivative of the layer, exact; so
 are the standard errors. The two scales are profiled: for given residuals the best scale is their root mean square.
 

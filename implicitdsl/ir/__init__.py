@@ -1,0 +1,1 @@
+"""The intermediate representation: tensors as interned graphs, their derivatives and their values."""

@@ -1,0 +1,1 @@
+"""Derived functions laid out for solvers: loops over flat buffers."""

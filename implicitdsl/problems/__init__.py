@@ -1,0 +1,1 @@
+"""Problems, one kind a file, and the functions derived from each."""

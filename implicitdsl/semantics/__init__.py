@@ -1,0 +1,1 @@
+"""What a text means: names, sizes, equations, curvature, and the problem that it states."""

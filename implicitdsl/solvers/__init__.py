@@ -1,0 +1,1 @@
+"""Algorithms over the element vocabulary: plain functions on flat arrays."""
