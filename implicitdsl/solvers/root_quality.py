@@ -88,7 +88,7 @@ def judge_root(residual: Any, jacobian: Any, n: int, z: Array, p: Array, f: Arra
 
 
 def residual_noise(residual: Any, n: int, z: Array, p: Array, f: Array, j: Array, noise: Array) -> None:
-    """noise_i := how far F_i strays from its tangent at points a few to some thousand last bits of z away: rounding, measured and not guessed."""
+    """noise_i := how far F_i strays from its tangent at relative distances from eps to its root: rounding, measured and not guessed."""
     eps = epsilon_of(z)
     moved = buffer(z, n)
     image = buffer(z, n)
@@ -96,7 +96,7 @@ def residual_noise(residual: Any, n: int, z: Array, p: Array, f: Array, j: Array
     noise[:n] = 0.0
     reach = 1.0
     for number in range(6):
-        reach *= 5.0
+        reach *= eps ** (-1.0 / 12.0)
         for k in range(n):
             moved[k] = z[k] * (1.0 + eps * reach * (1.0 if (number + k) % 2 == 0 else -1.0))
             shift[k] = moved[k] - z[k]

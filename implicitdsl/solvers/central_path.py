@@ -1,0 +1,277 @@
+"""The interior-point iteration on a scaled program, and its certificates; `interior_point` is the door to it.
+
+    minimise 1/2 x'Q x + q'x   subject to   rows 0…equations-1 with =, rows equations…count-1 with <=
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from implicitdsl.solvers.active_set import held_rows_matrix, polish
+from implicitdsl.solvers.linear_algebra import (
+    epsilon_of,
+    largest,
+    ldl_factor,
+    ldl_solve,
+    matvec,
+    matvec_transposed,
+)
+from implicitdsl.solvers.status import INFEASIBLE, MAX_STEPS, STALLED, SUCCESS, UNBOUNDED
+from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, dot, vabs
+
+
+def central_path(
+    n: int,
+    equations: int,
+    count: int,
+    hessian: Array,
+    cost: Array,
+    rows: Array,
+    sides: Array,
+    tol: Element,
+    max_steps: int,
+    x: Array,
+    multipliers: Array,
+    held: Array,
+    singular: Array,
+    steps: Array,
+) -> int:
+    """Follows the central path from a cold start until the active-set solve certifies an exact solution; gives a status number.
+
+    x (n) and multipliers (count) receive the solution, a Farkas certificate (multipliers) or a ray (x); held and singular as in
+    `polish`.
+    """
+    eps = epsilon_of(x)
+    delta = max(1e-8 + 0.0 * eps, 0.1 * eps**0.5)
+    size = n + count
+    base = buffer(x, size * size)
+    everything = np.ones(count, np.int64)
+    held_rows_matrix(n, count, hessian, rows, everything, base)
+    matrix = buffer(x, size * size)
+    factors = buffer(x, size * size)
+    slack = buffer(x, count)
+    rest = buffer(x, size)
+    rhs = buffer(x, size)
+    step = buffer(x, size)
+    slack_step = buffer(x, count)
+    complement = buffer(x, count)
+    if not starting_point(n, equations, count, base, cost, sides, delta, matrix, factors, x, multipliers, slack):
+        return STALLED
+    inner = count - equations
+    best = np.inf + 0.0 * eps
+    stuck = 0
+    for iteration in range(max_steps + 1):
+        worst = residuals(n, equations, count, hessian, cost, rows, sides, x, multipliers, slack, rest)
+        mu = mean_product(equations, count, slack, multipliers)
+        if not (all_finite(size, rest, 0) and mu < np.inf):
+            return STALLED
+        near = max(worst, mu)
+        if near <= max(1e-6, 10.0 * tol) and polish(
+            n, equations, count, hessian, cost, rows, sides, x, multipliers, held, singular
+        ):
+            return SUCCESS
+        if near <= 1e-3 * tol or (near <= tol and stuck >= 6):
+            for i in range(count):
+                held[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
+            return SUCCESS
+        if proves_infeasible(n, count, rows, sides, multipliers):
+            return INFEASIBLE
+        if proves_unbounded(n, equations, count, hessian, cost, rows, x):
+            return UNBOUNDED
+        stuck = 0 if near < 0.9 * best else stuck + 1
+        best = min(best, near)
+        if stuck >= 40:
+            return STALLED
+        if iteration == max_steps:
+            break
+        steps[0] = iteration + 1
+        kkt_matrix(n, equations, count, base, slack, multipliers, delta, matrix)
+        copy(size * size, matrix, 0, factors, 0)
+        if not ldl_factor(size, factors):
+            return STALLED
+        for i in range(equations, count):
+            complement[i] = slack[i] * multipliers[i]
+        # Predictor, then corrector, on one factorisation.
+        for stage in range(2):
+            for k in range(size):
+                rhs[k] = -rest[k]
+            for i in range(equations, count):
+                rhs[n + i] += complement[i] / multipliers[i]
+            refined_solve(size, matrix, factors, rhs, step)
+            for i in range(equations, count):
+                slack_step[i] = -(complement[i] + slack[i] * step[n + i]) / multipliers[i]
+            if stage == 0 and inner > 0:
+                reach = longest_step(n, equations, count, slack, multipliers, slack_step, step, 1.0 + 0.0 * eps)
+                after = 0.0 * eps
+                for i in range(equations, count):
+                    after += (slack[i] + reach * slack_step[i]) * (multipliers[i] + reach * step[n + i])
+                after /= inner
+                target = mu * (after / mu) ** 3
+                for i in range(equations, count):
+                    complement[i] += slack_step[i] * step[n + i] - target
+        reach = longest_step(n, equations, count, slack, multipliers, slack_step, step, 0.99 + 0.0 * eps)
+        x[:n] += reach * step[:n]
+        multipliers[:count] += reach * step[n : n + count]
+        slack[equations:count] += reach * slack_step[equations:count]
+    return MAX_STEPS
+
+
+def starting_point(
+    n: int,
+    equations: int,
+    count: int,
+    base: Array,
+    cost: Array,
+    sides: Array,
+    delta: Element,
+    matrix: Array,
+    factors: Array,
+    x: Array,
+    multipliers: Array,
+    slack: Array,
+) -> bool:
+    """The least-squares point of primal and dual feasibility, its slacks and multipliers pushed inside; whether it is finite."""
+    size = n + count
+    rhs = buffer(x, size)
+    step = buffer(x, size)
+    slack[:count] = 1.0
+    multipliers[:count] = 1.0
+    kkt_matrix(n, equations, count, base, slack, multipliers, delta, matrix)
+    copy(size * size, matrix, 0, factors, 0)
+    if not ldl_factor(size, factors):
+        return False
+    for k in range(n):
+        rhs[k] = -cost[k]
+    rhs[n:size] = sides[:count]
+    refined_solve(size, matrix, factors, rhs, step)
+    # A free direction without curvature sends the point 1/delta away, which says nothing; the origin is as good a start.
+    if not (largest(size, step) <= 1e6):
+        step[:size] = 0.0
+    x[:n] = step[:n]
+    multipliers[:equations] = step[n : n + equations]
+    low_slack = epsilon_of(x) * 0.0
+    low_force = epsilon_of(x) * 0.0
+    for i in range(equations, count):
+        slack[i] = -step[n + i]
+        multipliers[i] = step[n + i]
+        low_slack = max(low_slack, -1.5 * slack[i])
+        low_force = max(low_force, -1.5 * multipliers[i])
+    for i in range(equations, count):
+        slack[i] += low_slack + 1.0
+        multipliers[i] += low_force + 1.0
+    return all_finite(size, step, 0)
+
+
+def kkt_matrix(
+    n: int, equations: int, count: int, base: Array, slack: Array, multipliers: Array, delta: Element, matrix: Array
+) -> None:
+    """matrix := [Q + delta, C'; C, -(S/Z + delta)], the equations having no S/Z."""
+    size = n + count
+    copy(size * size, base, 0, matrix, 0)
+    for k in range(n):
+        matrix[k * size + k] += delta
+    for i in range(count):
+        place = n + i
+        ratio = slack[i] / multipliers[i] if i >= equations else 0.0 * delta
+        matrix[place * size + place] = -ratio - delta
+
+
+def refined_solve(size: int, matrix: Array, factors: Array, rhs: Array, step: Array) -> None:
+    """step := matrix^-1 rhs by the LDL' factors and one refinement, which a matrix of such a range of sizes needs."""
+    rest = buffer(rhs, size)
+    copy(size, rhs, 0, step, 0)
+    ldl_solve(size, factors, step)
+    matvec(size, size, matrix, step, rest)
+    for k in range(size):
+        rest[k] = rhs[k] - rest[k]
+    ldl_solve(size, factors, rest)
+    step[:size] += rest[:size]
+
+
+def residuals(
+    n: int,
+    equations: int,
+    count: int,
+    hessian: Array,
+    cost: Array,
+    rows: Array,
+    sides: Array,
+    x: Array,
+    multipliers: Array,
+    slack: Array,
+    rest: Array,
+) -> Element:
+    """rest := (Q x + q + C' multipliers, C x + slack - sides), and its largest entry relative to the sizes of its terms."""
+    curve = buffer(x, n)
+    pull = buffer(x, n)
+    image = buffer(x, count)
+    matvec(n, n, hessian, x, curve)
+    matvec_transposed(count, n, rows, multipliers, pull)
+    matvec(count, n, rows, x, image)
+    worst = epsilon_of(x) * 0.0
+    force = 1.0 + max(largest(n, curve), largest(n, pull), largest(n, cost))
+    size = 1.0 + max(largest(count, image), largest(count, sides))
+    for k in range(n):
+        rest[k] = curve[k] + cost[k] + pull[k]
+        worst = max(worst, vabs(rest[k]) / force)
+    for i in range(count):
+        rest[n + i] = image[i] - sides[i] + (slack[i] if i >= equations else 0.0)
+        worst = max(worst, vabs(rest[n + i]) / size)
+    return worst
+
+
+def mean_product(equations: int, count: int, slack: Array, multipliers: Array) -> Element:
+    """The mean of slack times multiplier over the inequalities, 0 without any."""
+    total = epsilon_of(slack) * 0.0
+    for i in range(equations, count):
+        total += slack[i] * multipliers[i]
+    return total / max(count - equations, 1)
+
+
+def longest_step(
+    n: int,
+    equations: int,
+    count: int,
+    slack: Array,
+    multipliers: Array,
+    slack_step: Array,
+    step: Array,
+    fraction: Element,
+) -> Element:
+    """The largest step up to 1 that keeps slacks and multipliers positive, times fraction where they limit it."""
+    reach = 1.0 + 0.0 * fraction
+    for i in range(equations, count):
+        if slack_step[i] < 0.0:
+            reach = min(reach, -fraction * slack[i] / slack_step[i])
+        if step[n + i] < 0.0:
+            reach = min(reach, -fraction * multipliers[i] / step[n + i])
+    return reach
+
+
+def proves_infeasible(n: int, count: int, rows: Array, sides: Array, multipliers: Array) -> bool:
+    """Farkas: whether C' multipliers is 0 while sides' multipliers < 0, to 1e-9 (the root of eps at least) of the latter."""
+    if count == 0:
+        return False
+    pull = buffer(rows, n)
+    matvec_transposed(count, n, rows, multipliers, pull)
+    value = -dot(count, sides, 0, multipliers, 0)
+    close = max(1e-9, 0.05 * epsilon_of(rows) ** 0.5)
+    return value > 1e-7 * largest(count, multipliers) and largest(n, pull) <= close * value
+
+
+def proves_unbounded(n: int, equations: int, count: int, hessian: Array, cost: Array, rows: Array, x: Array) -> bool:
+    """Whether x is a ray: q'x < 0 while Q x, the equations' C x and the positive part of the others' are 0 in comparison."""
+    gain = -dot(n, cost, 0, x, 0)
+    if not (gain > 0.0):
+        return False
+    close = max(1e-9, 0.05 * epsilon_of(rows) ** 0.5) * gain
+    curve = buffer(x, n)
+    image = buffer(x, count)
+    matvec(n, n, hessian, x, curve)
+    matvec(count, n, rows, x, image)
+    if not (largest(n, curve) <= close):
+        return False
+    for i in range(count):
+        if not (image[i] <= close and (i >= equations or image[i] >= -close)):
+            return False
+    return True
