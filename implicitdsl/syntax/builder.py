@@ -141,7 +141,7 @@ def _use(span: Span, parts: Parts) -> Any:
 
 
 def _named(span: Span, parts: Parts) -> Any:
-    return tree.Named(parts[0].id, parts[1], span=span)
+    return tree.Named(parts[0], parts[1], span=span)
 
 
 def _let(span: Span, parts: Parts) -> Any:
@@ -304,7 +304,7 @@ RULES: dict[str, Rule] = {
     "number": _number,
     "name": _name,
     "bracket": _bracket,
-    **dict.fromkeys(("kind", "role", "mode", "sense", "what", "comparator"), _word),
+    **dict.fromkeys(("kind", "key", "role", "mode", "sense", "what", "comparator"), _word),
     **dict.fromkeys(
         ("file", "names", "sizes", "inputs", "outputs", "shape", "body", "pick", "options", "actions", "relations"),
         _tuple,

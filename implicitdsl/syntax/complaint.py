@@ -10,6 +10,8 @@ from implicitdsl.syntax.scanner import Word
 from implicitdsl.syntax.words import ITEM_WORDS, KINDS, STATEMENT_WORDS
 
 OPERATORS = frozenset(("+", "-", "*", "/", "@", "^", "<", "<=", ">", ">=", "in", "and", "or"))
+ENDS = frozenset(("}", ")", "]", ",", "then", "else", "and", "or", "in", "for", "to", "at"))
+INSIDE = frozenset(("if", "not"))
 HINTS: dict[str, str] = {
     ":=": "`x := e` stands in a `when` block; `let x = e` names an expression, `x = e` is an equation",
     "<": "inequalities stand in `subject to { … }`",
@@ -18,6 +20,7 @@ HINTS: dict[str, str] = {
     ">=": "inequalities stand in `subject to { … }`",
     "{": "the `{` of a block stands on the line of its header",
     "if": "`if c then a else b` is the loosest expression: put it in brackets",
+    "not": "`not` is looser than comparisons and operators: put it in brackets",
     "=": "`=` makes an equation or a definition; conditions compare with `<`, `<=`, `>`, `>=`",
     ":": "`a:b` stands in an index or behind `for k in`; a label stands in `subject to { … }`",
     "for": "`for k in a:b` stands in a call such as `sum(x[k] for k in 0:n)`, or opens a block in `subject to { … }`",
@@ -49,10 +52,15 @@ def complain(
     if i == begin and word.text == "}":
         label = (Label(behind, "the block begins here"),)
         return Diagnostic("E117", "a block is empty", here, labels=label, help="write its statements, or remove it")
-    if wants_operand and last is not None and (new_line or word.kind == "newline" or word.text in "})],"):
+    if wants_operand and last is not None and (new_line or word.kind == "newline" or word.text in ENDS):
         message = f"an expression is missing behind `{last.text}`"
         return Diagnostic("E112", message, behind, help=f"found {shown} instead")
-    if word.kind == "keyword" and "NAME" in expected and ((last is not None and i > begin) or "STOP" in expected):
+    if (
+        word.kind == "keyword"
+        and word.text not in INSIDE
+        and "NAME" in expected
+        and ((last is not None and i > begin) or "STOP" in expected)
+    ):
         advice = f"choose another name, such as `{word.text}_`"
         return Diagnostic("E105", f"`{word.text}` is a keyword and names nothing", here, help=advice)
     if last is not None and last.text == "}" and i > begin:

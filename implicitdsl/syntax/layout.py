@@ -62,7 +62,8 @@ def _match_brackets(scan: Scan) -> tuple[list[Word], set[int]]:
             if word.text == "{":
                 _give_up(scan, opened, "([")
             opened.append(word)
-            if len(opened) > DEEPEST and not too_deep:
+            # The braces of the definition itself do not count.
+            if len(opened) - (opened[0].text == "{") > DEEPEST and not too_deep:
                 too_deep = True
                 scan.findings.append(_too_deep(scan.source, word))
         elif word.kind == "mark" and word.text in ")]}":
