@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from implicitdsl.layers import batching, bodies, registry
-from implicitdsl.layers.blueprint import Blueprint, CallPiece, ParamSpec
+from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, ParamSpec, Piece
 from implicitdsl.layers.constrained import Constrained, read_only
 from implicitdsl.layers.derivatives import Poison, Solve, apply, head
 from implicitdsl.layers.draws import draw
-from implicitdsl.layers.entries import BlueprintEntries
+from implicitdsl.layers.entries import GUARD, BlueprintEntries, guarded
 from implicitdsl.layers.last import Last, summarise
 from implicitdsl.layers.options import read_dtype
 from implicitdsl.layers.sets import SETS
 
-_TRANSIENT = ("blueprint", "_binding", "_token", "last")
+_TRANSIENT = ("blueprint", "_binding", "_token", "_guarded", "last")
 
 
 class Layer(torch.nn.Module):
@@ -36,6 +36,9 @@ class Layer(torch.nn.Module):
 
     blueprint: Blueprint
     last: Last | None
+    _binding: registry.Binding
+    _token: str
+    _guarded: tuple[str, ...]
 
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__()
@@ -57,7 +60,7 @@ class Layer(torch.nn.Module):
 
     def _bind(self, blueprint: Blueprint) -> None:
         binding = registry.Binding(BlueprintEntries(blueprint))
-        self.__dict__.update(blueprint=blueprint, _binding=binding, _token=binding.token, last=None)
+        self.__dict__.update(blueprint=blueprint, _binding=binding, _token=binding.token, _guarded=guarded(blueprint), last=None)
 
     def forward(self, *inputs: Any, seed: int | None = None, first_sample: int = 0) -> Any:
         """The answer; see the class."""
@@ -93,7 +96,10 @@ class Layer(torch.nn.Module):
         on_fail = blueprint.options.on_fail
         failed: Tensor | None = None
         case = [part for size in sizes.items() for part in size]
-        for number, piece in enumerate(blueprint.program):
+        pieces: list[tuple[int, Piece]] = list(enumerate(blueprint.program))
+        if self._guarded:
+            pieces.insert(0, (GUARD, EnginePiece(self._guarded)))
+        for number, piece in pieces:
             if isinstance(piece, CallPiece):
                 inner = cast(Layer, self._modules[piece.use])
                 found, lost = inner._called(piece, slots, values, batch, dtype, seed, first)
@@ -109,7 +115,7 @@ class Layer(torch.nn.Module):
             value if value.ndim > len(own) else value.expand((math.prod(batch), *value.shape))
             for value, own in zip((slots[name] for name in blueprint.results), blueprint.outputs, strict=True)
         )
-        if len(blueprint.program) > 1 and on_fail == "nan" and failed is not None:
+        if len(pieces) > 1 and on_fail == "nan" and failed is not None:
             results = tuple(_poisoned(value, failed) for value in results)
         return results, failed
 

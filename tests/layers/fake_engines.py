@@ -220,12 +220,12 @@ def decay_blueprint(**options):
     )
 
 
-def cut_blueprint(n=3, **options):
+def cut_blueprint(n=3, *, x_set=None, **options):
     """net Cut[n](x, A): y, q = inner(x, A); return f.b * y + x, q."""
     net = Blueprint(kind="net", name="F", sizes={"n": n}, params=(ParamSpec("b", (n,), start=np.full(n, 0.7)),),
                     options=Options(**{"dtype": torch.float64, **options}))
     return Blueprint(
-        kind="net", name="Cut", sizes={"n": n}, inputs=(InputSpec("x", (n,)), InputSpec("A", (n, n))),
+        kind="net", name="Cut", sizes={"n": n}, inputs=(InputSpec("x", (n,), x_set), InputSpec("A", (n, n))),
         uses={"inner": tanh_blueprint(n, **options), "f": net},
         outputs=((n,), ()), results=("out", "q"), tuple_output=True,
         program=(CallPiece("inner", ("x", "A"), ("z", "q")), EnginePiece(("out",))),
