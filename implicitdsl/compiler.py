@@ -33,12 +33,11 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.check import check as check_tree
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
 from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
-from implicitdsl.semantics.declarations import bind_sizes, declare, read_set, read_use
+from implicitdsl.semantics.declarations import bind_sizes, call_size_names, declare, read_set, read_use
 from implicitdsl.semantics.elaborate import Elaborated, elaborate
 from implicitdsl.semantics.expressions import Scope
 from implicitdsl.semantics.library import Library, build_library
 from implicitdsl.semantics.program import UsedLayer
-from implicitdsl.semantics.sizes import call_size_names
 from implicitdsl.syntax import tree
 from implicitdsl.syntax.reader import read
 
@@ -199,7 +198,9 @@ class _Builder:
         """Elaborate once with small call sizes, so that what cannot run is said at construction."""
         free = call_size_names(self.definition)
         elaborated = self.elaborated({name: 3 + i for i, name in enumerate(free)})
-        self.settings("float64")
+        reason = python_backend.refuse(elaborated.problem, self.settings("float64"))
+        if reason is not None:
+            raise ImpError([Diagnostic("E613", reason, self.definition.name_span)])
         if isinstance(elaborated.problem, NetProblem) and elaborated.program.calls:
             pieces, self.results = cut(elaborated.problem, elaborated.program)
             self.program = tuple(
@@ -210,15 +211,20 @@ class _Builder:
             self.program = (EnginePiece(self.results),)
 
     def elaborated(self, call_sizes: Mapping[str, int]) -> Elaborated:
-        return elaborate(self.definition, self.library, {**self.sizes, **call_sizes})
+        local = (parse_choice(self.options.solver) or self.in_file("solver") or ("", {}))[0] == "local"
+        return elaborate(self.definition, self.library, {**self.sizes, **call_sizes}, local=local)
+
+    def in_file(self, what: str):
+        """The choice that the definition's own line makes."""
+        return file_choice(self.definition, what, Scope(self.library, self.sizes))
 
     def settings(self, dtype: str) -> Settings:
         o = self.options
         return resolve(
             kind=self.definition.kind,
             dtype=dtype,
-            file_solver=file_choice(self.definition, "solver", Scope(self.library, self.sizes)),
-            file_adjoint=file_choice(self.definition, "adjoint", Scope(self.library, self.sizes)),
+            file_solver=self.in_file("solver"),
+            file_adjoint=self.in_file("adjoint"),
             python_solver=parse_choice(o.solver),
             python_adjoint=parse_choice(o.adjoint),
             given={"rtol": o.rtol, "atol": o.atol, "dt": o.dt, "max_steps": o.max_steps},

@@ -192,3 +192,10 @@ def register(program: Program, parameters: Sequence[Parameter]) -> None:
     for parameter in parameters:
         if parameter.name not in known:
             (program.params if parameter.leaf.kind == "param" else program.consts).append(parameter)
+
+
+def call_size_names(definition: tree.Definition) -> tuple[str, ...]:
+    """The sizes that bind at each call: names that stand alone in an input shape and are no sizes of the definition."""
+    fixed = {size.name for size in definition.sizes}
+    axes = (axis for item in definition.inputs for axis in item.shape)
+    return tuple(dict.fromkeys(a.id for a in axes if isinstance(a, tree.Name) and a.id not in fixed))

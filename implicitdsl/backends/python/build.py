@@ -12,7 +12,7 @@ from implicitdsl.backends.python.minimum_engine import MinimumEngine
 from implicitdsl.backends.python.net_engine import NetEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine
 from implicitdsl.backends.settings import Settings
-from implicitdsl.problems.argmin import ArgminProblem
+from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
@@ -32,3 +32,14 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:
             return RootEngine(problem, settings, dtype)
         case ArgminProblem():
             return MinimumEngine(problem, settings, dtype)
+
+
+def refuse(problem: Problem, settings: Settings) -> str | None:
+    """Why the method named cannot solve this problem, or None."""
+    if isinstance(problem, ArgminProblem):
+        constrained = bool(problem.equalities or problem.inequalities)
+        if settings.solver in ("newton", "local") and constrained:
+            return f"`{settings.solver}` minimises without constraints; this problem has some"
+        if settings.solver == "interior_point" and not is_quadratic(problem) and constrained:
+            return "`interior_point` solves linear and quadratic programs; this one is neither"
+    return None
