@@ -1,7 +1,7 @@
 """Fit the Lotka–Volterra equations to the Hudson Bay counts of hares and lynxes, 1900–1920.
 
-The counts are the model's values with log-normal errors, one scale a species. Four rates and two first populations
-are found by Newton's method on the negative log likelihood. Its Hessian is the second derivative of the layer, exact; so
+The counts are the model's values with log-normal errors, one scale a species. Newton's method on the negative log
+likelihood finds four rates and two starting populations. Its Hessian is the second derivative of the layer, exact; so
 are the standard errors. The two scales are profiled: for given residuals the best scale is their root mean square.
 
 Data: pelts collected by the Hudson's Bay Company, as tabulated by Odum, Fundamentals of Ecology (1953), and used in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -55,8 +55,20 @@ def _span(span: Span | None) -> dict[str, Any] | None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One object on standard output."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=True))
+    """One object on standard output; numbers that JSON does not know become null."""
+    typer.echo(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
@@ -88,8 +100,3 @@ def reporting(format: Format) -> Iterator[None]:
 def count(number: int, noun: str) -> str:
     """`no errors`, `1 error`, `2 errors`."""
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def is_terminal() -> bool:
-    """Whether standard output is a terminal."""
-    return sys.stdout.isatty()
