@@ -29,7 +29,8 @@ def matmul(a: Operand, b: Operand) -> Node:
     if not 1 <= len(x.shape) <= 2 or not 1 <= len(y.shape) <= 2:
         raise ShapeError(f"`@` takes vectors and matrices, not {list(x.shape)} and {list(y.shape)}")
     if x.shape[-1] != y.shape[0]:
-        raise ShapeError(f"{list(x.shape)} @ {list(y.shape)}: the inner sizes {x.shape[-1]} and {y.shape[0]} do not agree")
+        sizes = f"the inner sizes {x.shape[-1]} and {y.shape[0]} do not agree"
+        raise ShapeError(f"{list(x.shape)} @ {list(y.shape)}: {sizes}")
     left, right = ("ij" if len(x.shape) == 2 else "j"), ("jk" if len(y.shape) == 2 else "j")
     return contracted((left, right), left.replace("j", "") + right.replace("j", ""), (x, y), {})
 

@@ -76,10 +76,10 @@ def leaf(kind: LeafKind, name: str, shape: Sequence[int] = ()) -> Leaf:
 
 
 __all__ = [
-    "Operand", "ShapeError", "add", "apply", "broadcast", "broadcast_shapes", "cholesky", "concat", "constant", "contract",
-    "conv", "cumsum", "delta", "det", "diag", "diagonal", "diagonal_matrix", "div", "dot", "factor", "fill", "flip", "index",
-    "inv", "leaf", "lift", "log_det", "logsumexp", "mapped", "matmul", "max_over", "mean", "min_over", "mul", "neg",
-    "norm_sq", "ones", "outer", "pick", "place", "power", "prod_over", "product_tree", "reduce", "reshape", "scatter",
-    "select", "softmax", "solve", "stack", "sub", "sum_axis", "sum_of", "symmetrised", "total", "trace", "transpose",
-    "uniform", "window", "zeros",
+    "Operand", "ShapeError", "add", "apply", "broadcast", "broadcast_shapes", "cholesky", "concat", "constant",
+    "contract", "conv", "cumsum", "delta", "det", "diag", "diagonal", "diagonal_matrix", "div", "dot", "factor",
+    "fill", "flip", "index", "inv", "leaf", "lift", "log_det", "logsumexp", "mapped", "matmul", "max_over", "mean",
+    "min_over", "mul", "neg", "norm_sq", "ones", "outer", "pick", "place", "power", "prod_over", "product_tree",
+    "reduce", "reshape", "scatter", "select", "softmax", "solve", "stack", "sub", "sum_axis", "sum_of",
+    "symmetrised", "total", "trace", "transpose", "uniform", "window", "zeros",
 ]  # fmt: skip

@@ -1,11 +1,12 @@
 """Reverse rules: what a node's cotangent adds to the cotangents of its arguments.
 
-With `lead=(k,)` every cotangent has a leading axis of size k. None is a cotangent that is structurally zero. The rules are
-the transposes of those in `tangents.py`.
+With `lead=(k,)` every cotangent has a leading axis of size k. None is a cotangent that is structurally zero. The
+rules are the transposes of those in `tangents.py`.
 
-A branch that is not taken adds an exact 0, also where its own derivatives are inf or NaN: what flows out of a branch of a
-`select` (or of another function that switches its argument off) carries the condition as a *gate*, and a contribution made
-by multiplying is selected by it. A gate is a scalar, or has the shape of its node; it is given up where axes are mixed.
+A branch that is not taken adds an exact 0, also where its own derivatives are inf or NaN: what flows out of a
+branch of a `select` (or of another function that switches its argument off) carries the condition as a *gate*, and
+a contribution made by multiplying is selected by it. A gate is a scalar, or has the shape of its node; it is given
+up where axes are mixed.
 """
 
 from __future__ import annotations
@@ -158,8 +159,8 @@ def _gated(part: Node, gate: Gate) -> Node:
 
 
 def cotangents_of(node: Node, g: Node, gate: Gate, flags: Sequence[bool], lead: Shape) -> list[Node | None]:
-    """What the node's cotangent adds to those of its arguments; only arguments flagged are asked for. Raises TypeError for
-    a node that has no rule."""
+    """What the node's cotangent adds to those of its arguments; only arguments flagged are asked for. Raises
+    TypeError for a node that has no rule."""
     arg = node.args[0]
     match node:
         case Map():

@@ -1,7 +1,7 @@
 """Derivatives of graphs as graphs: pullback, pushforward, Jacobian, Hessian product; and substitution.
 
-What comes back is made of the same nodes, so it is differentiated, printed and compiled like anything else. All sweeps are
-loops over a topological order (Griewank & Walther, Evaluating Derivatives, 2nd ed., chapters 3 and 6).
+What comes back is made of the same nodes, so it is differentiated, printed and compiled like anything else. All
+sweeps are loops over a topological order (Griewank & Walther, Evaluating Derivatives, 2nd ed., chapters 3 and 6).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from implicitdsl.ir.tangents import forward
 def pullback(
     outputs: Sequence[Node], cotangents: Sequence[Operand | None], wrt: Sequence[Node], extra: int | None = None
 ) -> tuple[Node | None, ...]:
-    """The vector–Jacobian product: for each node of `wrt` the sum over outputs of (d output/d node) transposed times its
-    cotangent, None where that is structurally zero. Each node of `wrt` gets its total derivative, also where it depends on
-    another. Cotangents have the shapes of their outputs (a leading axis `extra` before them), None stands for 0. Raises
-    ShapeError."""
+    """The vector–Jacobian product: for each node of `wrt` the sum over outputs of (d output/d node) transposed
+    times its cotangent, None where that is structurally zero. Each node of `wrt` gets its total derivative, also
+    where it depends on another. Cotangents have the shapes of their outputs (a leading axis `extra` before them),
+    None stands for 0. Raises ShapeError."""
     lead = () if extra is None else (extra,)
     seeds = [None if g is None else _fitting(g, lead + o.shape) for o, g in zip(outputs, cotangents, strict=True)]
     return reverse(outputs, seeds, wrt, lead)
@@ -31,8 +31,9 @@ def pullback(
 def pushforward(
     outputs: Sequence[Node], tangents: Mapping[Node, Operand | None], extra: int | None = None
 ) -> tuple[Node | None, ...]:
-    """The Jacobian–vector product: the tangent of each output where the nodes of `tangents` move as told, None where it is
-    structurally zero. With `extra=k` every tangent, given or returned, has a leading axis of size k. Raises ShapeError."""
+    """The Jacobian–vector product: the tangent of each output where the nodes of `tangents` move as told, None
+    where it is structurally zero. With `extra=k` every tangent, given or returned, has a leading axis of size k.
+    Raises ShapeError."""
     lead = () if extra is None else (extra,)
     given = {node: _fitting(t, lead + node.shape) for node, t in tangents.items() if t is not None}
     return forward(outputs, given, lead)
@@ -46,8 +47,8 @@ def _fitting(value: Operand, shape: tuple[int, ...]) -> Node:
 
 
 def jacobian(output: Node, wrt: Node) -> Node:
-    """All derivatives d output/d wrt, of shape output.shape + wrt.shape: by columns or by rows, whichever are fewer, in one
-    sweep over batched directions."""
+    """All derivatives d output/d wrt, of shape output.shape + wrt.shape: by columns or by rows, whichever are
+    fewer, in one sweep over batched directions."""
     shape = output.shape + wrt.shape
     if wrt.size == 0 or output.size == 0:
         return zeros(shape)
@@ -75,7 +76,8 @@ def hessian_product(output: Node, wrt: Node, direction: Operand) -> Node:
 
 
 def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Operand]) -> tuple[Node, ...]:
-    """The outputs with nodes replaced by others of the same shape; what comes in is not looked into. Raises ShapeError."""
+    """The outputs with nodes replaced by others of the same shape; what comes in is not looked into. Raises
+    ShapeError."""
     chosen = {node: lift(new) for node, new in replacements.items()}
     for node, new in chosen.items():
         if node.shape != new.shape:

@@ -21,8 +21,10 @@ def contraction_text(node: Contract, operands: Sequence[str]) -> str:
     for scalar in scalars:
         value = f"{value} * {scalar}"
     if kept != node.out:
-        spread = ", ".join(":" if c in present else "None" for c in node.out)
-        return f"np.ascontiguousarray(np.broadcast_to(({value})[{spread}], {node.shape}))" if kept else f"np.full({node.shape}, {value}, dtype)"
+        if not kept:
+            return f"np.full({node.shape}, {value}, dtype)"
+        places = ", ".join(":" if c in present else "None" for c in node.out)
+        return f"np.ascontiguousarray(np.broadcast_to(({value})[{places}], {node.shape}))"
     return value
 
 
@@ -30,7 +32,7 @@ def _core(arrays: list[tuple[str, str]], out: str) -> str:
     if len(arrays) == 1:
         return _single(*arrays[0], out)
     if len(arrays) == 2:
-        text = _pair(*arrays, out)
+        text = _pair(arrays[0], arrays[1], out)
         if text is not None:
             return text
     return _general(arrays, out)

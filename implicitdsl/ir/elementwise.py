@@ -29,7 +29,8 @@ FOLDED_SIZE = 4096
 
 
 def mapped(expr: Expr, args: Sequence[Node]) -> Node:
-    """The expression, elementwise, over arguments of one shape: constants folded in, arguments each once and all used."""
+    """The expression, elementwise, over arguments of one shape: constants folded in, arguments each once and all
+    used."""
     shape = args[0].shape
     if any(a.shape != shape for a in args):
         raise ShapeError("the arguments of a Map have shapes " + ", ".join(str(list(a.shape)) for a in args))
@@ -76,8 +77,8 @@ def _hoisted(expr: Expr, args: tuple[Node, ...]) -> Node | None:
 
 
 def apply(function: str, *operands: Operand) -> Node:
-    """A function of the scalar table, elementwise; operands broadcast. Raises ShapeError where they do not, KeyError for
-    a name that is not in the table."""
+    """A function of the scalar table, elementwise; operands broadcast. Raises ShapeError where they do not,
+    KeyError for a name that is not in the table."""
     if len(operands) != SCALAR[function].arity:
         raise ShapeError(f"{function} takes {SCALAR[function].arity} arguments, {len(operands)} given")
     nodes = [lift(o) for o in operands]

@@ -1,7 +1,8 @@
 """Graphs as NumPy functions: one generated Python statement a node, run once through `exec`.
 
-The oracle of every other back end. A value of shape () is a NumPy scalar, arrays are C-contiguous where a sum is taken, so
-that bits depend on values alone; the dtype is that of the arrays given. Broadcasts feeding Maps stay unexpanded.
+The oracle of every other back end. A value of shape () is a NumPy scalar, arrays are C-contiguous where a sum is
+taken, so that bits depend on values alone; the dtype is that of the arrays given. Broadcasts feeding Maps stay
+unexpanded.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Function:
         self._shapes = [leaf.shape for leaf in inputs]
 
     def __call__(self, *arrays: Any) -> tuple[Array, ...]:
-        """The outputs, in the dtype of the (promoted) arrays, float64 where none is float; they share no memory with the
-        arrays. Raises ValueError for another number or shape of arrays."""
+        """The outputs, in the dtype of the (promoted) arrays, float64 where none is float; they share no memory
+        with the arrays. Raises ValueError for another number or shape of arrays."""
         given = [np.asarray(a) for a in arrays]
         if [a.shape for a in given] != self._shapes:
             raise ValueError(f"{self.name} takes shapes {self._shapes}, not {[a.shape for a in given]}")
@@ -86,9 +87,9 @@ def _frozen(array: Array) -> Any:
 
 
 def function(inputs: Sequence[Leaf], outputs: Sequence[Node], name: str = "f") -> Function:
-    """The graph as a callable: arrays of the leaves' shapes in, a tuple of new arrays out, all in the promoted dtype of the
-    arrays. A singular system, a factorisation that does not exist, an overflow give NaN or inf, never an exception or a
-    warning. Raises ValueError if an output depends on a leaf that is not among the inputs."""
+    """The graph as a callable: arrays of the leaves' shapes in, a tuple of new arrays out, all in the promoted
+    dtype of the arrays. A singular system, a factorisation that does not exist, an overflow give NaN or inf, never
+    an exception or a warning. Raises ValueError if an output depends on a leaf that is not among the inputs."""
     return _Writer(tuple(inputs), tuple(outputs), name).write()
 
 
@@ -141,7 +142,8 @@ class _Writer:
         for k in range(end - 1, -1, -1):
             node = self.order[k]
             users = self.users.get(node, [])
-            death = end if node in kept else max((dies[u] if self._passes(u) else self._place[u] for u in users), default=k)
+            reads = [dies[u] if self._passes(u) else self._place[u] for u in users]
+            death = end if node in kept else max(reads, default=k)
             dies[node] = death
             if death < end and not self._passes(node):
                 last.setdefault(death, []).append(node)
@@ -187,7 +189,9 @@ class _Writer:
     def _dense(self, node: Node) -> str:
         """The text of a value in its whole shape and in memory."""
         text = self.texts[node]
-        return text if self._shape(node) == node.shape else f"np.ascontiguousarray(np.broadcast_to({text}, {node.shape}))"
+        if self._shape(node) == node.shape:
+            return text
+        return f"np.ascontiguousarray(np.broadcast_to({text}, {node.shape}))"
 
     def _shape(self, node: Node) -> Shape:
         return self.thin.get(node, node.shape)

@@ -169,13 +169,14 @@ def concat(parts: Sequence[Operand], axis: int = 0) -> Node:
     k = axis % rank
     rest = nodes[0].shape[:k] + nodes[0].shape[k + 1 :]
     if any(n.shape[:k] + n.shape[k + 1 :] != rest or len(n.shape) != rank for n in nodes):
-        raise ShapeError("shapes " + ", ".join(str(list(n.shape)) for n in nodes) + f" do not concatenate along axis {k}")
+        shapes = ", ".join(str(list(n.shape)) for n in nodes)
+        raise ShapeError(f"shapes {shapes} do not concatenate along axis {k}")
     shape: Shape = rest[:k] + (sum(n.shape[k] for n in nodes),) + rest[k:]
     present = [n for n in nodes if n.shape[k]]
     if len(present) == 1:
         return present[0]
     if all(isinstance(n, Constant) or uniform(n) is not None for n in present) and math.prod(shape) <= 1 << 16:
-        values = [np.broadcast_to(n.value if isinstance(n, Constant) else np.float64(uniform(n) or 0.0), n.shape) for n in present]
+        values = [n.value if isinstance(n, Constant) else np.full(n.shape, uniform(n)) for n in present]
         return constant(np.concatenate(values, axis=k)) if values else zeros(shape)
     placed: list[Node] = []
     start = 0
@@ -245,7 +246,8 @@ def window(a: Operand, strides: Sequence[Sequence[int]], offset: Sequence[int], 
 
 
 def scatter(a: Operand, strides: Sequence[Sequence[int]], offset: Sequence[int], shape: Sequence[int]) -> Node:
-    """The adjoint of `window` into zeros of a shape: `out[offset + sum_j k_j*strides[j]] += a[k]`. Raises ShapeError."""
+    """The adjoint of `window` into zeros of a shape: `out[offset + sum_j k_j*strides[j]] += a[k]`. Raises
+    ShapeError."""
     node, target = lift(a), tuple(shape)
     steps, first = tuple(tuple(s) for s in strides), tuple(offset)
     _check_window(steps, first, target, node.shape)

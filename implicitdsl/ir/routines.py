@@ -1,4 +1,5 @@
-"""What generated NumPy functions call: gathers, reductions, linear algebra that gives NaN where it cannot give an answer."""
+"""What generated NumPy functions call: gathers, reductions, linear algebra that gives NaN where it cannot give an
+answer."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def are_disjoint(boxes: Sequence[tuple[tuple[int, int], ...]], shape: tuple[int,
 def window_places(
     strides: tuple[tuple[int, ...], ...], offset: tuple[int, ...], wide: tuple[int, ...], seen: tuple[int, ...]
 ) -> NDArray[np.intp]:
-    """For every element of the window its flat place in an array of shape `wide`, the size of that where it lies outside."""
+    """For every element of the window its flat place in an array of shape `wide`, the size of that where it lies
+    outside."""
     outside = np.zeros(seen, dtype=bool)
     flat = np.zeros(seen, dtype=np.intp)
     for axis, n in enumerate(wide):
@@ -85,8 +87,9 @@ def cumsum_last(a: Array) -> Array:
 def logsumexp_last(a: Array) -> Any:
     """log sum exp along the last axis, shifted by the largest where that is finite."""
     top = np.maximum.reduce(a, axis=-1)
-    shift = np.where(np.isfinite(top), top, a.dtype.type(0))
-    return (np.log(np.add.reduce(np.exp(a - shift[..., None]), axis=-1)) + shift)[()]
+    shift = np.asarray(np.where(np.isfinite(top), top, 0.0), dtype=a.dtype)
+    total: Any = np.add.reduce(np.exp(a - shift[..., None]), axis=-1)
+    return np.log(total) + shift[()]
 
 
 def solve(a: Array, b: Array, kind: str) -> Array:

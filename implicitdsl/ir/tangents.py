@@ -1,8 +1,8 @@
 """Forward rules: the tangent of every node from those of its arguments.
 
-With `lead=(k,)` every tangent has a leading axis of size k: k directions at once. None is a tangent that is structurally
-zero. Rules: Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008)
-for solves and determinants; Murray, "Differentiation of the Cholesky decomposition" (2016).
+With `lead=(k,)` every tangent has a leading axis of size k: k directions at once. None is a tangent that is
+structurally zero. Rules: Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation" (2008) for solves and determinants; Murray, "Differentiation of the Cholesky decomposition" (2016).
 """
 
 from __future__ import annotations
