@@ -95,8 +95,8 @@ def first_step(
 ) -> Element:
     """The length of the first step by Hairer, Nørsett, Wanner I, section II.4; `slope` is f(t, y), `span` = t1 - t.
 
-    Its absolute constants are taken relative to |span|, so that it does not depend on the unit of time. Non-finite
-    trial values give a cautious length, never NaN.
+    Where the source counts time in 1, this counts in |y|/|f|, or in |span| where that says nothing, so that the length
+    does not depend on the unit of time. Non-finite trial values give a cautious length, never NaN.
     """
     length = vabs(span)
     d0 = scaled_rms(n, y, y, y, rtol, atol)
@@ -110,9 +110,10 @@ def first_step(
     for i in range(n):
         work_slope[i] = work_slope[i] - slope[i]
     d2 = scaled_rms(n, work_slope, y, y, rtol, atol)
-    steepest = vmax(d1, d2 / select(h0 == 0.0, 1.0, h0))
-    flat = not_(steepest * length > 1e-15)
-    curved = power(0.01 / select(flat, 1.0, steepest), control[FIRST_EXPONENT])
+    unit = select(usable, 100.0 * h0, length)
+    steepest = vmax(d1 * unit, d2 * unit * (unit / select(h0 == 0.0, 1.0, h0)))
+    flat = not_(steepest > 1e-15)
+    curved = unit * power(0.01 / select(flat, 1.0, steepest), control[FIRST_EXPONENT])
     h1 = select(flat, vmax(1e-6 * length, 1e-3 * h0), curved)
     blind = or_(not_(is_finite(d2)), not_(is_finite(steepest)))
     return vmin(length, select(blind, 1e-3 * h0, vmin(100.0 * h0, h1)))

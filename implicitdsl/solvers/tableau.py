@@ -108,7 +108,7 @@ def _rational(
     )
 
 
-EULER = _rational("euler", order=1, error_order=1, dense_order=1, fsal=False, a=" ; 1", error="-1/2 1/2")
+EULER = _rational("euler", order=1, error_order=1, dense_order=1, fsal=False, a=" ; 1", error="1/2 -1/2")
 
 MIDPOINT = _rational("midpoint", order=2, error_order=1, dense_order=2, fsal=False, a=" ; 1/2 ; 0 1", error="-1 1 0")
 
