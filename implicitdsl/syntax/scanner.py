@@ -33,6 +33,7 @@ class Scan:
     words: list[Word] = field(default_factory=list[Word])
     comments: list[Comment] = field(default_factory=list[Comment])
     findings: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ def _is_keyword_here(scan: Scan, text: str, at: int) -> bool:
     if text == "imp":
         first = all(word.kind == "newline" for word in scan.words)
         return first and re.compile(r"imp[ \t]+[0-9]").match(scan.source.text, at) is not None
+    if scan.depth:  # a newline inside brackets is a blank
+        last = next((word for word in reversed(scan.words) if word.kind != "newline"), None)
     return last is not None and (last.kind in ("name", "string") or last.text in ("]", ")"))
 
 
@@ -195,6 +198,7 @@ def _refused(scan: Scan, text: str, at: int) -> None:
 
 
 def _mark(scan: Scan, text: str, at: int) -> None:
+    scan.depth = 0 if text in "{}" else max(0, scan.depth + (text in "([") - (text in ")]"))
     _add(scan, "mark", text, at, len(text))
 
 

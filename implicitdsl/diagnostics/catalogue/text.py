@@ -39,7 +39,7 @@ CODES: tuple[Code, ...] = (
     Code(
         "E103",
         "A string is not closed",
-        "Strings name the files of `import`. They begin and end with `\"` on one line.",
+        'Strings name the files of `import`. They begin and end with `"` on one line.',
         bad='import "rates.imp\n' + GOOD,
         good=GOOD,
     ),
@@ -91,9 +91,9 @@ CODES: tuple[Code, ...] = (
     Code(
         "E110",
         "The text is too long",
-        "A file has at most 100,000 characters, so that reading it never takes long. Share a longer text among files "
+        "A file has at most 40,000 characters, so that reading it never takes long. Share a longer text among files "
         "and bring them together with `import`.",
-        bad=f"# {'x' * 100_000}\n{GOOD}",
+        bad=f"# {'x' * 40_000}\n{GOOD}",
         good=f"# {'x' * 1000}\n{GOOD}",
     ),
     Code(
