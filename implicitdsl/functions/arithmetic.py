@@ -13,7 +13,6 @@ from implicitdsl.functions.record import (
     Scalar,
     Sign,
     is_nonneg,
-    is_nonpos,
     nothing,
     opposite,
 )
@@ -213,5 +212,3 @@ RECORDS: tuple[Scalar, ...] = (
         internal=True,
     ),
 )
-
-__all__ = ["ONE", "RECORDS", "is_nonneg", "is_nonpos", "power_facts"]

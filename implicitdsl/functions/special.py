@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from implicitdsl.functions.erf import erf, erfc, gaussian, normal_cdf
+from implicitdsl.functions.erf import erf, gaussian, normal_cdf
 
 __all__ = [
-    "bell", "both", "cast", "clip", "either", "elu", "entropy", "erf", "erfc", "gelu", "larger", "logistic", "negation",
+    "bell", "both", "cast", "clip", "either", "elu", "entropy", "erf", "gelu", "larger", "logistic", "negation",
     "normal_cdf", "power_log", "radial", "scaled", "select", "sigmoid", "silu", "softplus",
 ]  # fmt: skip
 

@@ -38,7 +38,7 @@ def test_curvature_by_midpoints(record):
         ends = (evaluate(expr, *a) + evaluate(expr, *b)) / 2
         keep = np.isfinite(ends) & np.isfinite(middle)
         assert keep.sum() > COUNT / 10
-        gap = (ends - middle)[keep]
+        gap = ends[keep] - middle[keep]
         slack = 1e-9 * (1 + np.abs(ends[keep]))
         above, below = np.any(gap > slack), np.any(gap < -slack)
         if record.curvature is None:
@@ -62,9 +62,10 @@ def test_monotonicity_by_sampling(record):
             high = [row.copy() for row in low]
             other = sample(record, fixed, rng)[i]
             low[i], high[i] = np.minimum(low[i], other), np.maximum(high[i], other)
-            change = evaluate(expr, *high) - evaluate(expr, *low)
-            known = np.isfinite(change)
-            rises, falls = change[known] > 1e-12, change[known] < -1e-12
+            upper, lower = evaluate(expr, *high), evaluate(expr, *low)
+            known = np.isfinite(upper) & np.isfinite(lower)
+            change = upper[known] - lower[known]
+            rises, falls = change > 1e-12, change < -1e-12
             positive, negative = low[i][known] >= 0, high[i][known] <= 0
             match claim:
                 case "increasing":

@@ -148,6 +148,23 @@ def test_float32_values_are_float32_accurate(record):
             assert abs(got - wanted) <= 12 * np.finfo(np.float32).eps * abs(wanted), single
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high", "units"),
+    [
+        ("erf", -6.0, 6.0, 4),
+        ("normal_cdf", -37.0, 9.0, 8),
+        ("gelu", -37.0, 9.0, 8),
+        ("softplus", -700.0, 40.0, 2),
+        ("sigmoid", -700.0, 40.0, 3),
+    ],
+)
+def test_units_in_the_last_place_on_a_dense_line(name, low, high, units):
+    line = np.concatenate([np.linspace(low, high, 1500), np.linspace(-0.75, 0.75, 500)])
+    wanted = np.array([true_value(name, {}, (), (x,)) for x in line])
+    got = evaluate(apply(name, Arg(0)), line)
+    assert np.max(np.abs(got - wanted) / np.spacing(np.abs(wanted))) <= units
+
+
 UNORDERED = {"lt", "le", "gt", "ge", "eq", "and", "or", "not"}
 
 
