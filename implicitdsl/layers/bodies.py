@@ -118,11 +118,18 @@ def pullback_pullback(
     engine, batch = entry.engine, status.size
     moved = _moved(engine, directions, batch)
     touched = _touched(cotangents, batch)
-    lost = moved & _lost(status, on_fail)
-    rows = np.flatnonzero(moved & ~lost)
+    failed = moved & _lost(status, on_fail)
+    rows, rest = np.flatnonzero(moved & touched & ~failed), np.flatnonzero(moved & ~touched & ~failed)
     forward = [np.zeros(c.shape, engine.dtype) for c in cotangents]
     grads = [np.zeros(a.shape, engine.dtype) for a in args]
-    failed = lost
+    if rest.size:
+        # Without a cotangent only J v is asked for: a direction that is NaN must not reach a shared gradient as 0 NaN.
+        pushed = engine.pushforward(
+            _rows(engine, args, rest, batch), rest.size, _take(saved, rest), status[rest],
+            _rows(engine, directions, rest, batch),
+        )
+        forward = _put_all(forward, pushed.outputs, rest)
+        failed = failed | _report_rows(entry, pushed.status, rest, shape, on_fail, "second backward")
     if rows.size:
         found = engine.pullback_pullback(
             _rows(engine, args, rows, batch), rows.size, _take(saved, rows), status[rows], _take(cotangents, rows),
