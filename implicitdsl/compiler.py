@@ -29,6 +29,9 @@ from implicitdsl.backends.settings import Settings, resolve
 from implicitdsl.diagnostics import Diagnostic, ImpError, Report
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
 from implicitdsl.layers.options import Options, inherited, read_options
+from implicitdsl.ir.node import walk
+from implicitdsl.kernels.flat import flat_function
+from implicitdsl.problems.kinds import derive
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.check import check as check_tree
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
@@ -38,7 +41,10 @@ from implicitdsl.semantics.elaborate import Elaborated, elaborate
 from implicitdsl.semantics.expressions import Scope
 from implicitdsl.semantics.library import Library, build_library
 from implicitdsl.semantics.program import UsedLayer
+from implicitdsl.semantics.stage_text import function_text, problem_text, schedule_text
+from implicitdsl.semantics.system_text import system_text
 from implicitdsl.syntax import tree
+from implicitdsl.syntax.printer import print_tree
 from implicitdsl.syntax.reader import read
 
 # ---------------------------------------------------------------- read, check
@@ -243,3 +249,51 @@ class _Builder:
                 problem = explicit.problem
             self._engines[key] = python_backend.build(problem, self.settings(name), np.dtype(name))
         return self._engines[key]
+
+
+# ---------------------------------------------------------------- what the stages say
+
+
+def _builder(blueprint: Blueprint) -> _Builder:
+    builder = getattr(blueprint.engine, "__self__", None)
+    if not isinstance(builder, _Builder):
+        raise TypeError(f"the blueprint of {blueprint.name} was not made by this compiler")
+    return builder
+
+
+def _small(blueprint: Blueprint, call_sizes: Mapping[str, int] | None) -> dict[str, int]:
+    return {name: 3 + i for i, name in enumerate(blueprint.call_sizes)} | dict(call_sizes or {})
+
+
+def explain_text(blueprint: Blueprint) -> str:
+    """The derived adjoint or KKT system of a layer, in formulas."""
+    return system_text(_builder(blueprint).elaborated(_small(blueprint, None)).problem)
+
+
+def derived_functions(blueprint: Blueprint, dtype: str = "float64") -> dict[str, int]:
+    """The functions derived for a layer's solver, each with its number of IR nodes. Makes the layer's engines for the dtype."""
+    builder = _builder(blueprint)
+    sizes = _small(blueprint, None)
+    for number, piece in enumerate(blueprint.program):
+        if isinstance(piece, EnginePiece):
+            builder.engine(number, getattr(torch, dtype), sizes)
+    return {name: len(list(walk(f.nodes))) for name, f in derive(builder.elaborated(sizes).problem).items()}
+
+
+def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) -> dict[str, str]:
+    """The value of every stage as text, by the name of the stage."""
+    builder = _builder(blueprint)
+    sizes = _small(blueprint, call_sizes)
+    elaborated = builder.elaborated(sizes)
+    functions = derive(elaborated.problem)
+    settings = builder.settings("float64")
+    method = f"solver {settings.solver}, adjoint {settings.adjoint}" if settings.solver else "explicit"
+    arguments = ", ".join(f"{leaf.name}{list(leaf.shape)}" for leaf in elaborated.problem.signature.arguments)
+    return {
+        "read": print_tree(tree.File(builder.library.file.source, (builder.definition,), span=builder.definition.span)),
+        "elaborate": problem_text(elaborated.problem),
+        "derive": "\n\n".join(function_text(f) for f in functions.values()),
+        "schedule": "\n".join(schedule_text(f) for f in functions.values()),
+        "emit": "\n".join(f"# {name}\n{getattr(flat_function(f), 'source')}" for name, f in functions.items()),
+        "bind": f"back end python, one sample at a time\n{method}, {settings}\narguments: {arguments}",
+    }

@@ -6,13 +6,14 @@ from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
 from implicitdsl.semantics.conditions import constrain
 from implicitdsl.semantics.curvature import Condition
-from implicitdsl.semantics.elaborate import Body, Problem, flat_bounds
+from implicitdsl.semantics.elaborate import Body, flat_bounds
 from implicitdsl.semantics.expressions import fail
 from implicitdsl.semantics.program import Program
 from implicitdsl.syntax import tree

@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from implicitdsl.diagnostics import ImpError, Span
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node
-from implicitdsl.problems.argmin import ArgminProblem, Constraint
-from implicitdsl.problems.fixpoint import FixpointProblem
-from implicitdsl.problems.net import NetProblem
-from implicitdsl.problems.ode import OdeProblem
-from implicitdsl.problems.root import RootProblem
+from implicitdsl.problems.argmin import Constraint
+from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.signature import Given, MemberSet
 from implicitdsl.semantics import declarations
 from implicitdsl.semantics.expressions import Scope, Used, fail
@@ -28,7 +25,6 @@ from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Program, UsedLayer
 from implicitdsl.syntax import tree
 
-Problem = NetProblem | OdeProblem | RootProblem | FixpointProblem | ArgminProblem
 EXECUTABLE = ("net", "ode", "root", "fixpoint", "argmin")
 
 

@@ -14,11 +14,10 @@ from implicitdsl.backends.python.ode_engine import OdeEngine
 from implicitdsl.backends.settings import Settings
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
-
-Problem = NetProblem | OdeProblem | RootProblem | FixpointProblem | ArgminProblem
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:

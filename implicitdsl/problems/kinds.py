@@ -1,0 +1,28 @@
+"""The executable kinds together."""
+
+from __future__ import annotations
+
+from implicitdsl.problems import argmin, fixpoint, net, ode, root
+from implicitdsl.problems.argmin import ArgminProblem
+from implicitdsl.problems.derived import Derived
+from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.net import NetProblem
+from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.problems.root import RootProblem
+
+Problem = NetProblem | OdeProblem | RootProblem | FixpointProblem | ArgminProblem
+
+
+def derive(problem: Problem) -> dict[str, Derived]:
+    """Everything that the solvers and adjoints of a problem may call, by name."""
+    match problem:
+        case NetProblem():
+            return net.derive(problem)
+        case OdeProblem():
+            return ode.derive(problem)
+        case RootProblem():
+            return root.derive(problem)
+        case FixpointProblem():
+            return fixpoint.derive(problem)
+        case ArgminProblem():
+            return argmin.derive(problem)

@@ -1,0 +1,99 @@
+"""What `inspect --after STAGE` prints of problems and derived functions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from implicitdsl.functions.expression import Apply, Expr
+from implicitdsl.ir.node import Contract, Leaf, Map, Node, walk
+from implicitdsl.ir.text import to_text
+from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
+from implicitdsl.problems.derived import Derived, Group
+from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.kinds import Problem
+from implicitdsl.problems.net import NetProblem
+from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.problems.root import RootProblem
+
+
+def problem_text(problem: Problem) -> str:
+    """A problem as its parts, one line a node."""
+    match problem:
+        case NetProblem(outputs=outputs):
+            parts: list[tuple[str, Sequence[Node]]] = [("outputs", outputs)]
+        case OdeProblem():
+            ends = [("t0", problem.t0), ("t1", problem.t1), ("at", problem.at)]
+            parts = [("start", problem.start), ("rhs", problem.rhs), *((n, [e]) for n, e in ends if e is not None)]
+            parts += [("outputs", problem.outputs)]
+        case RootProblem():
+            parts = [("start", problem.start), ("residual", problem.residual), ("outputs", problem.outputs)]
+        case FixpointProblem():
+            parts = [("start", problem.start), ("map", problem.map), ("outputs", problem.outputs)]
+        case ArgminProblem():
+            kind = "objective (quadratic program)" if is_quadratic(problem) else "objective"
+            parts = [(kind, [problem.objective]), ("equalities", [c.node for c in problem.equalities])]
+            parts += [("inequalities", [c.node for c in problem.inequalities]), ("outputs", problem.outputs)]
+    texts = [f"arguments: {', '.join(_leaf(leaf) for leaf in problem.signature.arguments)}"]
+    texts += [f"{name}:\n{_indented(to_text(nodes))}" for name, nodes in parts if nodes]
+    return "\n".join(texts)
+
+
+def function_text(function: Derived) -> str:
+    """A derived function: its groups, then one line a node."""
+    outputs = ", ".join(g.name for g in function.outputs)
+    head = f"{function.name}({', '.join(map(_group, function.inputs))}) -> {outputs}{' (added)' if function.adds else ''}"
+    return f"{head}\n{_indented(to_text(function.nodes))}" if function.nodes else f"{head}\n  structurally zero"
+
+
+def schedule_text(function: Derived) -> str:
+    """How a function runs: statements, scalar operations by name, multiply-adds of its contractions."""
+    nodes = [n for n in walk(function.nodes) if n.args]
+    operations: Counter[str] = Counter()
+    multiply_adds = 0
+    for node in nodes:
+        match node:
+            case Map():
+                for name in _applied(node.expr):
+                    operations[name] += node.size
+            case Contract():
+                multiply_adds += _products(node)
+            case _:
+                pass
+    counted = ", ".join(f"{count} {name}" for name, count in sorted(operations.items()))
+    return f"{function.name}: {len(nodes)} statements; {counted or 'no scalar operations'}; {multiply_adds} multiply-adds"
+
+
+def _products(node: Contract) -> int:
+    sizes = {letter: n for text, a in zip(node.ins, node.args, strict=True) for letter, n in zip(text, a.shape, strict=True)}
+    if len(node.args) == 1 and len(node.out) == len(node.ins[0]):
+        return 0
+    total = 1
+    for size in sizes.values():
+        total *= size
+    return total
+
+
+def _applied(expr: Expr) -> list[str]:
+    found: list[str] = []
+    seen: set[Expr] = set()
+    todo = [expr]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, Apply) and item not in seen:
+            seen.add(item)
+            found.append(item.function)
+            todo += item.args
+    return found
+
+
+def _group(group: Group) -> str:
+    return f"{group.name}[{group.size}]"
+
+
+def _leaf(leaf: Leaf) -> str:
+    return f"{leaf.name}{list(leaf.shape)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.split("\n"))
