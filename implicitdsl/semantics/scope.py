@@ -1,0 +1,165 @@
+"""The names of one block, in the order of the text: what is declared, what a name means, what is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from implicitdsl.diagnostics import Label, Report, Span
+from implicitdsl.functions.table import FUNCTIONS
+from implicitdsl.semantics.names import CONSTANTS, TIMED, did_you_mean, is_module_attribute
+from implicitdsl.semantics.sizes import NotASize, Shape, Size, read_size
+from implicitdsl.semantics.symbols import Surroundings, Symbol, UseSite
+from implicitdsl.semantics.walk import Part, free_names
+from implicitdsl.syntax import tree
+
+@dataclass
+class Block:
+    """The names of a definition. `values` binds names of sizes to numbers when a layer is constructed; empty for all sizes.
+
+    `later` are the places of names that the text defines further down.
+    """
+
+    definition: tree.Definition
+    report: Report
+    around: Surroundings
+    values: Mapping[str, int] = field(default_factory=dict[str, int])
+    symbols: dict[str, Symbol] = field(default_factory=dict[str, Symbol])
+    later: dict[str, Span] = field(default_factory=dict[str, Span])
+    uses: dict[str, UseSite] = field(default_factory=dict[str, UseSite])
+    known_layers: Set[str] = frozenset()
+    broken_layers: Set[str] = frozenset()
+    labels: dict[str, Shape | None] = field(default_factory=dict[str, "Shape | None"])
+    used: set[str] = field(default_factory=set[str])
+
+    @property
+    def timed(self) -> bool:
+        """Whether the unknowns are functions of time."""
+        return self.definition.kind in TIMED
+
+    # ------------------------------------------------------------ declaring
+
+    def declare(self, symbol: Symbol, *, where: Span) -> None:
+        """Enter a name, with the differential that comes with it; a name that is taken is E202 or E204."""
+        known = self.symbols.get(symbol.name)
+        self.later.pop(symbol.name, None)
+        if known is not None:
+            self._taken(symbol, known, where)
+            return
+        if symbol.role in ("param", "const", "use") and is_module_attribute(symbol.name):
+            self.report.add(
+                "E206",
+                f"`{symbol.name}` is the name of an attribute of every layer",
+                where,
+                remark=f"`layer.{symbol.name}` means something else in Python",
+                help=f"give the {symbol.role} another name, such as `{symbol.name}_`",
+            )
+        self.warn_of_shadow(symbol.name, where)
+        self.symbols[symbol.name] = symbol
+        if self.timed and symbol.role in ("state", "noise", "path"):
+            differential = f"d{symbol.name}"
+            taken = self.symbols.get(differential)
+            if taken is not None:
+                self.report.add(
+                    "E204",
+                    f"`{differential}` is the differential of `{symbol.name}`",
+                    taken.span or where,
+                    labels=(Label(where, f"{symbol.role} {symbol.name}"),),
+                    help=f"rename `{differential}`",
+                )
+                return
+            self.symbols[differential] = Symbol(differential, "differential", symbol.shape, symbol.span, of=symbol.name)
+
+    def warn_of_shadow(self, name: str, where: Span) -> None:
+        """W201 where a name hides a function or a constant."""
+        if name in CONSTANTS or name in FUNCTIONS or name in self.around.functions:
+            what = "constant" if name in CONSTANTS else "function"
+            self.report.add("W201", f"`{name}` hides the {what} of that name", where, help="give it another name")
+
+    def _taken(self, symbol: Symbol, known: Symbol, where: Span) -> None:
+        if known.role == "time":
+            self.report.add(
+                "E204", "`t` is the time here", where, help="give it another name", remark=f"reserved in `{self.definition.kind}`"
+            )
+        elif known.role == "differential":
+            of = "time" if known.of == "t" else f"`{known.of}`"
+            labels = () if known.span is None else (Label(known.span, f"{known.of} is defined here"),)
+            self.report.add("E204", f"`{symbol.name}` is the differential of {of}", where, labels=labels, help="give it another name")
+        else:
+            labels = () if known.span is None else (Label(known.span, f"first defined here, as a {known.role}"),)
+            self.report.add("E202", f"`{symbol.name}` is defined twice", where, labels=labels, help="a block is one scope")
+
+    # ------------------------------------------------------------ looking up
+
+    def look_up(self, name: tree.Name) -> Symbol | None:
+        """What a name means; one that means nothing is reported (E201, E203)."""
+        found = self.symbols.get(name.id)
+        if found is not None:
+            self.used.add(name.id)
+            if found.role == "differential":
+                self.used.add(found.of)
+            return found
+        if name.id in CONSTANTS:
+            return Symbol(name.id, "constant", ())
+        if name.id in self.later:
+            self.used.add(name.id)
+            self.report.add(
+                "E203",
+                f"`{name.id}` is used before it is defined",
+                name.span,
+                labels=(Label(self.later[name.id], "defined here"),),
+                help="move the definition up",
+            )
+        elif name.id in FUNCTIONS or name.id in self.around.functions:
+            self.report.add("E402", f"`{name.id}` is a function", name.span, help=f"call it: `{name.id}(…)`")
+        elif name.id in self.around.modules:
+            self.report.add("E402", f"`{name.id}` is an imported file", name.span, help=f"name what is in it: `{name.id}.…`")
+        elif name.id in ("t", "dt"):
+            self.report.add(
+                "E201", f"unknown name `{name.id}`", name.span, remark=f"there is no time in a `{self.definition.kind}`"
+            )
+        else:
+            known = [*self.symbols, *self.later, *CONSTANTS]
+            self.report.add("E201", f"unknown name `{name.id}`", name.span, help=did_you_mean(name.id, known))
+        return None
+
+    def base_names(self, *expressions: Part) -> frozenset[str]:
+        """The names that expressions depend on, those behind a `let` in its place."""
+        found: set[str] = set()
+        for name in free_names(*expressions):
+            symbol = self.symbols.get(name.id)
+            if symbol is not None:
+                found |= symbol.needs if symbol.role == "let" else {name.id}
+        return frozenset(found)
+
+    # ------------------------------------------------------------ sizes
+
+    def size_of_name(self, name: tree.Name, loops: Set[str], *, in_function: bool) -> Size:
+        """The size that a name stands for; NotASize otherwise."""
+        if name.id in loops:
+            return Size.named(name.id)
+        if in_function:
+            raise NotASize("a `fn` sees its arguments and loop names, no sizes", name, code="E207")
+        symbol = self.symbols.get(name.id)
+        if symbol is not None and symbol.role in ("size", "call size"):
+            self.used.add(name.id)
+            return Size.of(self.values[name.id]) if name.id in self.values else Size.named(name.id)
+        if symbol is not None:
+            raise NotASize(f"`{name.id}` is a {symbol.role}, not a size", name, help="sizes are named in `[ ]` behind the layer's name")
+        known = [s.name for s in self.symbols.values() if s.role in ("size", "call size")]
+        raise NotASize(f"unknown size `{name.id}`", name, code="E201", help=did_you_mean(name.id, known) or self._add_size(name.id))
+
+    def _add_size(self, name: str) -> str:
+        return f"name it as a size: `{self.definition.name}[…, {name}]`"
+
+    def size(self, expression: tree.Expression, loops: Set[str] = frozenset(), *, in_function: bool = False) -> Size | None:
+        """The polynomial of a size expression; None where it is none, which is reported."""
+        try:
+            return read_size(expression, lambda name: self.size_of_name(name, loops, in_function=in_function))
+        except NotASize as error:
+            span = error.where.span
+            text = " ".join(span.text.split())
+            message = f"`{text}` is not a size" if error.code == "E304" else error.reason
+            remark = error.reason if error.code == "E304" else ""
+            self.report.add(error.code, message, span, remark=remark, help=error.help)
+            return None
