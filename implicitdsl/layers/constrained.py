@@ -40,7 +40,7 @@ class Constrained(torch.nn.Module):
 
     def assign(self, given: object) -> None:
         """Sets the value: a number or array that broadcasts to the shape. Raises ValueError outside the set's interior."""
-        value = torch.as_tensor(cast(Any, given)).detach().to(self.original.dtype)
+        value = torch.as_tensor(cast(Any, given), dtype=self.original.dtype).detach()
         try:
             value = value.expand(self.shape).contiguous()
         except RuntimeError:
