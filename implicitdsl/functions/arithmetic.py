@@ -8,8 +8,6 @@ from implicitdsl.functions.expression import Const, Expr, apply
 from implicitdsl.functions.record import (
     NONNEGATIVE,
     REALS,
-    Curvature,
-    Monotonicity,
     Scalar,
     Sign,
     is_nonneg,
@@ -76,22 +74,6 @@ def _scaled_tangent(args: tuple[Expr, ...], tangents: tuple[Expr | None, ...]) -
 
 def _sympy_scaled(sp: Any, factor: Any, value: Any) -> Any:
     return factor * value
-
-
-def power_facts(p: float) -> tuple[Curvature | None, Monotonicity | None, Sign, tuple[float, float]]:
-    """Curvature, monotonicity, sign and domain of x^p for a constant p.
-
-    An odd power below 0 and every fractional or negative power is judged on x >= 0 (x > 0), its domain here.
-    """
-    if p == 0.0:
-        return "constant", None, "nonneg", REALS
-    if p == 1.0:
-        return "affine", "increasing", "unknown", REALS
-    if p > 0.0 and p % 2.0 == 0.0:
-        return "convex", "by_sign", "nonneg", REALS
-    if p < 0.0:
-        return "convex", "decreasing", "nonneg", NONNEGATIVE
-    return ("convex" if p > 1.0 else "concave"), "increasing", "nonneg", NONNEGATIVE
 
 
 RECORDS: tuple[Scalar, ...] = (

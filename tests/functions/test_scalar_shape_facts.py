@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
-from implicitdsl.functions.arithmetic import power_facts
-from implicitdsl.functions.expression import Arg, Const, apply
+from implicitdsl.functions.expression import Arg
 from implicitdsl.functions.notation import to_latex, to_sympy, to_text
 from implicitdsl.functions.scalar import SCALAR, derivative, evaluate
 from tests.functions.function_samples import constants, expression
@@ -106,37 +105,6 @@ def test_sign_rule_by_sampling(record):
                 assert (values >= 0).all(), signs
             if claimed in ("zero", "nonpos"):
                 assert (values <= 0).all(), signs
-
-
-@pytest.mark.parametrize("exponent", [-2.0, -1.0, -0.5, 0.0, 0.3, 1.0, 1.5, 2.0, 3.0, 4.0])
-def test_facts_of_a_power_with_a_constant_exponent(exponent):
-    curvature, monotonicity, sign, (low, high) = power_facts(exponent)
-    rng = np.random.default_rng(4)
-    a, b = (rng.uniform(max(low, -3.0), min(high, 3.0), COUNT) for _ in range(2))
-    expr = apply("pow", Arg(0), Const(exponent))
-    value = (lambda x: evaluate(expr, x)) if not isinstance(expr, Const) else (lambda x: np.ones_like(x))
-    gap = (value(a) + value(b)) / 2 - value((a + b) / 2)
-    rises, falls = (gap > 1e-9).any(), (gap < -1e-9).any()
-    assert (rises, falls) == {
-        "constant": (False, False),
-        "affine": (False, False),
-        "convex": (True, False),
-        "concave": (False, True),
-    }[curvature]
-    if sign == "nonneg":
-        assert (value(a) >= 0).all()
-    small, large = np.minimum(a, b), np.maximum(a, b)
-    change = value(large) - value(small)
-    match monotonicity:
-        case "increasing":
-            assert (change >= 0).all()
-        case "decreasing":
-            assert (change <= 0).all()
-        case "by_sign":
-            assert (change[small >= 0] >= 0).all()
-            assert (change[large <= 0] <= 0).all()
-        case None:
-            assert (change == 0).all()
 
 
 @RECORDS
