@@ -25,13 +25,13 @@ def two_moons(count: int, noise: float, generator: torch.Generator) -> tuple[tor
     return points + noise * torch.randn(points.shape, generator=generator, dtype=torch.float64), label
 
 
-def train(steps: int = 40, count: int = 64) -> tuple[torch.nn.Module, list[float], tuple[torch.Tensor, torch.Tensor]]:
+def train(steps: int = 25, count: int = 48) -> tuple[torch.nn.Module, list[float], tuple[torch.Tensor, torch.Tensor]]:
     """The trained layer, the loss at every step, and the data."""
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     points, label = two_moons(count, 0.1, generator)
     layer = implicitdsl.load(HERE / "classifier.imp").Classifier(m=2, k=2, dtype=torch.float64)
-    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.04)
     losses: list[float] = []
     for _ in range(steps):
         optimizer.zero_grad()

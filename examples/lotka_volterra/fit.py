@@ -130,14 +130,15 @@ def fit(
         step = newton_step(gradient, hessian, damping)
         move(numbers, step)
         trial = negative_log_likelihood(layer, counts)
-        if float(trial) <= float(loss) + 1e-9 * abs(float(loss)):
+        # A loss that is NaN, where the integration failed, compares as no improvement.
+        if trial.item() <= loss.item() + 1e-9 * abs(loss.item()):
             loss = trial
             gradient, hessian = derivatives(loss, numbers)
             damping = 0.0 if damping < 1e-6 else damping / 10
         else:
             move(numbers, -step)
             damping = max(10 * damping, 1e-3)
-        tell(iteration, float(loss), float(gradient.abs().max()))
+        tell(iteration, loss.item(), float(gradient.abs().max()))
     return layer, summary(layer, counts, gradient, hessian, iterations=iteration, seconds=time.perf_counter() - began)
 
 
@@ -162,8 +163,8 @@ def summary(
         scales = residuals(layer, counts).square().mean(dim=0).sqrt()
         loss = float(negative_log_likelihood(layer, counts))
     return Fit(
-        values={name: float(v) for name, v in zip(NAMES, values, strict=True)},
-        errors={name: float(e) for name, e in zip(NAMES, errors, strict=True)},
+        values={name: v.item() for name, v in zip(NAMES, values, strict=True)},
+        errors={name: e.item() for name, e in zip(NAMES, errors, strict=True)},
         scales=(float(scales[0]), float(scales[1])),
         loss=loss,
         gradient=float(gradient.abs().max()),
@@ -217,7 +218,7 @@ def draw(layer: torch.nn.Module, counts: Counts, path: Path) -> None:
         axes.plot(fine + counts.years[0], curves[:, column], color=colour, label=f"{name}, fitted")
         axes.plot(counts.years, counts.pelts[:, column], "o", color=colour, label=f"{name}, counted")
     axes.set(xlabel="year", ylabel="pelts, thousands", xticks=range(1900, 1921, 4))
-    axes.legend(ncols=2)
+    figure.legend(loc="outside upper center", ncols=4)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,24 +10,14 @@ from implicitdsl.cli.data import UsageError, read_assignments, read_target
 from implicitdsl.cli.output import Format, FormatOption, print_json, reporting
 
 
-class Stage(StrEnum):
-    """The stages of the compiler, in order."""
-
-    read = "read"
-    elaborate = "elaborate"
-    derive = "derive"
-    simplify = "simplify"
-    schedule = "schedule"
-    emit = "emit"
-    bind = "bind"
-
-
 def inspect(
     target: Annotated[str, typer.Argument(metavar="FILE[:Layer]", help="The layer to follow.")],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Sizes, call sizes and options.")
     ] = None,
-    after: Annotated[Stage | None, typer.Option(help="The stage to print; all of them if none is named.")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="The stage to print (read, elaborate, …); all if none is named.")
+    ] = None,
     format: FormatOption = Format.text,
 ) -> None:
     """Print the value of a stage of the compiler for one layer."""
@@ -47,11 +36,13 @@ def inspect(
         blueprint = make_blueprint(template, keywords_of(template, given))
         refuse_leftovers(given, {*OPTION_NAMES, *template.sizes, *blueprint.call_sizes}, template)
         stages = compiler.stages(blueprint, call_sizes(blueprint, {}, given))
-    chosen = {name: text for name, text in stages.items() if after is None or name == after.value}
+        if after is not None and after not in stages:
+            raise UsageError(f"there is no stage {after} (there is {', '.join(stages)})")
+    chosen = {name: text for name, text in stages.items() if after in (None, name)}
     if format is Format.json:
         print_json({"layer": blueprint.name, "sizes": dict(blueprint.sizes), "stages": chosen})
     elif after is not None:
-        typer.echo(chosen[after.value])
+        typer.echo(chosen[after])
     else:
         for name, text in chosen.items():
             typer.echo(f"===== after {name}\n{text}\n")
