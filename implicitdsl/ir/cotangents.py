@@ -17,10 +17,11 @@ import numpy as np
 
 from implicitdsl.functions.expression import Apply, Arg, Const, Expr
 from implicitdsl.functions.expression import apply as apply_scalar
-from implicitdsl.functions.scalar import SCALAR, arguments, derivative, tangent
+from implicitdsl.functions.scalar import SCALAR
 from implicitdsl.ir.algebra import product_tree, reduce, solve
 from implicitdsl.ir.contraction import constant, contracted, delta, is_layout, transpose, uniform
 from implicitdsl.ir.elementwise import add, apply, mapped, mul, neg, select
+from implicitdsl.ir.expressions import arguments, is_linear_in, tangent
 from implicitdsl.ir.layout import broadcast, flip, is_sum, pick, place, reshape, scatter, sum_of, window
 from implicitdsl.ir.node import (
     Cholesky,
@@ -206,8 +207,8 @@ def _map(node: Map, g: Node, gate: Gate, flags: Sequence[bool], lead: Shape) -> 
     used = arguments(node.expr)
     parts: list[Node | None] = []
     for i, flag in enumerate(flags):
-        expr = tangent(node.expr, {Arg(i): Arg(n)}) if flag and i in used else None
-        if expr is not None and gate is not None and not isinstance(derivative(node.expr, i), Const):
+        expr = tangent(node.expr, ((i, n),)) if flag and i in used else None
+        if expr is not None and gate is not None and not is_linear_in(node.expr, i):
             expr = _selected(Arg(n + 1), expr)
         parts.append(None if expr is None else mapped(expr, args))
     return parts

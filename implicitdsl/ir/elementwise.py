@@ -8,8 +8,7 @@ import numpy as np
 
 from implicitdsl.functions.expression import Arg, Const, Expr
 from implicitdsl.functions.expression import apply as apply_scalar
-from implicitdsl.functions.scalar import SCALAR, arguments, evaluate
-from implicitdsl.functions.scalar import substitute as replace
+from implicitdsl.functions.scalar import SCALAR, evaluate
 from implicitdsl.ir.contraction import (
     Operand,
     ShapeError,
@@ -21,6 +20,8 @@ from implicitdsl.ir.contraction import (
     lift,
     uniform,
 )
+from implicitdsl.ir.expressions import arguments
+from implicitdsl.ir.expressions import substitute as replace
 from implicitdsl.ir.layout import broadcast
 from implicitdsl.ir.node import Constant, Contract, Map, Node
 
@@ -50,7 +51,7 @@ def mapped(expr: Expr, args: Sequence[Node]) -> Node:
             new.append(Arg(places.setdefault(arg, len(places))))
         plain = plain and i in used and places.get(arg) == i
     if not plain:
-        expr = replace(expr, new)
+        expr = replace(expr, tuple(new))
     kept = tuple(places)
     if isinstance(expr, Const):
         return fill(expr.value, shape)

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from implicitdsl.functions.expression import Arg, Expr
-from implicitdsl.functions.scalar import arguments, tangent
 from implicitdsl.ir.algebra import product_tree, reduce, solve
 from implicitdsl.ir.contraction import broadcast_axes, constant, contracted, delta, letters, transpose, uniform
 from implicitdsl.ir.elementwise import apply, div, mapped, mul, neg, sub
+from implicitdsl.ir.expressions import arguments, tangent
 from implicitdsl.ir.layout import is_sum, pick, place, reshape, scatter, sum_of, window
 from implicitdsl.ir.node import (
     Cholesky,
@@ -162,14 +161,14 @@ def tangent_of(node: Node, tangents: Sequence[Node | None], lead: Shape) -> Node
 def _map(node: Map, tangents: Sequence[Node | None], lead: Shape) -> Node | None:
     if is_sum(node):
         return added(tangents)
-    seeds: dict[Expr, Expr] = {}
+    seeds: list[tuple[int, int]] = []
     args = [spread(a, lead) for a in node.args]
     used = arguments(node.expr)
     for i, t in enumerate(tangents):
         if t is not None and i in used:
-            seeds[Arg(i)] = Arg(len(args))
+            seeds.append((i, len(args)))
             args.append(t)
-    expr = tangent(node.expr, seeds)
+    expr = tangent(node.expr, tuple(seeds))
     return None if expr is None else mapped(expr, args)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from implicitdsl.ir import build as b
 
 X = b.leaf("input", "x", (3,))
@@ -36,7 +34,10 @@ def _square(rng, node):
 def grow(rng, steps, *, smooth=True):
     """A list of nodes, each made of earlier ones; all are bounded functions of the leaves."""
     nodes = list(LEAVES)
-    pick_node = lambda: nodes[int(rng.integers(len(nodes)))]
+
+    def pick_node():
+        return nodes[int(rng.integers(len(nodes)))]
+
     moves = [
         "unary", "binary", "contract", "outer", "pick", "place", "reshape", "window", "scatter", "cumsum", "prod", "logsumexp",
         "solve", "solve_matrix", "log_det", "det", "cholesky", "transpose", "sum", "broadcast", "matmul", "select", "concat",
