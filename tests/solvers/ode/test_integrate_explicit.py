@@ -232,8 +232,9 @@ def test_a_tape_too_short_is_counted_in_full():
     assert (none.end == full.end).all()
 
 
-def test_numba_gives_the_bits_of_python():
+def test_numba_gives_the_bits_of_python(monkeypatch):
     """The solver functions lie in Numba's subset; with a compiled right-hand side both ways run the same arithmetic."""
+    monkeypatch.setattr(numba.config, "OPT", type(numba.config.OPT)(0))  # the compile time is most of this test
     rhs, vjp, tangent, tangent_vjp = (
         numba.njit(f)
         for f in (LOTKA_VOLTERRA.rhs, LOTKA_VOLTERRA.vjp, LOTKA_VOLTERRA.tangent, LOTKA_VOLTERRA.tangent_vjp)
