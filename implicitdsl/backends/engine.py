@@ -27,8 +27,8 @@ Role = Literal["input", "param", "const"]
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of an engine. `name` is that of an input or slot, or of a param or const, qualified (`f.W`) for those
-    of used layers. `differentiable=False` states that its derivative is zero wherever it exists."""
+    """One argument of an engine. `name` is that of an input or slot, or of a param or const, qualified (`f.W`) for
+    those of used layers. `differentiable=False` states that its derivative is zero wherever it exists."""
 
     name: str
     shape: Shape
@@ -47,8 +47,9 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Solution:
-    """Answers. `outputs[i]` is (B, *shape), `status` int32 (B,), `notes` and `steps` int64 (B,), `saved[i]` (B, *shape): what
-    the pullback needs. `extras` are further facts for `layer.last`, each with a leading batch axis (`t_end`)."""
+    """Answers. `outputs[i]` is (B, *shape), `status` int32 (B,), `notes` and `steps` int64 (B,), `saved[i]` (B,
+    *shape): what the pullback needs. `extras` are further facts for `layer.last`, each with a leading batch axis
+    (`t_end`)."""
 
     outputs: list[Array]
     status: NDArray[np.int32]
@@ -60,8 +61,8 @@ class Solution:
 
 @dataclass(frozen=True)
 class Gradient:
-    """`grads[i]` belongs to argument i, in the argument's shape as given; None stands for zero. `status` int32 (B,) tells
-    of samples whose derivative does not exist."""
+    """`grads[i]` belongs to argument i, in the argument's shape as given; None stands for zero. `status` int32 (B,)
+    tells of samples whose derivative does not exist."""
 
     grads: list[Array | None]
     status: NDArray[np.int32]
@@ -69,8 +70,8 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Second:
-    """The pullback's pullback: with v the directions and g the cotangents, `cotangents[j]` is J v (B, *output shape), and
-    `grads[i]` the gradient of <g, J v> with respect to argument i."""
+    """The pullback's pullback: with v the directions and g the cotangents, `cotangents[j]` is J v (B, *output shape),
+    and `grads[i]` the gradient of <g, J v> with respect to argument i."""
 
     cotangents: list[Array]
     grads: list[Array | None]
@@ -153,7 +154,8 @@ def is_per_sample(array: Any, argument: Argument) -> bool:
 
 
 def sum_in_order(terms: Array, rows: Sequence[int] | NDArray[np.int64] | None = None) -> Array:
-    """The sum over the first axis, first to last, whatever the length: the order in which shared gradients are added."""
+    """The sum over the first axis, first to last, whatever the length: the order in which shared gradients are
+    added."""
     total = np.zeros(terms.shape[1:], terms.dtype)
     for row in range(len(terms)) if rows is None else rows:
         total += terms[row]

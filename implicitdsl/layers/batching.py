@@ -17,8 +17,9 @@ FLOATS = (torch.float32, torch.float64)
 
 
 def read_inputs(layer: str, specs: Sequence[InputSpec], given: Sequence[Any]) -> list[tuple[Tensor, bool]]:
-    """Each input as a CPU tensor, and whether its type takes part in promotion (Python numbers, integer and bool tensors do
-    not). Raises TypeError for a wrong number of inputs and for half or complex ones, ValueError for another device."""
+    """Each input as a CPU tensor, and whether its type takes part in promotion (Python numbers, integer and bool
+    tensors do not). Raises TypeError for a wrong number of inputs and for half or complex ones, ValueError for another
+    device."""
     if len(given) != len(specs):
         names = ", ".join(spec.name for spec in specs)
         raise TypeError(f"{layer} takes {len(specs)} inputs ({names}), not {len(given)}")
@@ -36,9 +37,9 @@ def _read(layer: str, spec: InputSpec, value: Any) -> tuple[Tensor, bool]:
         except (TypeError, ValueError, RuntimeError) as error:
             kind = type(value).__name__
             raise TypeError(f"{layer}: input `{spec.name}` is a {kind}, not a tensor, array or number") from error
-        if isinstance(value, (numbers.Number, list, tuple)) and not hasattr(value, "dtype"):
-            if tensor.dtype in FLOATS:
-                return torch.as_tensor(value, dtype=torch.float64), False
+        plain = isinstance(value, (numbers.Number, list, tuple)) and not hasattr(value, "dtype")
+        if plain and tensor.dtype in FLOATS:
+            return torch.as_tensor(value, dtype=torch.float64), False
     if tensor.dtype.is_complex or (tensor.dtype.is_floating_point and tensor.dtype not in FLOATS):
         advice = "take its real and imaginary parts" if tensor.dtype.is_complex else f"use `{spec.name}.float()`"
         raise TypeError(
@@ -114,8 +115,8 @@ def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequenc
 def flatten(tensor: Tensor, rank: int, batch: tuple[int, ...]) -> Tensor:
     """The argument of an engine: per sample, [B, *shape], or shared, [*shape].
 
-    An input without batch dimensions stays shared: its gradient is then summed by the engine, in order. In a call without
-    any batch, scalars and vectors go as the one sample that they are, the layout that batches have too."""
+    An input without batch dimensions stays shared: its gradient is then summed by the engine, in order. In a call
+    without any batch, scalars and vectors go as the one sample that they are, the layout that batches have too."""
     own = tuple(tensor.shape[tensor.ndim - rank :]) if rank else ()
     if tensor.ndim == rank and (batch or rank >= 2):
         return tensor

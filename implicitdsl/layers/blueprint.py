@@ -31,8 +31,8 @@ class InputSpec:
 
 @dataclass(frozen=True, eq=False)
 class ParamSpec:
-    """A param (trained) or const (buffer) and how its value starts: `start`, else `draw`, else the centre of its set, else
-    zeros. `start` has the shape or broadcasts to it."""
+    """A param (trained) or const (buffer) and how its value starts: `start`, else `draw`, else the centre of its set,
+    else zeros. `start` has the shape or broadcasts to it."""
 
     name: str
     shape: tuple[int, ...] = ()
@@ -43,8 +43,8 @@ class ParamSpec:
 
 @dataclass(frozen=True)
 class EnginePiece:
-    """A piece that an engine computes. Slots are the inputs of the layer and the outputs of earlier pieces; the engine's
-    arguments are slots, params and consts by name; its outputs go to the slots `outputs`, in order."""
+    """A piece that an engine computes. Slots are the inputs of the layer and the outputs of earlier pieces; the
+    engine's arguments are slots, params and consts by name; its outputs go to the slots `outputs`, in order."""
 
     outputs: tuple[str, ...]
 

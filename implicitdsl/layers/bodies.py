@@ -1,4 +1,5 @@
-"""What the ops do, on NumPy arrays: test inputs, leave out samples that need no work, call the engine, and treat failures.
+"""What the ops do, on NumPy arrays: test inputs, leave out samples that need no work, call the engine, and treat
+failures.
 
 Leaving samples out is what keeps failures apart: a sample whose input is bad never reaches a solver, and one whose
 cotangent is zero never reaches a pullback, so it adds exactly nothing to a shared gradient.
@@ -80,9 +81,7 @@ def solve(
             extras[name] = _put(blank, np.asarray(value), rows).reshape((*shape, *np.shape(value)[1:]))
     for heard in _listeners.stack:
         heard.append(
-            Record(
-                entry.layer, status.reshape(shape), notes.reshape(shape), steps.reshape(shape), seed, extras
-            )
+            Record(entry.layer, status.reshape(shape), notes.reshape(shape), steps.reshape(shape), seed, extras)
         )
     _report(entry, status, shape, on_fail, "forward")
     if on_fail == "nan":
@@ -92,8 +91,13 @@ def solve(
 
 
 def pullback(
-    entry: Entry, cotangents: list[Array], args: list[Array], status: NDArray[np.int32], saved: list[Array],
-    shape: Batch, on_fail: str,
+    entry: Entry,
+    cotangents: list[Array],
+    args: list[Array],
+    status: NDArray[np.int32],
+    saved: list[Array],
+    shape: Batch,
+    on_fail: str,
 ) -> list[Array]:
     """The gradient for every argument, in the argument's shape."""
     engine, batch = entry.engine, status.size
@@ -111,8 +115,14 @@ def pullback(
 
 
 def pullback_pullback(
-    entry: Entry, cotangents: list[Array], directions: list[Array], args: list[Array], status: NDArray[np.int32],
-    saved: list[Array], shape: Batch, on_fail: str,
+    entry: Entry,
+    cotangents: list[Array],
+    directions: list[Array],
+    args: list[Array],
+    status: NDArray[np.int32],
+    saved: list[Array],
+    shape: Batch,
+    on_fail: str,
 ) -> tuple[list[Array], list[Array]]:
     """(J v for every output, the gradient of <cotangents, J v> for every argument), v being the directions."""
     engine, batch = entry.engine, status.size
@@ -125,14 +135,21 @@ def pullback_pullback(
     if rest.size:
         # Without a cotangent only J v is asked for: a direction that is NaN must not reach a shared gradient as 0 NaN.
         pushed = engine.pushforward(
-            _rows(engine, args, rest, batch), rest.size, _take(saved, rest), status[rest],
+            _rows(engine, args, rest, batch),
+            rest.size,
+            _take(saved, rest),
+            status[rest],
             _rows(engine, directions, rest, batch),
         )
         forward = _put_all(forward, pushed.outputs, rest)
         failed = failed | _report_rows(entry, pushed.status, rest, shape, on_fail, "second backward")
     if rows.size:
         found = engine.pullback_pullback(
-            _rows(engine, args, rows, batch), rows.size, _take(saved, rows), status[rows], _take(cotangents, rows),
+            _rows(engine, args, rows, batch),
+            rows.size,
+            _take(saved, rows),
+            status[rows],
+            _take(cotangents, rows),
             _rows(engine, directions, rows, batch),
         )
         forward = _put_all(forward, found.cotangents, rows)
@@ -144,8 +161,13 @@ def pullback_pullback(
 
 
 def pushforward(
-    entry: Entry, args: list[Array], tangents: list[Array], status: NDArray[np.int32], saved: list[Array],
-    shape: Batch, on_fail: str,
+    entry: Entry,
+    args: list[Array],
+    tangents: list[Array],
+    status: NDArray[np.int32],
+    saved: list[Array],
+    shape: Batch,
+    on_fail: str,
 ) -> list[Array]:
     """J v for every output, v being the tangents."""
     engine, batch = entry.engine, status.size
@@ -155,7 +177,10 @@ def pushforward(
     outputs = [np.zeros((batch, *s), engine.dtype) for s in engine.outputs]
     if rows.size:
         found = engine.pushforward(
-            _rows(engine, args, rows, batch), rows.size, _take(saved, rows), status[rows],
+            _rows(engine, args, rows, batch),
+            rows.size,
+            _take(saved, rows),
+            status[rows],
             _rows(engine, tangents, rows, batch),
         )
         outputs = _put_all(outputs, found.outputs, rows)
@@ -237,9 +262,7 @@ def _scatter(
     return grads
 
 
-def _poison(
-    engine: Engine, args: Sequence[Array], grads: list[Array], failed: NDArray[np.bool_]
-) -> list[Array]:
+def _poison(engine: Engine, args: Sequence[Array], grads: list[Array], failed: NDArray[np.bool_]) -> list[Array]:
     """NaN for the own gradients of failed samples, and for shared ones: their sum lacks a term that nobody knows."""
     if failed.any():
         for argument, value, grad in zip(engine.arguments, args, grads, strict=True):

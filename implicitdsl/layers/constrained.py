@@ -1,8 +1,8 @@
 """A `param` in a set: unconstrained storage, the map onto the set, and a value that cannot be written in place.
 
 The state_dict keys are torch's own of a parametrised tensor: `parametrizations.NAME.original` is the storage, and
-`parametrizations.NAME.base` (`orthogonal` only) the matrix that the storage turns. `torch.nn.utils.parametrize.is_parametrized`
-says yes.
+`parametrizations.NAME.base` (`orthogonal` only) the matrix that the storage turns.
+`torch.nn.utils.parametrize.is_parametrized` says yes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch._C import _functorch as functorch  # type: ignore[attr-defined]  # torch's stubs leave this module out
 
 from implicitdsl.layers.sets import SETS, in_interior
 from implicitdsl.problems.signature import MemberSet
@@ -39,7 +40,8 @@ class Constrained(torch.nn.Module):
         return SETS[self.set_name].value(self.original, self.base, self.set_args, self.shape)
 
     def assign(self, given: object) -> None:
-        """Sets the value: a number or array that broadcasts to the shape. Raises ValueError outside the set's interior."""
+        """Sets the value: a number or array that broadcasts to the shape. Raises ValueError outside the set's
+        interior."""
         value = torch.as_tensor(cast(Any, given), dtype=self.original.dtype).detach()
         try:
             value = value.expand(self.shape).contiguous()
@@ -74,8 +76,8 @@ class ReadOnly(Tensor):
         written = (name.endswith("_") and not name.endswith("__") and name != "requires_grad_") or name in _WRITERS
         if written and isinstance(args[0], ReadOnly):
             raise RuntimeError(
-                "this is the value of a param in a set, computed from its storage: writing to it in place changes nothing. "
-                "Assign a new value to the layer instead: `layer.NAME = value`"
+                "this is the value of a param in a set, computed from its storage: writing to it in place changes "
+                "nothing. Assign a new value to the layer instead: `layer.NAME = value`"
             )
         if name in _COPIES:
             return func(*(a.as_subclass(Tensor) if isinstance(a, ReadOnly) else a for a in args), **(kwargs or {}))
@@ -84,7 +86,9 @@ class ReadOnly(Tensor):
         return _keep(result, args)
 
 
-_WRITERS = frozenset({"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__"})
+_WRITERS = frozenset(
+    {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__"}
+)
 _COPIES = frozenset({"__reduce_ex__", "__deepcopy__", "__repr__", "__format__"})
 
 
@@ -100,6 +104,6 @@ def _keep(result: Any, args: Any) -> Any:
 
 def read_only(value: Tensor) -> Tensor:
     """The value as a ReadOnly; as it is in traces and under torch.func, which know no subclasses of ours."""
-    if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(value):
+    if torch.compiler.is_compiling() or functorch.is_functorch_wrapped_tensor(value):
         return value
     return value.as_subclass(ReadOnly)

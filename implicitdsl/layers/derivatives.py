@@ -3,8 +3,8 @@
 With o = o(p), J = do/dp: the pullback is J^T g, its pullback along v is (J v, d<g, J v>/dp), the pushforward is J v. So
 reverse over reverse, forward over reverse and reverse over forward need nothing else.
 
-Each function has a twin with a forward-mode rule (`jvp`): torch.compile refuses a Function that has one, so a trace takes
-the plain class.
+Each function has a twin with a forward-mode rule (`jvp`): torch.compile refuses a Function that has one, so a trace
+takes the plain class.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ OPS = ops.OPS
 
 def _third() -> NotImplementedError:
     return NotImplementedError(
-        "third derivatives of an implicit layer are not provided: layers are exact to second order. Detach what need not "
-        "be differentiated again, or take the third order by finite differences of second derivatives"
+        "third derivatives of an implicit layer are not provided: layers are exact to second order. Detach what need "
+        "not be differentiated again, or take the third order by finite differences of second derivatives"
     )
 
 
@@ -36,8 +36,9 @@ def _nones(count: int) -> tuple[None, ...]:
 
 
 def head(key: str, on_fail: str, outputs: int, arguments: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """What every function takes before its tensors: engine, failure mode, numbers of outputs and arguments, and the batch
-    shape, number by number after its length, because vmap loses count of the operands when one of them is a tuple."""
+    """What every function takes before its tensors: engine, failure mode, numbers of outputs and arguments, and the
+    batch shape, number by number after its length, because vmap loses count of the operands when one of them is a
+    tuple."""
     return (key, on_fail, outputs, arguments, len(shape), *shape)
 
 
@@ -48,7 +49,8 @@ def _parts(given: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 
 
 class Solve(torch.autograd.Function):
-    """(outputs…, status, notes, steps, saved…) of the engine. Takes seed (or None), number of the first sample, arguments."""
+    """(outputs…, status, notes, steps, saved…) of the engine. Takes seed (or None), number of the first sample,
+    arguments."""
 
     generate_vmap_rule = True
 
@@ -105,7 +107,9 @@ class PullbackPullback(torch.autograd.Function):
         (key, on_fail, n, k, _, *shape), tensors = _parts(given)
         cots, dots, args = tensors[:n], tensors[n : n + k], tensors[n + k : n + 2 * k]
         status, saved = tensors[n + 2 * k], tensors[n + 2 * k + 1 :]
-        return tuple(OPS.pullback_pullback(list(cots), list(dots), list(args), status, list(saved), shape, key, on_fail))
+        return tuple(
+            OPS.pullback_pullback(list(cots), list(dots), list(args), status, list(saved), shape, key, on_fail)
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -218,7 +222,8 @@ class Poison(torch.autograd.Function):
         ctx.save_for_backward(inputs[1])
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> Any:
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (grad,) = grads
         (failed,) = ctx.saved_tensors
         return torch.where(failed & (grad != 0), torch.nan, grad), None
 
@@ -232,7 +237,8 @@ class PoisonBothWays(Poison):
         ctx.save_for_forward(inputs[1])
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Any, _: Any) -> Any:
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        tangent = tangents[0]
         (failed,) = ctx.saved_tensors
         return torch.where(failed & (tangent != 0), torch.nan, tangent)
 
@@ -247,9 +253,9 @@ _TWINS: dict[type, type] = {
 
 
 def apply(function: Any, *given: Any) -> Any:
-    """The function's value, with its derivatives. Outside of traces its twin computes it, which has a forward-mode rule. In a
-    trace where nothing is to be differentiated the op stands for itself: there torch.compile calls `forward` on its own,
-    and passes a context too many to one with a variable number of arguments."""
+    """The function's value, with its derivatives. Outside of traces its twin computes it, which has a forward-mode
+    rule. In a trace where nothing is to be differentiated the op stands for itself: there torch.compile calls
+    `forward` on its own, and passes a context too many to one with a variable number of arguments."""
     if not torch.compiler.is_compiling():
         return _TWINS[function].apply(*given)
     if torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in given):

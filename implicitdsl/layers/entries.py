@@ -29,8 +29,8 @@ class BlueprintEntries:
         self._blueprint = blueprint
 
     def entry(self, key: str, piece: int, dtype: torch.dtype, sizes: Mapping[str, int]) -> Entry:
-        """A new entry. An input without a set is tested for NaN, unless it is a path; those of a `net` without a set are
-        not tested at all, because an explicit layer has no condition that could fail."""
+        """A new entry. An input without a set is tested for NaN, unless it is a path; those of a `net` without a set
+        are not tested at all, because an explicit layer has no condition that could fail."""
         blueprint = self._blueprint
         engine = self._guard(dtype, sizes) if piece == GUARD else blueprint.engine(piece, dtype, sizes)
         specs = {spec.name: spec for spec in blueprint.inputs}

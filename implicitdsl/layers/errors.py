@@ -16,8 +16,8 @@ SHOWN = 5
 class SolveError(RuntimeError):
     """Samples that could not be solved, or not differentiated.
 
-    `status` is the array of statuses in the batch's shape, `samples` the indices of the failed samples (tuples of ints into
-    the batch's shape), `layer` the name of the layer, `stage` is "forward", "backward" or "second backward"."""
+    `status` is the array of statuses in the batch's shape, `samples` the indices of the failed samples (tuples of ints
+    into the batch's shape), `layer` the name of the layer, `stage` is "forward", "backward" or "second backward"."""
 
     def __init__(self, layer: str, status: NDArray[np.int32], *, stage: str = "forward") -> None:
         self.layer = layer

@@ -1,7 +1,7 @@
 """The engine that does nothing: it hands its inputs on, so that their tests have a place.
 
-A `net` that is cut into pieces may hand an input straight to another layer; no engine of its own would see the input and
-test that it lies in its set.
+A `net` that is cut into pieces may hand an input straight to another layer; no engine of its own would see the input
+and test that it lies in its set.
 """
 
 from __future__ import annotations

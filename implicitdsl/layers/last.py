@@ -17,9 +17,10 @@ from implicitdsl.solvers.status import NOTES, note_names
 
 @dataclass(frozen=True, eq=False)
 class Last:
-    """Facts per sample, as tensors in the shape of the batch: `status` (int32, 0 is success), `notes` (int64, a bit set),
-    `steps` (int64, steps or iterations, those of inner layers added), and further ones by name (`t_end`) where the kind has
-    them. `seed` is the noise's, None without noise. `names[k]` is the layer that samples with `where == k` failed in."""
+    """Facts per sample, as tensors in the shape of the batch: `status` (int32, 0 is success), `notes` (int64, a bit
+    set), `steps` (int64, steps or iterations, those of inner layers added), and further ones by name (`t_end`) where
+    the kind has them. `seed` is the noise's, None without noise. `names[k]` is the layer that samples with `where ==
+    k` failed in."""
 
     status: Tensor
     notes: Tensor
@@ -33,16 +34,22 @@ class Last:
         extras: Mapping[str, Tensor] = self.__dict__.get("extras", {})
         if name in extras:
             return extras[name]
-        raise AttributeError(f"the last call has no `{name}`; it has status, notes, steps, seed{''.join(f', {e}' for e in extras)}")
+        raise AttributeError(
+            f"the last call has no `{name}`; it has status, notes, steps, seed{''.join(f', {e}' for e in extras)}"
+        )
 
     def failed(self) -> Tensor:
         """A bool tensor in the shape of the batch: which samples failed."""
         return self.status != 0
 
     def message(self, sample: int | tuple[int, ...] = 0) -> str:
-        """A sentence on one sample: the layer, its status, what to try, and its notes. `sample` is an index into the batch's
-        shape, or a flat one."""
-        place = sample if isinstance(sample, tuple) else tuple(int(i) for i in np.unravel_index(sample, self.status.shape or (1,)))
+        """A sentence on one sample: the layer, its status, what to try, and its notes. `sample` is an index into the
+        batch's shape, or a flat one."""
+        place = (
+            sample
+            if isinstance(sample, tuple)
+            else tuple(int(i) for i in np.unravel_index(sample, self.status.shape or (1,)))
+        )
         place = place if self.status.ndim else ()
         text = message(self.names[int(self.where[place])], int(self.status[place]))
         bits = int(self.notes[place])
@@ -70,6 +77,5 @@ def summarise(records: Sequence[Record], layer: str) -> Last | None:
         notes, steps = notes | record.notes, steps + record.steps
         extras |= record.extras
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in extras.items()}
-    return Last(
-        *(torch.from_numpy(np.array(a)) for a in (status, notes, steps, where)), tuple(names), records[0].seed, tensors
-    )
+    facts = [torch.from_numpy(np.array(fact)) for fact in (status, notes, steps, where)]
+    return Last(facts[0], facts[1], facts[2], facts[3], tuple(names), records[0].seed, tensors)

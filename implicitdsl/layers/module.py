@@ -25,13 +25,14 @@ _TRANSIENT = ("blueprint", "_binding", "_token", "_guarded", "last")
 class Layer(torch.nn.Module):
     """A layer made from a blueprint.
 
-    `layer(*inputs)` takes the inputs of the signature in order: tensors, arrays or numbers. Leading dimensions are batch
-    dimensions, broadcast against each other; every output has the whole batch shape. Returns a tensor, or a plain tuple
-    of several. `seed=` and `first_sample=` are taken by layers with noise.
+    `layer(*inputs)` takes the inputs of the signature in order: tensors, arrays or numbers. Leading dimensions are
+    batch dimensions, broadcast against each other; every output has the whole batch shape. Returns a tensor, or a
+    plain tuple of several. `seed=` and `first_sample=` are taken by layers with noise.
 
     Raises TypeError and ValueError for inputs of wrong number, type, shape or device, and SolveError for samples that
-    fail while `on_fail` is "raise". `layer.last` then tells the statuses. Params, consts and sub-layers bear the names of the text;
-    a param in a set reads as its value, is set by assignment, and its storage is `parametrizations.NAME.original`.
+    fail while `on_fail` is "raise". `layer.last` then tells the statuses. Params, consts and sub-layers bear the names
+    of the text; a param in a set reads as its value, is set by assignment, and its storage is
+    `parametrizations.NAME.original`.
     """
 
     blueprint: Blueprint
@@ -60,7 +61,9 @@ class Layer(torch.nn.Module):
 
     def _bind(self, blueprint: Blueprint) -> None:
         binding = registry.Binding(BlueprintEntries(blueprint))
-        self.__dict__.update(blueprint=blueprint, _binding=binding, _token=binding.token, _guarded=guarded(blueprint), last=None)
+        self.__dict__.update(
+            blueprint=blueprint, _binding=binding, _token=binding.token, _guarded=guarded(blueprint), last=None
+        )
 
     def forward(self, *inputs: Any, seed: int | None = None, first_sample: int = 0) -> Any:
         """The answer; see the class."""
@@ -81,14 +84,22 @@ class Layer(torch.nn.Module):
             found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
         else:
             with bodies.listening() as records:
-                found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
-            self.__dict__["last"] = summarise(records, name)
+                try:
+                    found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
+                finally:
+                    self.__dict__["last"] = summarise(records, name)
         results = tuple(value.reshape(batch + value.shape[1:]) for value in found)
         return results if blueprint.tuple_output else results[0]
 
     def _run(
-        self, slots: dict[str, Tensor], values: Mapping[str, Tensor], sizes: Mapping[str, int], batch: torch.Size,
-        dtype: torch.dtype, seed: Tensor | None, first: int,
+        self,
+        slots: dict[str, Tensor],
+        values: Mapping[str, Tensor],
+        sizes: Mapping[str, int],
+        batch: torch.Size,
+        dtype: torch.dtype,
+        seed: Tensor | None,
+        first: int,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """The results, [B, *shape], for flat slots, and the mask of failed samples if a caller must know it."""
         blueprint = self.blueprint
@@ -120,8 +131,14 @@ class Layer(torch.nn.Module):
         return results, failed
 
     def _called(
-        self, piece: CallPiece, slots: Mapping[str, Tensor], values: Mapping[str, Tensor], batch: torch.Size,
-        dtype: torch.dtype, seed: Tensor | None, first: int,
+        self,
+        piece: CallPiece,
+        slots: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        batch: torch.Size,
+        dtype: torch.dtype,
+        seed: Tensor | None,
+        first: int,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """This layer as a piece of the one that uses it, on its flat slots."""
         specs = self.blueprint.inputs
@@ -134,7 +151,7 @@ class Layer(torch.nn.Module):
     def _values(self, prefix: str) -> dict[str, Tensor]:
         """Params and consts by qualified name, those of used layers included."""
         blueprint = self.blueprint
-        held: Any = self._modules["parametrizations"] if "parametrizations" in self._modules else {}
+        held: Any = self._modules.get("parametrizations", {})
         found: dict[str, Tensor] = {}
         for spec in blueprint.params:
             # A replica of DataParallel holds its params as plain attributes.
@@ -156,8 +173,8 @@ class Layer(torch.nn.Module):
         return torch.tensor(chosen)
 
     def prepare(self, *, batch: bool = True, dtype: Any = None, **sizes: int) -> Layer:
-        """Builds what a call would build, now: for the layer's type or another one, and for the call sizes given by name
-        (`T=100`). Returns the layer. `batch` tells whether calls will have batch dimensions."""
+        """Builds what a call would build, now: for the layer's type or another one, and for the call sizes given by
+        name (`T=100`). Returns the layer. `batch` tells whether calls will have batch dimensions."""
         wanted = self.blueprint.call_sizes
         if set(sizes) != set(wanted):
             raise TypeError(f"{self.blueprint.name}.prepare takes the call sizes {list(wanted)}, not {list(sizes)}")
@@ -212,14 +229,20 @@ class Layer(torch.nn.Module):
     def __reduce__(self) -> tuple[Any, ...]:
         blueprint = self.blueprint
         if blueprint.recipe is None or blueprint.rebuild is None:
-            raise TypeError(f"{blueprint.name} cannot be pickled: it was made without a recipe; save its state_dict instead")
+            raise TypeError(
+                f"{blueprint.name} cannot be pickled: it was made without a recipe; save its state_dict instead"
+            )
         return (_bare, (blueprint.rebuild, blueprint.recipe), self._state())
 
     def _state(self) -> dict[str, Any]:
         uses = self.blueprint.uses
         own = {k: v for k, v in self.__dict__.items() if k not in _TRANSIENT}
         own["_modules"] = {k: v for k, v in self._modules.items() if k not in uses}
-        return {"own": own, "uses": {k: cast(Layer, self._modules[k])._state() for k in uses}, "order": list(self._modules)}
+        return {
+            "own": own,
+            "uses": {k: cast(Layer, self._modules[k])._state() for k in uses},
+            "order": list(self._modules),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         kept = {k: self.__dict__[k] for k in _TRANSIENT}

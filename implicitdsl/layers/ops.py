@@ -1,11 +1,11 @@
 """Four operators of torch without autograd: solve, its pullback, the pullback's pullback, and the pushforward.
 
-They have no autograd of their own, because an op with `register_autograd` gives silent zeros to forward mode and an error
-to `torch.func.grad`; `derivatives.py` puts each under an `autograd.Function` instead.
+They have no autograd of their own, because an op with `register_autograd` gives silent zeros to forward mode and an
+error to `torch.func.grad`; `derivatives.py` puts each under an `autograd.Function` instead.
 
 Schema. `args` are the arguments of the engine named by `key`, each shared or with one leading axis B = prod(shape);
-`shape` is the batch shape, which errors speak of. `solve` returns outputs, status, notes, steps and what is saved, in one
-list; the others take status and saved back. `dots` are directions, one an argument, in the argument's layout.
+`shape` is the batch shape, which errors speak of. `solve` returns outputs, status, notes, steps and what is saved, in
+one list; the others take status and saved back. `dots` are directions, one an argument, in the argument's layout.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def _tensors(arrays: Sequence[Array]) -> list[Tensor]:
     return [torch.from_numpy(np.require(a, requirements=["C", "W"])) for a in arrays]
 
 
-def _solve(
-    args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int
-) -> list[Tensor]:
+def _solve(args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int) -> list[Tensor]:
     number = None if seed is None else int(seed)
     outputs, status, notes, steps, saved = bodies.solve(find(key), _arrays(args), tuple(shape), on_fail, number, first)
     return _tensors([*outputs, status, notes, steps, *saved])
@@ -64,9 +62,7 @@ def _pullback(
     cots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape, key: str, on_fail: str
 ) -> list[Tensor]:
     return _tensors(
-        bodies.pullback(
-            find(key), _arrays(cots), _arrays(args), status.numpy(), _arrays(saved), tuple(shape), on_fail
-        )
+        bodies.pullback(find(key), _arrays(cots), _arrays(args), status.numpy(), _arrays(saved), tuple(shape), on_fail)
     )
 
 
@@ -94,9 +90,7 @@ def _blank(entry: Entry, batch: int) -> list[Tensor]:
     return [torch.empty((batch, *s), dtype=dtype) for s in entry.engine.outputs]
 
 
-def _solve_fake(
-    args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int
-) -> list[Tensor]:
+def _solve_fake(args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int) -> list[Tensor]:
     entry, batch = find(key), math.prod(shape)
     facts = [torch.empty((batch,), dtype=t) for t in (torch.int32, torch.int64, torch.int64)]
     saved = [torch.empty((batch, *s), dtype=TORCH_TYPES[np.dtype(t)]) for s, t in entry.engine.saved]
@@ -130,14 +124,14 @@ def _front(tensors: Tensors, dims: Dims) -> list[Tensor]:
     return [t if d is None else t.movedim(d, 0) for t, d in zip(tensors, dims, strict=True)]
 
 
-def _merge(tensor: Tensor, mapped: bool, size: int) -> Tensor:
+def _merge(tensor: Tensor, dim: int | None, size: int) -> Tensor:
     """[V, B, …] or [B, …] to [V·B, …]."""
-    full = tensor if mapped else tensor.expand((size, *tensor.shape))
+    full = tensor if dim is not None else tensor.expand((size, *tensor.shape))
     return full.reshape((full.shape[0] * full.shape[1], *full.shape[2:]))
 
 
 def _merge_facts(tensors: Tensors, dims: Dims, size: int) -> list[Tensor]:
-    return [_merge(t, d is not None, size) for t, d in zip(_front(tensors, dims), dims, strict=True)]
+    return [_merge(t, d, size) for t, d in zip(_front(tensors, dims), dims, strict=True)]
 
 
 def _is_shared(entry: Entry, tensors: Tensors, dims: Dims) -> list[bool]:
@@ -147,7 +141,9 @@ def _is_shared(entry: Entry, tensors: Tensors, dims: Dims) -> list[bool]:
     ]
 
 
-def _merge_args(tensors: Tensors, dims: Dims, shared: Sequence[bool], keep: Sequence[bool], size: int, batch: int) -> list[Tensor]:
+def _merge_args(
+    tensors: Tensors, dims: Dims, shared: Sequence[bool], keep: Sequence[bool], size: int, batch: int
+) -> list[Tensor]:
     """Arguments for V·B samples: shared ones are spread over the batch unless `keep` leaves them shared."""
     merged: list[Tensor] = []
     for tensor, dim, is_shared, stays in zip(_front(tensors, dims), dims, shared, keep, strict=True):
@@ -157,7 +153,7 @@ def _merge_args(tensors: Tensors, dims: Dims, shared: Sequence[bool], keep: Sequ
         if is_shared:
             own = tensor if dim is not None else tensor.expand((size, *tensor.shape))
             tensor, dim = own.unsqueeze(1).expand((size, batch, *own.shape[1:])), 0
-        merged.append(_merge(tensor, dim is not None, size))
+        merged.append(_merge(tensor, dim, size))
     return merged
 
 
@@ -191,17 +187,33 @@ def _solve_vmap(
 
 
 def _pullback_vmap(
-    info: Any, dims: Any, cots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape, key: str, on_fail: str
+    info: Any,
+    dims: Any,
+    cots: Tensors,
+    args: Tensors,
+    status: Tensor,
+    saved: Tensors,
+    shape: Shape,
+    key: str,
+    on_fail: str,
 ) -> tuple[list[Tensor], list[int]]:
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[1])
     if any(shared) and batch != 1:
-        found = _one_by_one(torch.ops.implicitdsl.pullback, dims, (cots, args, status, saved, shape, key, on_fail), size)
+        found = _one_by_one(
+            torch.ops.implicitdsl.pullback, dims, (cots, args, status, saved, shape, key, on_fail), size
+        )
         return found, [0] * len(found)
     merged = _merge_args(args, dims[1], shared, [False] * len(args), size, batch)
     (facts,) = _merge_facts([status], [dims[2]], size)
     found = torch.ops.implicitdsl.pullback(
-        _merge_facts(cots, dims[0], size), merged, facts, _merge_facts(saved, dims[3], size), [size, *shape], key, on_fail
+        _merge_facts(cots, dims[0], size),
+        merged,
+        facts,
+        _merge_facts(saved, dims[3], size),
+        [size, *shape],
+        key,
+        on_fail,
     )
     return _drop_batch(_split(found, size), shared), [0] * len(found)
 
@@ -212,8 +224,16 @@ def _drop_batch(grads: list[Tensor], shared: Sequence[bool]) -> list[Tensor]:
 
 
 def _pullback_pullback_vmap(
-    info: Any, dims: Any, cots: Tensors, dots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape,
-    key: str, on_fail: str,
+    info: Any,
+    dims: Any,
+    cots: Tensors,
+    dots: Tensors,
+    args: Tensors,
+    status: Tensor,
+    saved: Tensors,
+    shape: Shape,
+    key: str,
+    on_fail: str,
 ) -> tuple[list[Tensor], list[int]]:
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[2])
@@ -230,14 +250,24 @@ def _pullback_pullback_vmap(
         _merge_args(args, dims[2], shared, spread, size, batch),
         facts,
         _merge_facts(saved, dims[4], size),
-        [size, *shape], key, on_fail,
+        [size, *shape],
+        key,
+        on_fail,
     )
     parts = _split(found, size)
     return parts[: len(cots)] + _drop_batch(parts[len(cots) :], shared), [0] * len(found)
 
 
 def _pushforward_vmap(
-    info: Any, dims: Any, dots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape, key: str, on_fail: str
+    info: Any,
+    dims: Any,
+    dots: Tensors,
+    args: Tensors,
+    status: Tensor,
+    saved: Tensors,
+    shape: Shape,
+    key: str,
+    on_fail: str,
 ) -> tuple[list[Tensor], list[int]]:
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[1])
@@ -249,8 +279,13 @@ def _pushforward_vmap(
         return found, [0] * len(found)
     (facts,) = _merge_facts([status], [dims[2]], size)
     found = torch.ops.implicitdsl.pushforward(
-        _merge_args(dots, dims[0], shared, keep, size, batch), _merge_args(args, dims[1], shared, keep, size, batch), facts,
-        _merge_facts(saved, dims[3], size), [size, *shape], key, on_fail,
+        _merge_args(dots, dims[0], shared, keep, size, batch),
+        _merge_args(args, dims[1], shared, keep, size, batch),
+        facts,
+        _merge_facts(saved, dims[3], size),
+        [size, *shape],
+        key,
+        on_fail,
     )
     return _split(found, size), [0] * len(found)
 

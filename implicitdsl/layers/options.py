@@ -42,7 +42,8 @@ def read_options(**given: object) -> Options:
             near = difflib.get_close_matches(name, OPTION_NAMES, 1)
             hint = f"; did you mean `{near[0]}`?" if near else ""
             raise TypeError(f"`{name}` is no option of a layer{hint} (options: {', '.join(OPTION_NAMES)})")
-    return Options(**{name: _read(name, value) for name, value in given.items()})  # type: ignore[arg-type]  # _read checks
+    checked: dict[str, Any] = {name: _read(name, value) for name, value in given.items()}
+    return Options(**checked)
 
 
 def inherited(inner: Options, outer: Options) -> Options:
@@ -64,7 +65,7 @@ def _read(name: str, value: object) -> object:
             return None if value is None else _count(name, value, least=0)
         case "on_fail":
             if value not in get_args(OnFail):
-                raise ValueError(f"on_fail is \"raise\", \"nan\" or \"warn\", not {value!r}")
+                raise ValueError(f'on_fail is "raise", "nan" or "warn", not {value!r}')
             return value
         case "dtype":
             return None if value is None else read_dtype(value)
@@ -74,7 +75,7 @@ def _read(name: str, value: object) -> object:
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name} is a text such as \"newton\" or \"anderson(m = 5)\", not {value!r}")
+        raise TypeError(f'{name} is a text such as "newton" or "anderson(m = 5)", not {value!r}')
     return value
 
 

@@ -20,7 +20,7 @@ from implicitdsl.layers.options import DTYPES
 from implicitdsl.problems.signature import MemberSet
 
 _count = itertools.count()
-_lock = threading.Lock()
+_lock = threading.RLock()  # building an engine may build those of the layers inside it
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def find(key: str) -> Entry:
 
 @torch.compiler.assume_constant_result  # a trace takes the plan as it is: it depends on texts and numbers alone
 def plan(token: str, piece: int, dtype: str, *sizes: str | int) -> tuple[Any, ...]:
-    """(key, names of the arguments, output shapes) of a layer's piece. A plain tuple, because traces hold no objects; for the
-    same reason `sizes` are the call sizes as name, number, name, number …"""
-    entry = _bindings[token].entry(piece, DTYPES[dtype], {str(n): int(v) for n, v in zip(sizes[::2], sizes[1::2], strict=True)})
+    """(key, names of the arguments, output shapes) of a layer's piece. A plain tuple, because traces hold no objects;
+    for the same reason `sizes` are the call sizes as name, number, name, number …"""
+    entry = _bindings[token].entry(
+        piece, DTYPES[dtype], {str(n): int(v) for n, v in zip(sizes[::2], sizes[1::2], strict=True)}
+    )
     arguments = entry.engine.arguments
     return (
         entry.key,

@@ -54,7 +54,12 @@ class PointEngine:
         first = outputs[0].copy()
         saved = [first] if self.saved else []
         return Solution(
-            outputs, status, np.arange(batch) % 2 * 8, run.numbers + 1, saved, {"t_end": np.arange(batch, dtype=self.dtype)}
+            outputs,
+            status,
+            np.arange(batch) % 2 * 8,
+            run.numbers + 1,
+            saved,
+            {"t_end": np.arange(batch, dtype=self.dtype)},
         )
 
     def pullback(self, args, batch, saved, status, cotangents):
@@ -69,7 +74,11 @@ class PointEngine:
 
     def pullback_pullback(self, args, batch, saved, status, cotangents, directions):
         self.calls.append(("pullback_pullback", batch))
-        grads, out, failed = [np.zeros(a.shape, self.dtype) for a in args], self._blank(batch), np.zeros(batch, np.int32)
+        grads, out, failed = (
+            [np.zeros(a.shape, self.dtype) for a in args],
+            self._blank(batch),
+            np.zeros(batch, np.int32),
+        )
         for i in range(batch):
             one, dots = self._sample(args, i), self._sample(directions, i)
             for o, v in zip(out, self.jvp(*one, *dots), strict=True):
@@ -160,7 +169,9 @@ class Affine(PointEngine):
     def __init__(self, n, dtype=torch.float64):
         super().__init__(dtype)
         self.arguments = (
-            Argument("z", (n,), "input"), Argument("x", (n,), "input"), Argument("f.b", (n,), "param"),
+            Argument("z", (n,), "input"),
+            Argument("x", (n,), "input"),
+            Argument("f.b", (n,), "param"),
         )
         self.outputs = ((n,),)
 
@@ -200,38 +211,59 @@ def engines(make):
 
 def tanh_blueprint(n=3, *, recipe=True, x_set=None, w_set=None, **options):
     return Blueprint(
-        kind="root", name="Tanh", sizes={"n": n},
+        kind="root",
+        name="Tanh",
+        sizes={"n": n},
         inputs=(InputSpec("x", (n,), x_set), InputSpec("A", (n, n))),
         params=(ParamSpec("w", (n,), set=w_set, start=np.linspace(0.5, 1.5, n)),),
-        outputs=((n,), ()), results=("y", "q"), tuple_output=True, program=(EnginePiece(("y", "q")),),
+        outputs=((n,), ()),
+        results=("y", "q"),
+        tuple_output=True,
+        program=(EnginePiece(("y", "q")),),
         options=Options(**{"dtype": torch.float64, **options}),
         engine=engines(lambda piece, dtype: Tanh(n, dtype)),
-        recipe=("tanh", n, options) if recipe else None, rebuild=rebuild if recipe else None,
+        recipe=("tanh", n, options) if recipe else None,
+        rebuild=rebuild if recipe else None,
     )
 
 
 def decay_blueprint(**options):
     return Blueprint(
-        kind="ode", name="Decay", inputs=(InputSpec("a"), InputSpec("ts", ("T",))),
+        kind="ode",
+        name="Decay",
+        inputs=(InputSpec("a"), InputSpec("ts", ("T",))),
         params=(ParamSpec("k", (), set=SetSpec("positive"), start=np.array(2.0)),),
-        outputs=(("T",),), options=Options(**{"dtype": torch.float64, **options}),
+        outputs=(("T",),),
+        options=Options(**{"dtype": torch.float64, **options}),
         engine=engines(lambda piece, dtype, T: Decay(T, dtype)),
-        recipe=("decay", 0, options), rebuild=rebuild,
+        recipe=("decay", 0, options),
+        rebuild=rebuild,
     )
 
 
 def cut_blueprint(n=3, *, x_set=None, **options):
     """net Cut[n](x, A): y, q = inner(x, A); return f.b * y + x, q."""
-    net = Blueprint(kind="net", name="F", sizes={"n": n}, params=(ParamSpec("b", (n,), start=np.full(n, 0.7)),),
-                    options=Options(**{"dtype": torch.float64, **options}))
+    net = Blueprint(
+        kind="net",
+        name="F",
+        sizes={"n": n},
+        params=(ParamSpec("b", (n,), start=np.full(n, 0.7)),),
+        options=Options(**{"dtype": torch.float64, **options}),
+    )
     return Blueprint(
-        kind="net", name="Cut", sizes={"n": n}, inputs=(InputSpec("x", (n,), x_set), InputSpec("A", (n, n))),
+        kind="net",
+        name="Cut",
+        sizes={"n": n},
+        inputs=(InputSpec("x", (n,), x_set), InputSpec("A", (n, n))),
         uses={"inner": tanh_blueprint(n, **options), "f": net},
-        outputs=((n,), ()), results=("out", "q"), tuple_output=True,
+        outputs=((n,), ()),
+        results=("out", "q"),
+        tuple_output=True,
         program=(CallPiece("inner", ("x", "A"), ("z", "q")), EnginePiece(("out",))),
         options=Options(**{"dtype": torch.float64, **options}),
         engine=engines(lambda piece, dtype: Affine(n, dtype)),
-        recipe=("cut", n, options), rebuild=rebuild,
+        recipe=("cut", n, options),
+        rebuild=rebuild,
     )
 
 

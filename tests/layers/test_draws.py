@@ -17,7 +17,7 @@ MOMENTS = {
     "normal(3)": (DrawSpec("normal", (3.0,)), (N,), 3, 1, None),
     "uniform": (DrawSpec("uniform"), (N,), 0.5, 1 / 12, (0, 1)),
     "uniform(-1, 3)": (DrawSpec("uniform", (-1.0, 3.0)), (N,), 1, 16 / 12, (-1, 3)),
-    "glorot": (DrawSpec("glorot"), (100, 400), 0, 2 / 500, (-(6 / 500) ** 0.5, (6 / 500) ** 0.5)),
+    "glorot": (DrawSpec("glorot"), (100, 400), 0, 2 / 500, (-((6 / 500) ** 0.5), (6 / 500) ** 0.5)),
     "kaiming": (DrawSpec("kaiming"), (100, 400), 0, 2 / 400, None),
 }
 

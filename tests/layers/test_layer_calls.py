@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.layers.fake_engines import cut_blueprint, decay_blueprint, nothing_blueprint, tanh_blueprint, tanh_torch
 
 from implicitdsl.layers import Layer
+from tests.layers.fake_engines import cut_blueprint, decay_blueprint, nothing_blueprint, tanh_blueprint, tanh_torch
 
 F32, F64 = torch.float32, torch.float64
 TABLE = [
@@ -73,7 +73,12 @@ def test_numbers_arrays_and_lists_are_inputs():
     layer = Layer(decay_blueprint())
     ts = [0.0, 0.5, 1.0]
     expected = 2 * torch.exp(-torch.tensor(ts, dtype=F64))
-    for a, times in ((1, ts), (1.0, np.array(ts)), (np.float64(1), torch.tensor(ts)), (torch.tensor(1), np.float32(ts))):
+    for a, times in (
+        (1, ts),
+        (1.0, np.array(ts)),
+        (np.float64(1), torch.tensor(ts)),
+        (torch.tensor(1), np.float32(ts)),
+    ):
         torch.testing.assert_close(layer(a, times), expected)
     assert layer(True, [0, 1]).shape == (2,)
     assert isinstance(layer(1, ts), torch.Tensor)
@@ -159,7 +164,11 @@ def test_last_tells_of_every_sample():
     assert torch.equal(last.steps, torch.arange(1, 7).reshape(2, 3))
     assert torch.equal(last.t_end, torch.arange(6, dtype=F64).reshape(2, 3))
     assert not last.failed().any() and last.seed is None
-    assert last.message((0, 1)).startswith("Tanh: success") and "kink" in last.message((0, 1)) and "kink" not in last.message(0)
+    assert (
+        last.message((0, 1)).startswith("Tanh: success")
+        and "kink" in last.message((0, 1))
+        and "kink" not in last.message(0)
+    )
     with pytest.raises(AttributeError, match="t_end"):
         last.energy  # noqa: B018  # the access itself is what is tested
 

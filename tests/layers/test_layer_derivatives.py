@@ -8,12 +8,12 @@ import weakref
 
 import pytest
 import torch
-from tests.layers.fake_engines import cut_blueprint, decay_blueprint, tanh_blueprint, tanh_torch
 from torch import func
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
 from implicitdsl.layers import Layer
+from tests.layers.fake_engines import cut_blueprint, decay_blueprint, tanh_blueprint, tanh_torch
 
 F64 = torch.float64
 
@@ -97,7 +97,9 @@ TRANSFORMS = {
     "jacrev twice": lambda f: func.jacrev(func.jacrev(f, argnums=2), argnums=1)(X, A0, W0),
     "jacrev of jacfwd": lambda f: func.jacrev(func.jacfwd(f, argnums=2), argnums=2)(X, A0, W0),
     "jvp": lambda f: func.jvp(lambda w: f(X, A0, w), (W0,), (W0 + 1,)),
-    "vmap of jvp": lambda f: func.vmap(lambda v: func.jvp(lambda w: f(X, A0, w), (W0,), (v,))[1])(torch.eye(3, dtype=F64)),
+    "vmap of jvp": lambda f: func.vmap(lambda v: func.jvp(lambda w: f(X, A0, w), (W0,), (v,))[1])(
+        torch.eye(3, dtype=F64)
+    ),
     "vmap of hessian": lambda f: func.vmap(func.hessian(f, argnums=2), in_dims=(0, None, None))(X, A0, W0),
 }
 
@@ -140,9 +142,7 @@ def test_the_gradient_of_a_shared_argument_under_vmap_has_the_bits_of_the_single
 def test_checkpoint_gives_the_same_bits():
     x, A, w = data(grad=True)
     plain = torch.autograd.grad(squared(call)(x, A, w), (x, A, w))
-    again = torch.autograd.grad(
-        sum((o * o).sum() for o in checkpoint(call, x, A, w, use_reentrant=False)), (x, A, w)
-    )
+    again = torch.autograd.grad(sum((o * o).sum() for o in checkpoint(call, x, A, w, use_reentrant=False)), (x, A, w))
     for a, b in zip(plain, again, strict=True):
         assert torch.equal(a, b)
 

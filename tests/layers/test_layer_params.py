@@ -9,9 +9,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from tests.layers.fake_engines import cut_blueprint, decay_blueprint, tanh_blueprint
 
 from implicitdsl.layers import Blueprint, DrawSpec, Layer, Options, ParamSpec, SetSpec, inherited, read_options
+from tests.layers.fake_engines import cut_blueprint, decay_blueprint, tanh_blueprint
 
 F64 = torch.float64
 
@@ -22,7 +22,8 @@ def plain(*params, consts=(), **options):
 
 def test_params_are_parameters_and_consts_are_buffers():
     layer = plain(
-        ParamSpec("W", (2, 3), draw=DrawSpec("normal", (0.0, 0.1))), ParamSpec("b", (2,)),
+        ParamSpec("W", (2, 3), draw=DrawSpec("normal", (0.0, 0.1))),
+        ParamSpec("b", (2,)),
         consts=(ParamSpec("c", (), start=np.array(4.0)),),
     )
     assert [n for n, _ in layer.named_parameters()] == ["W", "b"] and [n for n, _ in layer.named_buffers()] == ["c"]
@@ -86,8 +87,11 @@ def test_the_value_is_an_ordinary_tensor_otherwise():
     loaded = pickle.loads(pickle.dumps({"w": layer.w.detach()}))["w"]
     assert type(loaded) is torch.Tensor and torch.equal(loaded, layer.w)
     assert "tensor([" in repr(layer.w.detach()) and layer.w.tolist() == layer.w.detach().numpy().tolist()
-    grad = torch.func.grad(lambda p: torch.func.functional_call(layer, {"parametrizations.w.original": p}, (
-        torch.ones(3, dtype=F64), torch.eye(3, dtype=F64)))[1])(layer.parametrizations["w"].original.detach())
+    grad = torch.func.grad(
+        lambda p: torch.func.functional_call(
+            layer, {"parametrizations.w.original": p}, (torch.ones(3, dtype=F64), torch.eye(3, dtype=F64))
+        )[1]
+    )(layer.parametrizations["w"].original.detach())
     assert torch.isfinite(grad).all()
     reg = torch.autograd.grad((layer.w**2).sum(), layer.parametrizations["w"].original)[0]
     raw = layer.parametrizations["w"].original
@@ -165,8 +169,12 @@ def test_repr_tells_kind_sizes_and_solver():
 
 
 def test_options_are_checked():
-    options = read_options(solver="anderson(m = 5)", rtol=1e-8, max_steps=np.int64(3), dtype=np.float32, threads=2, on_fail="nan")
-    assert options == Options(solver="anderson(m = 5)", rtol=1e-8, max_steps=3, dtype=torch.float32, threads=2, on_fail="nan")
+    options = read_options(
+        solver="anderson(m = 5)", rtol=1e-8, max_steps=np.int64(3), dtype=np.float32, threads=2, on_fail="nan"
+    )
+    assert options == Options(
+        solver="anderson(m = 5)", rtol=1e-8, max_steps=3, dtype=torch.float32, threads=2, on_fail="nan"
+    )
     assert read_options(dtype="float64").dtype == read_options(dtype=float.__class__ and np.dtype("f8")).dtype == F64
     for given, kind, words in [
         ({"rtoll": 1}, TypeError, "did you mean `rtol`"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.layers.fake_engines import cut_blueprint, decay_blueprint, nothing_blueprint, tanh_blueprint
 from torch.library import opcheck
 
 from implicitdsl.layers import Layer, SolveError
 from implicitdsl.layers.ops import OPS
+from tests.layers.fake_engines import cut_blueprint, decay_blueprint, nothing_blueprint, tanh_blueprint
 
 F64 = torch.float64
 
