@@ -125,7 +125,7 @@ class _Writer:
         for k, node in enumerate(self.order):
             if node not in self.texts:
                 self._emit(node)
-            gone = [self.texts[n] for n in last.get(k, ()) if self.texts[n].startswith("v")]
+            gone = [self.texts[n] for n in last.get(k, ()) if n.shape and self.texts[n].startswith("v")]
             if gone:
                 self.lines.append(f"del {', '.join(gone)}")
         results = ", ".join(f"routines.result({self._full(o)}, {o.shape}, dtype)" for o in self.outputs)
@@ -275,8 +275,10 @@ class _Writer:
             self.lines.append(f"{name} += {self.texts[other]}")
         disjoint = not others and routines.are_disjoint([a.key[0] for a in placed], node.shape)
         for part in placed:
-            box = ", ".join(f"{p}:{q}" for p, q in part.key[0])
-            self.lines.append(f"{name}[{box}] {'=' if disjoint else '+='} {self.texts[part.args[0]]}")
+            value = part.args[0]
+            scalar = self._shape(value) == () and value.size == 1
+            box = ", ".join(str(p) if scalar else f"{p}:{q}" for p, q in part.key[0])
+            self.lines.append(f"{name}[{box}] {'=' if disjoint else '+='} {self.texts[value]}")
 
     def _emit_reshape(self, node: Reshape) -> None:
         arg = node.args[0]
