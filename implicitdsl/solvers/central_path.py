@@ -78,6 +78,16 @@ def central_path(
             return INFEASIBLE
         if proves_unbounded(n, equations, count, hessian, cost, rows, x):
             return UNBOUNDED
+        # Far out the last change is a cleaner proof than the iterate, which still carries the data of the objective.
+        if iteration > 0 and largest(count, multipliers) > 1e4:
+            for i in range(count):
+                rhs[i] = step[n + i] if i < equations else max(step[n + i], 0.0)
+            if proves_infeasible(n, count, rows, sides, rhs):
+                copy(count, rhs, 0, multipliers, 0)
+                return INFEASIBLE
+        if iteration > 0 and largest(n, x) > 1e4 and proves_unbounded(n, equations, count, hessian, cost, rows, step):
+            copy(n, step, 0, x, 0)
+            return UNBOUNDED
         stuck = 0 if near < 0.9 * best else stuck + 1
         best = min(best, near)
         if stuck >= 40:
@@ -87,7 +97,7 @@ def central_path(
         steps[0] = iteration + 1
         kkt_matrix(n, equations, count, base, slack, multipliers, delta, matrix)
         copy(size * size, matrix, 0, factors, 0)
-        if not ldl_factor(size, factors):
+        if not ldl_factor(size, n, 0.5 * delta, factors):
             return STALLED
         for i in range(equations, count):
             complement[i] = slack[i] * multipliers[i]
@@ -138,7 +148,7 @@ def starting_point(
     multipliers[:count] = 1.0
     kkt_matrix(n, equations, count, base, slack, multipliers, delta, matrix)
     copy(size * size, matrix, 0, factors, 0)
-    if not ldl_factor(size, factors):
+    if not ldl_factor(size, n, 0.5 * delta, factors):
         return False
     for k in range(n):
         rhs[k] = -cost[k]

@@ -29,6 +29,7 @@ from implicitdsl.solvers.status import (
     NEAR_SINGULAR,
     NONCONVEX,
     NONFINITE,
+    STALLED,
     SUCCESS,
     UNBOUNDED,
     WEAK_ACTIVE,
@@ -130,6 +131,20 @@ def interior_point(
     status = central_path(
         n, equations, count, hessian, cost, rows, sides, tol, max_steps, x, multipliers, held, singular, steps
     )
+    if status == STALLED:
+        # An objective that falls without end hides an empty feasible set; the rows alone show it.
+        flat = buffer(linear, n * n)
+        nothing = buffer(linear, n)
+        point = buffer(linear, n)
+        proof = buffer(linear, total)
+        more = np.zeros(1, np.int64)
+        feasibility = central_path(
+            n, equations, count, flat, nothing, rows, sides, tol, max_steps, point, proof, held, singular, more
+        )
+        steps[0] += more[0]
+        if feasibility == INFEASIBLE:
+            status = feasibility
+            copy(count, proof, 0, multipliers, 0)
     if status == SUCCESS:
         kinds = np.zeros(count, np.int64)
         notes[0] = notes[0] | classify(n, equations, count, hessian, rows, sides, x, multipliers, held, kinds)

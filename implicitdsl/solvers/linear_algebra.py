@@ -172,16 +172,20 @@ def cholesky_solve(n: int, a: Array, x: Array) -> None:
             x[:k] -= x[k] * square[k, :k]
 
 
-def ldl_factor(n: int, a: Array) -> Mask:
-    """A = L D L' without pivoting, in place: L below the diagonal, D on it; whether every pivot is finite and not 0.
+def ldl_factor(n: int, positive: int, floor: Element, a: Array) -> Mask:
+    """A = L D L' without pivoting, in place: L below the diagonal, D on it; whether every pivot is finite.
 
-    Stable for quasi-definite matrices, whose pivots cannot vanish.
+    For quasi-definite A: the first `positive` pivots are positive, the others negative. One that rounding has brought below
+    `floor` in size, or to the wrong sign, is replaced by floor, so that refinement on A itself is wanted afterwards.
     """
     square = a[: n * n].reshape((n, n))
     for k in range(n):
-        pivot = square[k, k]
-        if not is_finite(pivot) or pivot == 0.0:
+        sign = 1.0 if k < positive else -1.0
+        if not is_finite(square[k, k]):
             return False
+        if not (sign * square[k, k] > floor):
+            square[k, k] = sign * floor
+        pivot = square[k, k]
         if k + 1 < n:
             column = square[k + 1 :, k].copy()
             square[k + 1 :, k] = column / pivot

@@ -1,0 +1,73 @@
+"""Run by test_machine_code in its own process: every solver, compiled and plain, on the same problem; prints what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from implicitdsl.solvers.implicit_adjoint import root_adjoint
+from implicitdsl.solvers.interior_point import interior_point
+from implicitdsl.solvers.minimise import minimise
+from implicitdsl.solvers.picard import picard
+
+from tests.solvers.algebraic.compiled import compiled
+
+
+def residual(z: Any, p: Any, out: Any) -> None:
+    out[0] = np.tanh(p[0] * z[0] + 0.5 * z[1] + p[1]) - z[0]
+    out[1] = 0.3 * np.sin(z[0]) - p[1] - 2.5 * z[1]
+
+
+def jacobian(z: Any, p: Any, out: Any) -> None:
+    slope = 1 / np.cosh(p[0] * z[0] + 0.5 * z[1] + p[1]) ** 2
+    out[0] = p[0] * slope - 1
+    out[1] = 0.5 * slope
+    out[2] = 0.3 * np.cos(z[0])
+    out[3] = -2.5
+
+
+def objective(z: Any, p: Any, out: Any) -> None:
+    out[0] = z[0] ** 4 - p[0] * z[0] + (z[1] - z[0]) ** 2
+
+
+def gradient(z: Any, p: Any, out: Any) -> None:
+    out[0] = 4 * z[0] ** 3 - p[0] - 2 * (z[1] - z[0])
+    out[1] = 2 * (z[1] - z[0])
+
+
+def hessian(z: Any, p: Any, out: Any) -> None:
+    out[0] = 12 * z[0] ** 2 + 2
+    out[1] = -2
+    out[2] = -2
+    out[3] = 2
+
+
+def compare(name: str, solver: Any, functions: list[Any], *args: Any) -> None:
+    """Runs both on copies of the arguments and compares the status and every array."""
+    plain = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args]
+    fast = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args]
+    status = int(solver(*functions, *plain))
+    code = int(compiled(solver)(*[numba.njit(f) for f in functions], *fast))
+    same = all(np.allclose(a, b, rtol=1e-10, atol=1e-12) for a, b in zip(plain, fast, strict=True) if isinstance(a, np.ndarray))
+    print(name, "agrees" if status == code == 0 and same else f"differs: {status} {code} {plain} {fast}", flush=True)
+
+
+def main() -> None:
+    """All solvers: `picard` contains `newton`, `root_adjoint` contains `implicit_adjoint`."""
+    free, p, one = np.full(2, np.inf), np.array([0.9, 0.3]), np.zeros(1, np.int64)
+    z = np.array([0.1, 0.2])
+    compare("picard", picard, [residual, jacobian], 2, z, p, -free, free, 1e-12, 200, one, one)
+    compare("adjoint", root_adjoint, [residual, jacobian], 2, z, p, 4, 1, np.ones(2), np.zeros(2), one)
+    compare("minimise", minimise, [objective, gradient, hessian], 2, z, p, 1e-10, 200, one, one)
+    rows, sides = np.array([1.0, 2, 1, 1, 3, 1, 2, -1, 0, -1, -4, 0]), np.array([5, 4, -1.5])
+    q = np.array([2.0, 0, -1, 0, 0, 1, 0, 0, -1, 0, 2, 1, 0, 0, 1, 1])
+    out, duals = np.zeros(4), np.zeros(11)
+    compare(
+        "interior_point", interior_point, [], 4, 1, 3, q, np.array([-1.0, -3, 1, -1]), np.array([1.0, 0, 0, -1]), np.zeros(1),
+        rows, sides, np.zeros(4), np.full(4, np.inf), 1e-10, 100, out, np.zeros(1), duals, np.zeros(11, np.int64), one, one,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
