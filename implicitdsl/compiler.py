@@ -34,6 +34,7 @@ from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.kinds import derive
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.check import check as check_tree
+from implicitdsl.semantics.convexity import check_convexity
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
 from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
 from implicitdsl.semantics.declarations import bind_sizes, call_size_names, declare, read_set, read_use
@@ -45,7 +46,7 @@ from implicitdsl.semantics.stage_text import function_text, problem_text, schedu
 from implicitdsl.semantics.system_text import system_text
 from implicitdsl.syntax import tree
 from implicitdsl.syntax.printer import print_tree
-from implicitdsl.syntax.reader import read
+from implicitdsl.syntax.reader import read, read_with_report
 
 # ---------------------------------------------------------------- read, check
 
@@ -85,10 +86,14 @@ class Texts:
 def check_text(text: str, name: str = "<text>", *, texts: Texts | None = None) -> tuple[tree.File, Report, Texts]:
     """Read and check a text: its tree and every finding. Raises ImpError for a text that is no tree."""
     known = texts or Texts()
-    file = read(text, name)
-    known.read.setdefault(name, file)
     report = Report()
+    file = read_with_report(text, name, report)
+    if file is None:
+        raise ImpError(report.in_text_order())
+    known.read.setdefault(name, file)
     check_tree(file, report, imports=known.importer(name))
+    if not report.errors:
+        check_convexity(build_library(file, known.importer(name)), report)
     return file, report, known
 
 

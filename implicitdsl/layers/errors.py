@@ -48,7 +48,7 @@ def describe(layer: str, status: NDArray[np.int32], samples: Sequence[tuple[int,
     for number in sorted({int(status[place]) for place in samples}):
         record = STATUSES[number]
         places = [place for place in samples if status[place] == number]
-        lines.append(f"  {record.name}{_where(places)}: {record.meaning}")
+        lines.append(f"  {record.name} [{record.code}]{_where(places)}: {record.meaning}")
         if record.advice:
             lines.append(f"    try: {record.advice}")
     if stage == "forward":
@@ -68,4 +68,5 @@ def message(layer: str, number: int) -> str:
     """One sample's status in words."""
     record = STATUSES[number]
     advice = f"; {record.advice}" if record.advice else ""
-    return f"{layer}: {status_name(number)}: {record.meaning}{advice}"
+    code = f" [{record.code}]" if number else ""
+    return f"{layer}: {status_name(number)}{code}: {record.meaning}{advice}"

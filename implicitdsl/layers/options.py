@@ -11,6 +11,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 
 OnFail = Literal["raise", "nan", "warn"]
+Backend = Literal["python"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -29,6 +30,7 @@ class Options:
     dtype: torch.dtype | None = None
     device: str = "cpu"
     threads: int | None = None
+    backend: Backend = "python"
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(Options))
@@ -47,10 +49,9 @@ def read_options(**given: object) -> Options:
 
 
 def inherited(inner: Options, outer: Options) -> Options:
-    """The options of a sub-layer: it takes `dtype device on_fail threads` of the layer that uses it."""
-    return dataclasses.replace(
-        inner, dtype=outer.dtype, device=outer.device, on_fail=outer.on_fail, threads=outer.threads
-    )
+    """The options of a sub-layer: it takes `dtype device on_fail threads backend` of the layer that uses it."""
+    taken = ("dtype", "device", "on_fail", "threads", "backend")
+    return dataclasses.replace(inner, **{name: getattr(outer, name) for name in taken})
 
 
 def _read(name: str, value: object) -> object:
@@ -66,6 +67,11 @@ def _read(name: str, value: object) -> object:
         case "on_fail":
             if value not in get_args(OnFail):
                 raise ValueError(f'on_fail is "raise", "nan" or "warn", not {value!r}')
+            return value
+        case "backend":
+            if value not in get_args(Backend):
+                known = ", ".join(f'"{name}"' for name in get_args(Backend))
+                raise ValueError(f"backend is one of {known}, not {value!r}")
             return value
         case "dtype":
             return None if value is None else read_dtype(value)

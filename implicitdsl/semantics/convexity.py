@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from implicitdsl.diagnostics import Diagnostic, Span
+from implicitdsl.diagnostics import Diagnostic, ImpError, Report, Span
 from implicitdsl.ir import build
 from implicitdsl.ir.degree import degree
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.ir.text import equation_text
 from implicitdsl.problems.signature import MemberSet
 from implicitdsl.semantics.curvature import Condition, Verdict, verdict
-from implicitdsl.semantics.elaborate import Body
+from implicitdsl.semantics.declarations import call_size_names
+from implicitdsl.semantics.elaborate import Body, gather
+from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Program
 from implicitdsl.syntax import tree
 
@@ -111,3 +113,19 @@ def condition_text(condition: Condition) -> str:
             return f"{text} <= 0"
         case "psd":
             return "its Hessian is positive semidefinite"
+
+
+def check_convexity(library: Library, report: Report) -> None:
+    """Judge every `argmin` of a checked file with small sizes in place of its own. What small sizes cannot bind, and what
+    is not executable, is left to construction, which judges again with the real ones."""
+    for definition in (item for item in library.file.items if isinstance(item, tree.Definition) and item.kind == "argmin"):
+        if any(isinstance(s, tree.Choice) and s.what == "solver" and s.name == "local" for s in definition.body):
+            continue
+        names = (*(size.name for size in definition.sizes), *call_size_names(definition))
+        try:
+            body, program = gather(definition, library, {name: 2 + i for i, name in enumerate(names)})
+            findings, _ = convexity(body, program, local=False)
+        except ImpError:
+            continue
+        for finding in findings:
+            report.add(finding.code, finding.message, finding.span, remark=finding.remark, help=finding.help)

@@ -15,7 +15,7 @@ import numpy as np
 
 from implicitdsl.functions.expression import Apply, Arg, Const, Expr
 from implicitdsl.functions.record import Sign, is_nonneg, is_nonpos, opposite
-from implicitdsl.functions.scalar import SCALAR
+from implicitdsl.functions.scalar import SCALAR, arguments, substitute
 from implicitdsl.ir import build, evaluate
 from implicitdsl.ir import derive as calculus
 from implicitdsl.ir.degree import degree
@@ -318,9 +318,16 @@ class _Elementwise:
                 return self._compose(function, parts)
 
     def _as_node(self, expr: Expr) -> Node:
-        if isinstance(expr, Const):
-            return build.constant(expr.value)
-        return Map(expr, self.node.args)
+        match expr:
+            case Const(value=value):
+                return build.constant(value)
+            case Arg(index=index):
+                return self.node.args[index]
+            case _:
+                used = sorted(arguments(expr))
+                places = {old: Arg(new) for new, old in enumerate(used)}
+                renamed = substitute(expr, [places.get(i, Arg(i)) for i in range(used[-1] + 1)])
+                return Map(renamed, tuple(self.node.args[i] for i in used))
 
     def _is_sum_of_squares(self, expr: Expr) -> bool:
         """The argument of a Euclidean norm of something affine."""

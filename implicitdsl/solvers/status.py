@@ -34,6 +34,11 @@ class Status:
     meaning: str
     advice: str
 
+    @property
+    def code(self) -> str:
+        """The code of the failure, for `implicitdsl explain CODE`."""
+        return f"E7{self.number:02d}"
+
 
 STATUSES: tuple[Status, ...] = (
     Status(SUCCESS, "success", "the condition holds to the tolerance asked for", ""),

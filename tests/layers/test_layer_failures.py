@@ -32,7 +32,7 @@ def test_raise_says_which_why_and_what_to_try():
     text = str(error)
     for part in (
         "Tanh: 2 of 6 samples",
-        "diverged at (0, 1), (1, 1)",
+        "diverged [E704] at (0, 1), (1, 1)",
         "grow without bound",
         "another solver",
         'on_fail="nan"',
