@@ -1,11 +1,11 @@
-"""Shapes of operators: broadcasting, products, transposes. A shape that does not fit raises Clash."""
+"""Shapes of operators: broadcasting, products, transposes. A shape that does not fit raises ClashError."""
 
 from __future__ import annotations
 
 from implicitdsl.semantics.sizes import Shape, Size, show
 
 
-class Clash(Exception):
+class ClashError(Exception):
     """Two shapes do not fit. `axes` are the axes of the left and right shape that disagree, where there are such."""
 
     def __init__(self, reason: str, *, axes: tuple[int, int] | None = None, help: str = "") -> None:
@@ -29,7 +29,7 @@ def broadcast(left: Shape, right: Shape) -> Shape:
         elif a == 1:
             found.append(b)
         else:
-            raise Clash("", axes=(len(left) - back, len(right) - back))
+            raise ClashError("", axes=(len(left) - back, len(right) - back))
     return tuple(found)
 
 
@@ -37,26 +37,29 @@ def fits(value: Shape, wanted: Shape) -> bool:
     """Whether a value of one shape stretches to the other."""
     try:
         return broadcast(value, wanted) == wanted
-    except Clash:
+    except ClashError:
         return False
 
 
 def matmul(left: Shape, right: Shape) -> Shape:
     """`@` of vectors and matrices: the last axis of the left meets the first of the right."""
-    if not left or not right:
-        raise Clash("", help="`@` multiplies vectors and matrices; for a scalar write `*`")
-    if len(left) > 2 or len(right) > 2:
-        raise Clash("", help="`@` multiplies vectors and matrices; reshape the tensor first")
+    if len(left) not in (1, 2) or len(right) not in (1, 2):
+        scalar = not left or not right
+        what = "for a scalar write `*`" if scalar else "reshape the tensor first"
+        raise ClashError("", help=f"`@` multiplies vectors and matrices; {what}")
     if left[-1] != right[0]:
-        raise Clash("", axes=(len(left) - 1, 0))
+        raise ClashError("", axes=(len(left) - 1, 0))
     return left[:-1] + right[1:]
 
 
 def transpose(shape: Shape) -> Shape:
     """`.T` of a matrix."""
     if len(shape) != 2:
-        raise Clash(
+        raise ClashError(
             f"`.T` takes a matrix, this is {show(shape)}",
-            help="a vector needs no transpose: `x @ y` is the scalar product, `outer(x, y)` the matrix" if len(shape) == 1 else "",
+            help="a vector needs no transpose: `x @ y` is the scalar product, `outer(x, y)` the matrix"
+            if len(shape) == 1
+            else "",
         )
-    return (shape[1], shape[0])
+    rows, columns = shape
+    return (columns, rows)

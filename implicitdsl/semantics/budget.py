@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from implicitdsl.semantics.sizes import Shape, Size, SizeBudget, count
+from implicitdsl.semantics.sizes import Shape, Size, SizeBudgetError, count
 
 SCALARS = 100_000_000  # of one tensor
 ROUNDS = 100_000  # of nested loops together
@@ -19,7 +19,7 @@ def too_large(shape: Shape) -> str:
         if known > SCALARS:
             return f"{known} scalars are beyond the budget of {SCALARS}"
         count(shape)
-    except SizeBudget:
+    except SizeBudgetError:
         return "its number of scalars is too large a polynomial"
     return ""
 

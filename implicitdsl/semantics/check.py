@@ -26,14 +26,14 @@ Importer = Callable[[str], tree.File]
 def check(file: tree.File, report: Report, *, imports: Importer) -> CheckedFile:
     """Check a file and everything it imports; findings go into the report, an error does not stop the check.
 
-    `imports(path)` gives the tree of an imported file (ImpError or OSError where it cannot); its path is as it is written
-    in this file; a path in an imported file is taken relative to that file. Every file is read once.
+    `imports(path)` gives the tree of an imported file (ImpError or OSError where it cannot); its path is as
+    written in this file; a path in an imported file is taken relative to that file. Every file is read once.
     """
     return _Files(report, imports).check(file, posixpath.basename(file.source.name))
 
 
 def check_sizes(checked: CheckedDefinition, sizes: Mapping[str, int], report: Report) -> None:
-    """Check a definition once more with its sizes bound to numbers: indices, negative sizes, budgets (concrete E3xx)."""
+    """Check a definition once more with its sizes bound to numbers: indices, signs, budgets (concrete E3xx)."""
     check_definition(
         checked.tree,
         report,
@@ -78,8 +78,15 @@ class _Files:
     def _name(self, name: str, item: tree.Item, names: dict[str, tree.Item]) -> None:
         span = item.name_span if isinstance(item, tree.Definition) else item.span
         if name in names:
-            labels = (Label(names[name].span if not isinstance(names[name], tree.Definition) else _name_span(names[name]), "first defined here"),)
-            self.report.add("E202", f"`{name}` is defined twice", span, labels=labels, help="give one of them another name")
+            labels = (
+                Label(
+                    names[name].span if not isinstance(names[name], tree.Definition) else _name_span(names[name]),
+                    "first defined here",
+                ),
+            )
+            self.report.add(
+                "E202", f"`{name}` is defined twice", span, labels=labels, help="give one of them another name"
+            )
             return
         names[name] = item
         if isinstance(item, tree.Function) and (name in FUNCTIONS or name in CONSTANTS):
@@ -97,10 +104,18 @@ class _Files:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), item.path))
         if target in self.open:
             chain = " → ".join([*self.open[self.open.index(target) :], target])
-            self.report.add("E211", "these files import each other", item.span, remark=chain, help="move what both need into a third file")
+            self.report.add(
+                "E211",
+                "these files import each other",
+                item.span,
+                remark=chain,
+                help="move what both need into a third file",
+            )
             return
         if len(self.open) > 100:
-            self.report.add("E210", f"`{item.path}` is imported too deep", item.span, remark="more than 100 files import each other")
+            self.report.add(
+                "E210", f"`{item.path}` is imported too deep", item.span, remark="more than 100 files import each other"
+            )
             return
         if target not in self.done:
             self.done[target] = None
@@ -108,7 +123,9 @@ class _Files:
                 other = self.imports(target)
             except ImpError as error:
                 self.report.found.extend(d for d in error.diagnostics if d not in self.report.found)
-                self.report.add("E210", f"`{item.path}` cannot be imported", item.span, remark="it has errors of its own")
+                self.report.add(
+                    "E210", f"`{item.path}` cannot be imported", item.span, remark="it has errors of its own"
+                )
             except (OSError, ValueError) as error:
                 self.report.add("E210", f"`{item.path}` cannot be imported", item.span, remark=str(error))
             else:
@@ -183,7 +200,9 @@ def _definitions(
             if state.get(id(other)) == "open":
                 start = next(i for i, (b, _) in enumerate(stack) if b is other)
                 chain = " → ".join([b.name for b, _ in stack[start:]] + [other.name])
-                report.add("E209", "these layers use each other", use.span, remark=chain, help="a layer cannot contain itself")
+                report.add(
+                    "E209", "these layers use each other", use.span, remark=chain, help="a layer cannot contain itself"
+                )
             elif id(other) not in state:
                 state[id(other)] = "open"
                 stack.append((other, _used(other, own)))

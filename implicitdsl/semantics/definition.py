@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 
 from implicitdsl.diagnostics import Report, Span
-from implicitdsl.semantics.body import check_outputs, run
 from implicitdsl.semantics.equations import check_equations
 from implicitdsl.semantics.infer import Inference
+from implicitdsl.semantics.outputs import check_outputs
 from implicitdsl.semantics.scope import Block
 from implicitdsl.semantics.signature import read_outputs, read_signature
+from implicitdsl.semantics.statements import run
 from implicitdsl.semantics.symbols import CheckedDefinition, Surroundings
 from implicitdsl.syntax import tree
 
@@ -29,7 +30,15 @@ def check_definition(
     `values` binds sizes to numbers, for the check at construction.
     """
     inner = Report()
-    block = Block(definition, inner, around, dict(values or {}), later=_later(definition), known_layers=known, broken_layers=broken)
+    block = Block(
+        definition,
+        inner,
+        around,
+        dict(values or {}),
+        later=_later(definition),
+        known_layers=known,
+        broken_layers=broken,
+    )
     inference = Inference(block)
     read_signature(inference)
     outputs = read_outputs(block)
@@ -71,8 +80,16 @@ def _later(definition: tree.Definition) -> dict[str, Span]:
 def _unused(block: Block) -> None:
     """W202 for what was surely meant to be used: inputs, params, layers, lets. A leading `_` says that it was not."""
     for symbol in block.symbols.values():
-        if symbol.role in ("input", "path", "param", "use", "let") and symbol.name not in block.used and symbol.name[0] != "_":
+        if (
+            symbol.role in ("input", "path", "param", "use", "let")
+            and symbol.name not in block.used
+            and symbol.name[0] != "_"
+        ):
             reason = {"param": "it would never train", "use": "its weights would never train"}.get(symbol.role, "")
             block.report.add(
-                "W202", f"the {symbol.role} `{symbol.name}` is never used", symbol.span, remark=reason, help=f"use it, or call it `_{symbol.name}`"
+                "W202",
+                f"the {symbol.role} `{symbol.name}` is never used",
+                symbol.span,
+                remark=reason,
+                help=f"use it, or call it `_{symbol.name}`",
             )

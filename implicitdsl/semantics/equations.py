@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from implicitdsl.diagnostics import Label
 from implicitdsl.semantics.algebra import fits
-from implicitdsl.semantics.body import Body, together
+from implicitdsl.semantics.body import Body
+from implicitdsl.semantics.constraints import together
+from implicitdsl.semantics.differentials import Equations, check_delays, check_differentials, has_differential
 from implicitdsl.semantics.infer import Inference
 from implicitdsl.semantics.kinds import advice, homes
-from implicitdsl.semantics.linearity import Linearity
 from implicitdsl.semantics.names import did_you_mean
 from implicitdsl.semantics.sizes import Shape, show
 from implicitdsl.semantics.structure import balanced, dae_structure, solvable
 from implicitdsl.semantics.symbols import Structure, Symbol
 from implicitdsl.semantics.values import OUTSIDE, brief
-from implicitdsl.semantics.walk import calls_of, free_names
+from implicitdsl.semantics.walk import calls_of
 from implicitdsl.syntax import tree
-
-
-@dataclass
-class Equations:
-    """Equations by what they are about: one a state or var, and those about several unknowns with their shapes."""
-
-    own: dict[str, tree.Equation] = field(default_factory=dict[str, tree.Equation])
-    shared: list[tuple[tree.Equation, Shape]] = field(default_factory=list[tuple[tree.Equation, Shape]])
-    whole: bool = True  # False where an equation was refused: what is missing is then not asked for
 
 
 def check_equations(inference: Inference, body: Body) -> Structure:
@@ -42,12 +32,17 @@ def check_equations(inference: Inference, body: Body) -> Structure:
                 _assignment(inference, equation, found)
             case "residual":
                 _residual(inference, equation, found)
-    _differentials(inference, body, found)
-    _delays(inference, body)
+    check_differentials(inference, body, found)
+    check_delays(inference, body)
     states = [s for s in block.symbols.values() if s.role == "state"]
     unknowns = [s for s in block.symbols.values() if s.role == "var"]
     definition, report = block.definition, block.report
-    if rules.interval and "from" not in body.once and (body.result is None or body.result.at is None) and body.result is not None:
+    if (
+        rules.interval
+        and "from" not in body.once
+        and (body.result is None or body.result.at is None)
+        and body.result is not None
+    ):
         report.add(
             "E410",
             f"{definition.name} has no interval",
@@ -82,7 +77,9 @@ def check_equations(inference: Inference, body: Body) -> Structure:
 def _derivative(left: tree.Expression) -> str | None:
     """The x of `dx/dt`."""
     match left:
-        case tree.Binary(operator="/", left=tree.Name(id=above), right=tree.Name(id="dt")) if len(above) > 1 and above[0] == "d":
+        case tree.Binary(operator="/", left=tree.Name(id=above), right=tree.Name(id="dt")) if (
+            len(above) > 1 and above[0] == "d"
+        ):
             return above[1:]
         case _:
             return None
@@ -140,14 +137,19 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         shape = _right(inference, equation)
         if about not in states:
             known = block.symbols.get(about)
-            help_ = did_you_mean(about, states) or (f"`{about}` is a {known.role}" if known is not None else f"declare it: `state {about} = …`")
+            help_ = did_you_mean(about, states) or (
+                f"`{about}` is a {known.role}" if known is not None else f"declare it: `state {about} = …`"
+            )
             block.report.add("E405", f"`{about}` is not a state", equation.left.span, help=help_)
             found.whole = False
         elif written != form:
             right = brief(equation.right)
             mended = f"d{about} = ({right})*dt" if form == "differential" else f"d{about}/dt = …"
             block.report.add(
-                "E409", f"an equation of {'an' if kind in ('ode', 'sde') else 'a'} `{kind}` is not written `{brief(equation.left)} = …`", equation.left.span, help=f"write `{mended}`"
+                "E409",
+                f"`{brief(equation.left)} = …` is not how an equation of `{kind}` is written",
+                equation.left.span,
+                help=f"write `{mended}`",
             )
             found.whole = False
         else:
@@ -155,7 +157,7 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         return
     if kind == "bvp" and any(True for _ in calls_of((equation.left, equation.right), frozenset(states))):
         _shared(inference, equation, found)
-    elif _has_differential(inference, equation.left):
+    elif has_differential(inference, equation.left):
         block.report.add(
             "E409",
             f"`{brief(equation.left)}` mixes a differential with other things",
@@ -175,14 +177,15 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         inference.shape(equation.left)
         inference.shape(equation.right)
         mended = f"d{name}/dt = …" if form == "derivative" else f"d{name} = …*dt"
-        extra = "; conditions at the ends are written `x(0) = …`" if kind == "bvp" else "; algebraic equations belong in a `dae`"
-        block.report.add("E409", f"`{brief(equation)}` is no differential equation", equation.span, help=f"write `{mended}`{extra}")
+        extra = (
+            "; conditions at the ends are written `x(0) = …`"
+            if kind == "bvp"
+            else "; algebraic equations belong in a `dae`"
+        )
+        block.report.add(
+            "E409", f"`{brief(equation)}` is no differential equation", equation.span, help=f"write `{mended}`{extra}"
+        )
         found.whole = False
-
-
-def _has_differential(inference: Inference, expression: tree.Expression) -> bool:
-    symbols = inference.block.symbols
-    return any(name.id in symbols and symbols[name.id].role == "differential" for name in free_names(expression))
 
 
 def _own(inference: Inference, equation: tree.Equation, name: str, shape: Shape | None, found: Equations) -> None:
@@ -190,7 +193,13 @@ def _own(inference: Inference, equation: tree.Equation, name: str, shape: Shape 
     symbol = inference.block.symbols[name]
     if name in found.own:
         labels = (Label(found.own[name].span, "the first"),)
-        inference.report.add("E404", f"`{name}` has two equations", equation.span, labels=labels, help="keep one of them, or add the right-hand sides")
+        inference.report.add(
+            "E404",
+            f"`{name}` has two equations",
+            equation.span,
+            labels=labels,
+            help="keep one of them, or add the right-hand sides",
+        )
         return
     found.own[name] = equation
     if shape is not None and symbol.shape is not None and not fits(shape, symbol.shape):
@@ -210,57 +219,6 @@ def _shared(inference: Inference, equation: tree.Equation, found: Equations) -> 
         found.whole = False
     else:
         found.shared.append((equation, shape))
-
-
-def _differentials(inference: Inference, body: Body, found: Equations) -> None:
-    """Right-hand sides are linear in the differentials that the kind knows, and have none where it knows none."""
-    block = inference.block
-    if not block.timed:
-        return
-    linearity = Linearity(block.report, block.symbols, block.around.functions)
-    for statement in block.definition.body:
-        if isinstance(statement, tree.Let) and statement.name in block.symbols:
-            linearity.lets[statement.name] = linearity.degree(statement.value)
-    driving = {"sde": ("noise", "time"), "cde": ("path", "time")}.get(body.rules.kind, ())
-    for name, equation in found.own.items():
-        degree = linearity.degree(equation.right)
-        present = [block.symbols[n] for n in sorted(block.base_names(equation.right)) if block.symbols[n].role == "differential"]
-        roles = {"dt": "time"}
-        for symbol in present:
-            role = roles.get(symbol.name) or (block.symbols[symbol.of].role if symbol.of in block.symbols else "")
-            if role not in driving:
-                reason = f"d{symbol.of} is the differential of a {role}" if role != "time" else "the equation is divided by `dt` already"
-                help_ = "name what it is equal to with `let`, and use that" if role == "state" else "write the value without it"
-                block.report.add("E408", f"`{symbol.name}` cannot stand in the equation of `{name}`", equation.right.span, remark=reason, help=help_)
-                break
-        else:
-            if body.rules.form == "differential" and degree == 0:
-                block.report.add(
-                    "E408", f"the right-hand side of `d{name}` has no differential", equation.right.span, help=f"did you mean `({brief(equation.right)})*dt`?"
-                )
-    for equation, _ in found.shared:
-        if _has_differential(inference, equation.right):
-            block.report.add("E408", "an algebraic equation has a differential", equation.right.span, help="name the derivative: `dx/dt = v`")
-
-
-def _delays(inference: Inference, body: Body) -> None:
-    """`x(t - tau)` needs `history x`; in a bvp `x(a)` is a condition at an end."""
-    block = inference.block
-    states = frozenset(s.name for s in block.symbols.values() if s.role == "state")
-    lets = [s.value for s in block.definition.body if isinstance(s, tree.Let)]
-    rights = [e.right for e in body.equations]
-    if body.rules.kind == "bvp":
-        return
-    for call in calls_of((*lets, *rights), states):
-        name = call.function.id if isinstance(call.function, tree.Name) else ""
-        if name not in body.histories:
-            block.report.add(
-                "E415",
-                f"`{brief(call)}` reads `{name}` at another time, and it has no history",
-                call.span,
-                help=f"`history {name} = …` gives its values before the start; `{name}` alone is its value now",
-            )
-            return
 
 
 # ---------------------------------------------------------------- equilibria
@@ -304,7 +262,9 @@ def _complete(inference: Inference, unknowns: list[Symbol], found: Equations, fo
         return
     for symbol in unknowns:
         if symbol.name not in found.own:
-            written = {"derivative": f"d{symbol.name}/dt = …", "differential": f"d{symbol.name} = …*dt"}.get(form, f"{symbol.name} = …")
+            written = {"derivative": f"d{symbol.name}/dt = …", "differential": f"d{symbol.name} = …*dt"}.get(
+                form, f"{symbol.name} = …"
+            )
             inference.report.add(
                 "E403", f"the {symbol.role} `{symbol.name}` has no equation", symbol.span, help=f"add `{written}`"
             )

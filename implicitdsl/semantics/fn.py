@@ -16,7 +16,12 @@ def check_function(item: tree.Function, functions: Mapping[str, CheckedFunction]
     """Its arguments are different names (E202), its body is made of them, constants, and functions (E207)."""
     for place, argument in enumerate(item.arguments):
         if argument in item.arguments[:place]:
-            report.add("E202", f"the argument `{argument}` of `{item.name}` is there twice", item.span, help="give it another name")
+            report.add(
+                "E202",
+                f"the argument `{argument}` of `{item.name}` is there twice",
+                item.span,
+                help="give it another name",
+            )
     called = {id(c.function) for c in _calls(item.value)}
     for name in free_names(item.value):
         if name.id in item.arguments or (name.id in CONSTANTS and id(name) not in called):
@@ -24,12 +29,27 @@ def check_function(item: tree.Function, functions: Mapping[str, CheckedFunction]
         if id(name) in called:
             if name.id not in functions and name.id not in FUNCTIONS:
                 help_ = did_you_mean(name.id, [*functions, *FUNCTIONS])
-                report.add("E207", f"`{item.name}` cannot see `{name.id}`", name.span, remark="a `fn` sees its arguments and other functions only", help=help_)
+                report.add(
+                    "E207",
+                    f"`{item.name}` cannot see `{name.id}`",
+                    name.span,
+                    remark="a `fn` sees its arguments and other functions only",
+                    help=help_,
+                )
         elif name.id in functions or name.id in FUNCTIONS:
             report.add("E402", f"`{name.id}` is a function", name.span, help=f"call it: `{name.id}(…)`")
         else:
-            help_ = did_you_mean(name.id, item.arguments) or f"make it an argument: `fn {item.name}({', '.join([*item.arguments, name.id])})`"
-            report.add("E207", f"`{item.name}` cannot see `{name.id}`", name.span, remark="a `fn` sees its arguments and other functions only", help=help_)
+            help_ = (
+                did_you_mean(name.id, item.arguments)
+                or f"make it an argument: `fn {item.name}({', '.join([*item.arguments, name.id])})`"
+            )
+            report.add(
+                "E207",
+                f"`{item.name}` cannot see `{name.id}`",
+                name.span,
+                remark="a `fn` sees its arguments and other functions only",
+                help=help_,
+            )
 
 
 def check_recursion(own: Sequence[tree.Function], functions: Mapping[str, CheckedFunction], report: Report) -> None:
@@ -49,7 +69,13 @@ def check_recursion(own: Sequence[tree.Function], functions: Mapping[str, Checke
             elif name in on_path:
                 chain = " → ".join([*path[path.index(name) :], name])
                 item = functions[path[-1]].tree
-                report.add("E209", f"`{name}` calls itself", item.span, remark=chain, help="a `fn` is put in where it is called, so it must end")
+                report.add(
+                    "E209",
+                    f"`{name}` calls itself",
+                    item.span,
+                    remark=chain,
+                    help="a `fn` is put in where it is called, so it must end",
+                )
             elif name not in done:
                 path.append(name)
                 on_path.add(name)

@@ -1,8 +1,8 @@
 """The shape of every expression, for all sizes.
 
-The rules are generators that yield the parts they need, driven by a loop (`Inference.value`): a sum of ten thousand terms,
-which is a tree ten thousand deep, needs no Python stack. What does not fit is reported once, at the innermost expression;
-its shape is unknown (None) from there on, and nothing else is said about it.
+The rules are generators that yield the parts they need, driven by a loop (`Inference.value`): a sum of ten thousand
+terms, which is a tree ten thousand deep, needs no Python stack. What does not fit is reported once, at the innermost
+expression; its shape is unknown (None) from there on, and nothing else is said about it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from implicitdsl.diagnostics import Label, Report
 from implicitdsl.functions import shapes as rules
 from implicitdsl.functions.table import SizeMismatch
 from implicitdsl.semantics import budget
-from implicitdsl.semantics.algebra import Clash, broadcast, matmul, transpose
+from implicitdsl.semantics.algebra import ClashError, broadcast, matmul, transpose
 from implicitdsl.semantics.calls import call
 from implicitdsl.semantics.indexing import check_index, slice_size
 from implicitdsl.semantics.scope import Block
-from implicitdsl.semantics.sizes import Shape, Size, SizeBudget, lift, show
+from implicitdsl.semantics.sizes import Shape, Size, SizeBudgetError, lift, show
 from implicitdsl.semantics.symbols import Symbol
 from implicitdsl.semantics.values import OUTSIDE, UNKNOWN, Frame, Step, Value, brief, drive
 from implicitdsl.syntax import tree
@@ -49,7 +49,10 @@ class Inference:
         """The shape of a value that must be a number."""
         if value.condition:
             self.report.add(
-                "E414", f"`{brief(expression)}` is true or false, not a number", expression.span, help="`if … then 1 else 0`"
+                "E414",
+                f"`{brief(expression)}` is true or false, not a number",
+                expression.span,
+                help="`if … then 1 else 0`",
             )
             return None
         return value.shape
@@ -57,7 +60,12 @@ class Inference:
     def truth(self, expression: tree.Expression, value: Value) -> Shape | None:
         """The shape of a value that must be a condition."""
         if not value.condition and value.shape is not None:
-            self.report.add("E414", f"`{brief(expression)}` is a number, not a condition", expression.span, help="compare it: `… > 0`")
+            self.report.add(
+                "E414",
+                f"`{brief(expression)}` is a number, not a condition",
+                expression.span,
+                help="compare it: `… > 0`",
+            )
             return None
         return value.shape
 
@@ -110,10 +118,20 @@ class Inference:
             case tree.Call():
                 return (yield call(self, node, frame))
             case tree.Contains():
-                self.report.add("E402", "`in` belongs to declarations and to `subject to`", node.span, help="compare instead: `0 <= x`")
+                self.report.add(
+                    "E402",
+                    "`in` belongs to declarations and to `subject to`",
+                    node.span,
+                    help="compare instead: `0 <= x`",
+                )
                 return UNKNOWN
             case tree.Attribute():
-                self.report.add("E402", f"`{brief(node)}` is no value", node.span, remark="only imported files have parts with a dot")
+                self.report.add(
+                    "E402",
+                    f"`{brief(node)}` is no value",
+                    node.span,
+                    remark="only imported files have parts with a dot",
+                )
                 return UNKNOWN
 
     def name(self, node: tree.Name, frame: Frame) -> Value:
@@ -132,10 +150,12 @@ class Inference:
                 return UNKNOWN
             case Symbol(role="path"):
                 at = "t" if self.block.timed else "0"
-                self.report.add("E402", f"`{node.id}` is a path", node.span, help=f"read it at a time: `{node.id}({at})`")
+                self.report.add(
+                    "E402", f"`{node.id}` is a path", node.span, help=f"read it at a time: `{node.id}({at})`"
+                )
                 return UNKNOWN
             case Symbol(role="noise"):
-                help_ = f"only its differential `d{node.id}` is used; to see its value, declare a state: `state w = 0`, `dw = d{node.id}`"
+                help_ = f"use its differential `d{node.id}`; a state shows its value: `state w = 0`, `dw = d{node.id}`"
                 self.report.add("E402", f"`{node.id}` is a noise", node.span, help=help_)
                 return UNKNOWN
             case _:
@@ -156,7 +176,7 @@ class Inference:
             return None
         try:
             return self.within_budget(node, matmul(a, b) if operator == "@" else broadcast(a, b))
-        except Clash as clash:
+        except ClashError as clash:
             remark = f"{self.told(left, a)}, {self.told(right, b)}"
             labels, help_ = self.blame(left, a, right, b, clash)
             self.disagree(node, remark, clash.help or help_, labels, frame)
@@ -167,7 +187,9 @@ class Inference:
         """`x is [n]`, as sentences of an error say it; a vector of one name too."""
         return f"{brief(node)} is {show(shape)}"
 
-    def blame(self, left: tree.Expression, a: Shape, right: tree.Expression, b: Shape, clash: Clash) -> tuple[tuple[Label, ...], str]:
+    def blame(
+        self, left: tree.Expression, a: Shape, right: tree.Expression, b: Shape, clash: ClashError
+    ) -> tuple[tuple[Label, ...], str]:
         """Where the shapes of two operands come from, and which of them was probably meant to be another."""
         sides = [(left, a, b, 0), (right, b, a, 1)]
         labels: list[Label] = []
@@ -179,7 +201,9 @@ class Inference:
                 size, wanted = shape[clash.axes[which]], other[clash.axes[1 - which]]
                 if any(str(size) == s.name and s.role == "call size" for s in self.block.symbols.values()):
                     axes = [wanted if i == clash.axes[which] else s for i, s in enumerate(shape)]
-                    return (Label(symbol.span, f"{symbol.name} has size {size}"),), f"did you mean {symbol.name}{show(tuple(axes))}?"
+                    return (
+                        Label(symbol.span, f"{symbol.name} has size {size}"),
+                    ), f"did you mean {symbol.name}{show(tuple(axes))}?"
         for side, shape, _, _ in sides:
             symbol = self.block.symbols.get(side.id) if isinstance(side, tree.Name) else None
             if symbol is not None and symbol.span is not None and symbol.shape == shape:
@@ -190,19 +214,23 @@ class Inference:
         """Report E302 at an expression; inside a function the call is shown too."""
         if frame.called is not None:
             labels = (*labels, Label(frame.called, "in this call"))
-        self.report.add("E302", f"sizes do not agree in `{brief(node)}`", node.span, remark=remark, help=help_, labels=labels)
+        self.report.add(
+            "E302", f"sizes do not agree in `{brief(node)}`", node.span, remark=remark, help=help_, labels=labels
+        )
 
-    def guard(self, node: tree.Expression, frame: Frame, rule: Callable[[], Sequence[Size | int] | None]) -> Shape | None:
+    def guard(
+        self, node: tree.Expression, frame: Frame, rule: Callable[[], Sequence[Size | int] | None]
+    ) -> Shape | None:
         """The shape that a rule gives; what it refuses is E302, what is too large E305."""
         try:
             found = rule()
             return None if found is None else self.within_budget(node, tuple(lift(s) for s in found))
-        except Clash as clash:
+        except ClashError as clash:
             self.disagree(node, clash.reason, clash.help, (), frame)
         except SizeMismatch as error:
             if not isinstance(error, rules.SizeUndecided):
                 self.disagree(node, str(error), error.help, (), frame)
-        except SizeBudget:
+        except SizeBudgetError:
             self.report.add("E305", f"the shape of `{brief(node)}` is too large a polynomial", node.span)
         return None
 
@@ -220,7 +248,9 @@ class Inference:
 
     # ------------------------------------------------------------ indices and brackets
 
-    def index(self, node: tree.Index, base: Shape | None, items: Sequence[tree.Expression | tree.Slice], frame: Frame) -> Shape | None:
+    def index(
+        self, node: tree.Index, base: Shape | None, items: Sequence[tree.Expression | tree.Slice], frame: Frame
+    ) -> Shape | None:
         """The shape of `x[i, a:b]`."""
         ends: list[tuple[Size | None, Size | None]] = []
         for item in items:
@@ -234,7 +264,7 @@ class Inference:
         if len(items) > len(base):
             self.report.add(
                 "E306",
-                f"`{brief(node.base)}` is {show(base)} and has {len(base)} {'axis' if len(base) == 1 else 'axes'}, not {len(items)}",
+                f"`{brief(node.base)}` is {show(base)}, and {len(items)} of its axes are indexed",
                 node.span,
             )
             return None
@@ -248,7 +278,7 @@ class Inference:
                     kept.append(size)
                 else:
                     reason = check_index(start, extent, frame.loops)
-            except SizeBudget:
+            except SizeBudgetError:
                 reason = "the index is too large a polynomial"
             if reason:
                 self.report.add("E306", f"`{brief(item)}` is outside `{brief(node.base)}`", item.span, remark=reason)

@@ -8,13 +8,15 @@ from typing import Literal
 from implicitdsl.syntax import tree
 
 Form = Literal["nothing", "derivative", "differential", "assignment", "residual", "objective"]
-Phrase = Literal["state", "var", "noise", "history", "from", "when", "minimize", "subject to", "solver", "at", "equation"]
+Phrase = Literal[
+    "state", "var", "noise", "history", "from", "when", "minimize", "subject to", "solver", "at", "equation"
+]
 
 
 @dataclass(frozen=True)
 class KindRules:
-    """One kind. `form` is how its unknowns get their equations; `may` the statements that it knows beside the common ones
-    (`param const let use return`); `interval` whether it needs `at` or `from`."""
+    """One kind. `form` is how its unknowns get their equations; `may` the statements that it knows beside the common
+    ones (`param const let use return`); `interval` whether it needs `at` or `from`."""
 
     kind: tree.Kind
     condition: str
@@ -23,20 +25,35 @@ class KindRules:
     interval: bool = False
 
 
-_TIMED: frozenset[Phrase] = frozenset({"state", "from", "at", "solver", "equation"})
+def _may(*phrases: Phrase) -> frozenset[Phrase]:
+    return frozenset(phrases)
+
+
+_TIMED = _may("state", "from", "at", "solver", "equation")
 
 KINDS: dict[tree.Kind, KindRules] = {
     rules.kind: rules
     for rules in (
         KindRules("net", "an explicit function: nothing is solved", "nothing", frozenset()),
-        KindRules("ode", "dx/dt = f(x, t), x(t0) given", "derivative", _TIMED | {"history", "when"}, interval=True),
-        KindRules("dae", "dx/dt = f(x, z, t) and 0 = g(x, z, t)", "derivative", _TIMED | {"var", "history", "when"}, interval=True),
-        KindRules("sde", "dx = f dt + g dW", "differential", _TIMED | {"noise", "history", "when"}, interval=True),
-        KindRules("cde", "dx = F dX along a path X", "differential", _TIMED | {"history", "when"}),
+        KindRules("ode", "dx/dt = f(x, t), x(t0) given", "derivative", _TIMED | _may("history", "when"), interval=True),
+        KindRules(
+            "dae",
+            "dx/dt = f(x, z, t) and 0 = g(x, z, t)",
+            "derivative",
+            _TIMED | _may("var", "history", "when"),
+            interval=True,
+        ),
+        KindRules("sde", "dx = f dt + g dW", "differential", _TIMED | _may("noise", "history", "when"), interval=True),
+        KindRules("cde", "dx = F dX along a path X", "differential", _TIMED | _may("history", "when")),
         KindRules("bvp", "dx/dt = f(x, t) with conditions at both ends", "derivative", _TIMED),
-        KindRules("fixpoint", "z = f(z)", "assignment", frozenset({"var", "solver", "equation"})),
-        KindRules("root", "g(z) = 0", "residual", frozenset({"var", "solver", "equation"})),
-        KindRules("argmin", "z minimises f(z) within constraints", "objective", frozenset({"var", "minimize", "subject to", "solver"})),
+        KindRules("fixpoint", "z = f(z)", "assignment", _may("var", "solver", "equation")),
+        KindRules("root", "g(z) = 0", "residual", _may("var", "solver", "equation")),
+        KindRules(
+            "argmin",
+            "z minimises f(z) within constraints",
+            "objective",
+            _may("var", "minimize", "subject to", "solver"),
+        ),
     )
 }
 

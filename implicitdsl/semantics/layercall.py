@@ -50,7 +50,11 @@ def layer_outputs(
         if item.path and not _is_path(inference, argument):
             if len(shape) != 2 or shape[1:] != tuple(s.put(bound) for s in want):
                 inference.disagree(
-                    node, f"{name} takes a path: knots along the first axis, channels along the second", f"it is {show(shape)}", (), OUTSIDE
+                    node,
+                    f"{name} takes a path: knots along the first axis, channels along the second",
+                    f"it is {show(shape)}",
+                    (),
+                    OUTSIDE,
                 )
                 return None
             continue
@@ -58,7 +62,11 @@ def layer_outputs(
         if expected != shape:
             labels = (Label(site.statement.span, f"{symbol.name} is {layer.name}{_sizes(layer, bound)}"),)
             inference.disagree(
-                node, f"`{item.name}` of {name} is {show(expected)}, `{argument.span.text}` is {show(shape)}", "", labels, OUTSIDE
+                node,
+                f"`{item.name}` of {name} is {show(expected)}, `{argument.span.text}` is {show(shape)}",
+                "",
+                labels,
+                OUTSIDE,
             )
             return None
     missing = [n for n in layer.call_sizes if n not in bound]  # where an argument's shape is unknown after an error

@@ -1,4 +1,4 @@
-"""Differentials enter a right-hand side linearly: `dz = f*dt + g @ dW` is an equation, `dz = dW*dW` and `dz = 1 + dW` are not.
+"""Differentials enter a right-hand side linearly: `dz = f*dt + g @ dW` is right, `dz = dW*dW` and `dz = 1 + dW` are not.
 
 The degree of an expression in the differentials is 0 (none), 1 (linear and homogeneous), or anything for a literal 0.
 """
@@ -35,7 +35,9 @@ class Linearity:
         return drive(self._visit(expression, {}))
 
     def _refuse(self, node: tree.Node, reason: str, help_: str) -> None:
-        self.report.add("E408", f"`{brief(node)}` is not linear in the differentials", node.span, remark=reason, help=help_)
+        self.report.add(
+            "E408", f"`{brief(node)}` is not linear in the differentials", node.span, remark=reason, help=help_
+        )
 
     def _visit(self, node: tree.Expression | tree.Slice, names: Mapping[str, Degree]) -> Rule:
         match node:
@@ -96,11 +98,14 @@ class Linearity:
         """Terms of a sum and items of a bracket: all with a differential or all without."""
         if None in degrees:
             return None
-        kinds = {d for d in degrees if d != "zero"}
+        kinds: list[Degree] = []
+        for degree in degrees:
+            if degree != "zero" and degree not in kinds:
+                kinds.append(degree)
         if len(kinds) > 1:
             self._refuse(node, "one part has a differential, another has none", "multiply the part without one by `dt`")
             return None
-        return next(iter(kinds), "zero")
+        return kinds[0] if kinds else "zero"
 
     def _free(
         self, node: tree.Expression, names: Mapping[str, Degree], where: tree.Node, what: str
@@ -117,12 +122,18 @@ class Linearity:
             case _:
                 degree: Degree = yield self._visit(node, names)
                 if degree == 1:
-                    self._refuse(where, f"a differential stands in {what}", "differentials are only added, and multiplied by values")
+                    self._refuse(
+                        where,
+                        f"a differential stands in {what}",
+                        "differentials are only added, and multiplied by values",
+                    )
                 return degree is not None and degree != 1
         for part in parts:
             degree = yield self._visit(part, names)
             if degree == 1:
-                self._refuse(where, f"a differential stands in {what}", "differentials are only added, and multiplied by values")
+                self._refuse(
+                    where, f"a differential stands in {what}", "differentials are only added, and multiplied by values"
+                )
             if degree is None or degree == 1:
                 return False
         return True
@@ -154,5 +165,9 @@ class Linearity:
                 return self._alike(node, degrees)
             if (name in BILINEAR and degrees.count(1) == 1) or (name == "solve" and degrees[0] != 1):
                 return 1
-        self._refuse(node, f"a differential is an argument of `{brief(node.function)}`", "differentials are only added, and multiplied by values")
+        self._refuse(
+            node,
+            f"a differential is an argument of `{brief(node.function)}`",
+            "differentials are only added, and multiplied by values",
+        )
         return None

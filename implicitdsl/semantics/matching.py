@@ -25,7 +25,7 @@ class Match:
 
 
 def match_blocks(equations: Sequence[int], unknowns: Sequence[int], stands_in: Sequence[Sequence[int]]) -> Match:
-    """The largest matching. `stands_in[i]` are the numbers of the unknowns in equation i; the others are counts of scalars."""
+    """The largest matching of counts of scalars. `stands_in[i]` are the numbers of the unknowns in equation i."""
     graph = _Graph(len(equations) + len(unknowns) + 2)
     source, sink = len(equations) + len(unknowns), len(equations) + len(unknowns) + 1
     first = [graph.add(source, i, size) for i, size in enumerate(equations)]
@@ -97,8 +97,10 @@ class _Graph:
                 node = self.to[path.pop() ^ 1]
 
 
-def structural_index(states: int, unknowns: int, derivatives: Sequence[Sequence[int]], algebraic: Sequence[Sequence[int]]) -> int:
-    """The structural index of a dae; the system must have a matching (else the search has no end; it stops at its size).
+def structural_index(
+    states: int, unknowns: int, derivatives: Sequence[Sequence[int]], algebraic: Sequence[Sequence[int]]
+) -> int:
+    """The structural index of a dae; the system must have a matching (else the search only ends at its bound).
 
     Columns 0 … states-1 are the states, the next ones the algebraic unknowns. `derivatives[i]` are the columns on the
     right-hand side of state i, `algebraic[j]` those of an algebraic equation.
@@ -132,7 +134,7 @@ def structural_index(states: int, unknowns: int, derivatives: Sequence[Sequence[
 def _augment(
     start: int, equations: Sequence[set[tuple[int, int]]], highest: Sequence[int], partner: dict[tuple[int, int], int]
 ) -> tuple[set[int], set[int]] | None:
-    """Give an equation a highest derivative of its own along an alternating path; else the columns and equations met."""
+    """Give an equation a highest derivative of its own by an alternating path; else the columns and equations met."""
     columns: set[int] = set()
     visited = {start}
     came: dict[tuple[int, int], int] = {}

@@ -9,7 +9,21 @@ CONSTANTS = frozenset({"pi", "inf"})
 
 #: Keywords of a layer in Python; a size is such a keyword too and may not bear their names.
 OPTIONS = frozenset(
-    {"solver", "adjoint", "rtol", "atol", "dt", "max_steps", "seed", "on_fail", "dtype", "device", "threads", "first_sample"}
+    {
+        "solver",
+        "adjoint",
+        "rtol",
+        "atol",
+        "dt",
+        "max_steps",
+        "seed",
+        "on_fail",
+        "dtype",
+        "device",
+        "threads",
+        "first_sample",
+        "backend",
+    }
 )
 
 #: Sets by name, with how many arguments each takes; True where membership is tested element by element.
@@ -39,13 +53,13 @@ DRAWS: dict[str, tuple[int, int]] = {
 #: Kinds whose unknowns are functions of the time `t`.
 TIMED = frozenset({"ode", "dae", "sde", "cde", "bvp"})
 
-#: Public attributes of torch.nn.Module and of a layer: a param, const or use of that name would hide them. Kept as a list,
-#: so that checking a text does not import torch; a test compares it with torch.
+#: Public attributes of torch.nn.Module and of a layer: a param, const or use of that name would hide them. Kept as a
+#: list, so that checking a text does not import torch; a test compares it with torch.
 MODULE_ATTRIBUTES = frozenset(
     """
     T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
-    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
-    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules
+    mtia named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
     register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
     register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
@@ -87,7 +101,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         if candidate == name or abs(len(candidate) - len(name)) > limit:
             continue
         distance = 0 if candidate.lower() == name.lower() else _distance(name, candidate)
-        if distance <= limit and distance < max(len(name), len(candidate)) and (best is None or (distance, candidate) < best):
+        if (
+            distance <= limit
+            and distance < max(len(name), len(candidate))
+            and (best is None or (distance, candidate) < best)
+        ):
             best = (distance, candidate)
     return None if best is None else best[1]
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from implicitdsl.diagnostics import Label, Report, Span
 from implicitdsl.functions.table import FUNCTIONS
 from implicitdsl.semantics.names import CONSTANTS, TIMED, did_you_mean, is_module_attribute
-from implicitdsl.semantics.sizes import NotASize, Shape, Size, read_size
+from implicitdsl.semantics.sizes import NotASizeError, Shape, Size, read_size
 from implicitdsl.semantics.symbols import Surroundings, Symbol, UseSite
 from implicitdsl.semantics.walk import Part, free_names
 from implicitdsl.syntax import tree
 
+
 @dataclass
 class Block:
-    """The names of a definition. `values` binds names of sizes to numbers when a layer is constructed; empty for all sizes.
+    """The names of a definition. `values` binds sizes to numbers when a layer is constructed; empty for all sizes.
 
     `later` are the places of names that the text defines further down.
     """
@@ -31,6 +32,9 @@ class Block:
     broken_layers: Set[str] = frozenset()
     labels: dict[str, Shape | None] = field(default_factory=dict[str, "Shape | None"])
     used: set[str] = field(default_factory=set[str])
+    mistaken: set[str] = field(
+        default_factory=set[str]
+    )  # names on the left that are nothing: said there, and only there
 
     @property
     def timed(self) -> bool:
@@ -79,15 +83,27 @@ class Block:
     def _taken(self, symbol: Symbol, known: Symbol, where: Span) -> None:
         if known.role == "time":
             self.report.add(
-                "E204", "`t` is the time here", where, help="give it another name", remark=f"reserved in `{self.definition.kind}`"
+                "E204",
+                "`t` is the time here",
+                where,
+                help="give it another name",
+                remark=f"reserved in `{self.definition.kind}`",
             )
         elif known.role == "differential":
             of = "time" if known.of == "t" else f"`{known.of}`"
             labels = () if known.span is None else (Label(known.span, f"{known.of} is defined here"),)
-            self.report.add("E204", f"`{symbol.name}` is the differential of {of}", where, labels=labels, help="give it another name")
+            self.report.add(
+                "E204",
+                f"`{symbol.name}` is the differential of {of}",
+                where,
+                labels=labels,
+                help="give it another name",
+            )
         else:
             labels = () if known.span is None else (Label(known.span, f"first defined here, as a {known.role}"),)
-            self.report.add("E202", f"`{symbol.name}` is defined twice", where, labels=labels, help="a block is one scope")
+            self.report.add(
+                "E202", f"`{symbol.name}` is defined twice", where, labels=labels, help="a block is one scope"
+            )
 
     # ------------------------------------------------------------ looking up
 
@@ -101,6 +117,8 @@ class Block:
             return found
         if name.id in CONSTANTS:
             return Symbol(name.id, "constant", ())
+        if name.id in self.mistaken:
+            return None
         if name.id in self.later:
             self.used.add(name.id)
             self.report.add(
@@ -113,7 +131,9 @@ class Block:
         elif name.id in FUNCTIONS or name.id in self.around.functions:
             self.report.add("E402", f"`{name.id}` is a function", name.span, help=f"call it: `{name.id}(…)`")
         elif name.id in self.around.modules:
-            self.report.add("E402", f"`{name.id}` is an imported file", name.span, help=f"name what is in it: `{name.id}.…`")
+            self.report.add(
+                "E402", f"`{name.id}` is an imported file", name.span, help=f"name what is in it: `{name.id}.…`"
+            )
         elif name.id in ("t", "dt"):
             self.report.add(
                 "E201", f"unknown name `{name.id}`", name.span, remark=f"there is no time in a `{self.definition.kind}`"
@@ -135,28 +155,36 @@ class Block:
     # ------------------------------------------------------------ sizes
 
     def size_of_name(self, name: tree.Name, loops: Set[str], *, in_function: bool) -> Size:
-        """The size that a name stands for; NotASize otherwise."""
+        """The size that a name stands for; NotASizeError otherwise."""
         if name.id in loops:
             return Size.named(name.id)
         if in_function:
-            raise NotASize("a `fn` sees its arguments and loop names, no sizes", name, code="E207")
+            raise NotASizeError("a `fn` sees its arguments and loop names, no sizes", name, code="E207")
         symbol = self.symbols.get(name.id)
         if symbol is not None and symbol.role in ("size", "call size"):
             self.used.add(name.id)
             return Size.of(self.values[name.id]) if name.id in self.values else Size.named(name.id)
         if symbol is not None:
-            raise NotASize(f"`{name.id}` is a {symbol.role}, not a size", name, help="sizes are named in `[ ]` behind the layer's name")
+            raise NotASizeError(
+                f"`{name.id}` is a {symbol.role}, not a size",
+                name,
+                help="sizes are named in `[ ]` behind the layer's name",
+            )
         known = [s.name for s in self.symbols.values() if s.role in ("size", "call size")]
-        raise NotASize(f"unknown size `{name.id}`", name, code="E201", help=did_you_mean(name.id, known) or self._add_size(name.id))
+        raise NotASizeError(
+            f"unknown size `{name.id}`", name, code="E201", help=did_you_mean(name.id, known) or self._add_size(name.id)
+        )
 
     def _add_size(self, name: str) -> str:
         return f"name it as a size: `{self.definition.name}[…, {name}]`"
 
-    def size(self, expression: tree.Expression, loops: Set[str] = frozenset(), *, in_function: bool = False) -> Size | None:
+    def size(
+        self, expression: tree.Expression, loops: Set[str] = frozenset(), *, in_function: bool = False
+    ) -> Size | None:
         """The polynomial of a size expression; None where it is none, which is reported."""
         try:
             return read_size(expression, lambda name: self.size_of_name(name, loops, in_function=in_function))
-        except NotASize as error:
+        except NotASizeError as error:
             span = error.where.span
             text = " ".join(span.text.split())
             message = f"`{text}` is not a size" if error.code == "E304" else error.reason

@@ -20,7 +20,7 @@ def check_set(
     allowed: Set[Role],
     frame: Frame = OUTSIDE,
 ) -> None:
-    """Check `item in expression`: E213 for what is no set, E302 where it does not fit the item, E407 for its arguments."""
+    """Check `item in expression`: E213 for what is no set, E302 where it does not fit, E407 for its arguments."""
     report = inference.report
     match expression:
         case tree.Name(id=name):
@@ -31,7 +31,12 @@ def check_set(
             report.add("E213", f"`{brief(expression)}` is not a set", expression.span, help=f"sets: {', '.join(SETS)}")
             return
     if name not in SETS:
-        report.add("E213", f"unknown set `{name}`", expression.span, help=did_you_mean(name, SETS) or f"sets: {', '.join(SETS)}")
+        report.add(
+            "E213",
+            f"unknown set `{name}`",
+            expression.span,
+            help=did_you_mean(name, SETS) or f"sets: {', '.join(SETS)}",
+        )
         return
     names, elementwise = SETS[name]
     plain = [a for a in arguments if not isinstance(a, tree.Named | tree.Family)]
@@ -46,7 +51,9 @@ def check_set(
     for argument in plain:
         found = inference.shape(argument, frame)
         if found is not None and found != ():
-            report.add("E309", f"the ends of an interval are scalars, `{brief(argument)}` is {show(found)}", argument.span)
+            report.add(
+                "E309", f"the ends of an interval are scalars, `{brief(argument)}` is {show(found)}", argument.span
+            )
         require(inference, argument, allowed, "the ends of a set")
 
 
@@ -71,7 +78,10 @@ def _whole(
         wanted = f"[{size}]" if size is not None else "a vector"
     if not fits:
         inference.report.add(
-            "E302", f"sizes do not agree in `{item} in {brief(expression)}`", expression.span, remark=f"{item} is {show(shape)}, the set holds {wanted}"
+            "E302",
+            f"sizes do not agree in `{item} in {brief(expression)}`",
+            expression.span,
+            remark=f"{item} is {show(shape)}, the set holds {wanted}",
         )
 
 
@@ -100,7 +110,9 @@ def check_draw(inference: Inference, draw: tree.Call, declared: tree.DeclaredNam
             "E302",
             f"`{name}()` draws matrices, {declared.name} is {show(shape)}",
             draw.span,
-            help="`normal(0, 0.1)` draws any shape" if name != "identity" else f"start it at ones: `{declared.name}{'' if not shape else show(shape)} = 1`",
+            help="`normal(0, 0.1)` draws any shape"
+            if name != "identity"
+            else f"start it at ones: `{declared.name}{'' if not shape else show(shape)} = 1`",
         )
 
 
@@ -112,6 +124,9 @@ def require(inference: Inference, expression: tree.Expression, allowed: Set[Role
         if symbol.role not in allowed and symbol.role != "constant":
             may = ", ".join(sorted({f"{r}s" if r != "time" else "t" for r in allowed} | {"numbers"}))
             block.report.add(
-                "E407", f"`{name}` is a {symbol.role}: {what} cannot depend on it", expression.span, help=f"it may depend on {may}"
+                "E407",
+                f"`{name}` is a {symbol.role}: {what} cannot depend on it",
+                expression.span,
+                help=f"it may depend on {may}",
             )
             return

@@ -28,7 +28,11 @@ def read_signature(inference: Inference) -> None:
         role = "path" if item.path else "input"
         if item.path and len(item.shape) != 1:
             block.report.add(
-                "E302", f"the path `{item.name}` has {len(item.shape)} axes", item.span, remark="a path has one: its channels", help=f"path {item.name}[c]"
+                "E302",
+                f"the path `{item.name}` has {len(item.shape)} axes",
+                item.span,
+                remark="a path has one: its channels",
+                help=f"path {item.name}[c]",
             )
             shape = None
         if item.by is not None and item.by not in ("linear", "rectilinear", "hermite", "cubic"):
@@ -49,7 +53,10 @@ def read_outputs(block: Block) -> tuple[Shape | None, ...]:
                 where = Label(seen[output.name].span, "first here")
                 block.report.add("E202", f"the output `{output.name}` is defined twice", output.span, labels=(where,))
             seen[output.name] = output
-    return tuple(read_shape(block, o.shape, f"the output `{o.name}`" if o.name else "the output", o) for o in block.definition.outputs)
+    return tuple(
+        read_shape(block, o.shape, f"the output `{o.name}`" if o.name else "the output", o)
+        for o in block.definition.outputs
+    )
 
 
 def _size(block: Block, size: tree.SizeName) -> None:
@@ -65,7 +72,9 @@ def _size(block: Block, size: tree.SizeName) -> None:
         default = block.size(size.default)
         if default is not None and default.constant is not None:
             if default.constant < 0:
-                block.report.add("E304", f"the size `{size.name}` is {default}", size.span, remark="a size is 0 or more")
+                block.report.add(
+                    "E304", f"the size `{size.name}` is {default}", size.span, remark="a size is 0 or more"
+                )
             elif default.constant > budget.SCALARS:
                 remark = f"{default} is beyond the budget of {budget.SCALARS}"
                 block.report.add("E305", f"the size `{size.name}` is too large", size.span, remark=remark)
@@ -82,7 +91,9 @@ def _call_sizes(block: Block) -> None:
         for axis in item.shape:
             if isinstance(axis, tree.Name) and axis.id not in block.symbols and axis.id not in inputs:
                 if block.timed and axis.id in ("t", "dt"):
-                    block.report.add("E204", f"`{axis.id}` is the time here", axis.span, help="give the size another name")
+                    block.report.add(
+                        "E204", f"`{axis.id}` is the time here", axis.span, help="give the size another name"
+                    )
                     continue
                 if axis.id in FUNCTIONS:
                     block.warn_of_shadow(axis.id, axis.span)

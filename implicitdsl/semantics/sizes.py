@@ -2,8 +2,8 @@
 
 A size is known for all layers of a definition only as a polynomial such as `n*m + 1`. Two sizes agree if and only if
 their polynomials are equal: names of sizes are independent of each other, so `n` never agrees with `m`, nor with `3`.
-What depends on the values (is `k` below `n`?) is decided here where it holds for all sizes, and at construction otherwise,
-by running the same checks with every name bound to its value.
+What depends on the values (is `k` below `n`?) is decided here where it holds for all sizes, and at construction
+otherwise, by running the same checks with every name bound to its value.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ TERMS = 64  # a size with more terms than this is refused: products of sums woul
 DIGITS = 10**18
 
 
-class SizeBudget(Exception):
+class SizeBudgetError(Exception):
     """A size expression is too large to be worked with."""
 
 
-class NotASize(Exception):
+class NotASizeError(Exception):
     """An expression is not a size. `span` is that of the part at fault."""
 
     def __init__(self, reason: str, where: tree.Node, *, help: str = "", code: str = "E304") -> None:
@@ -33,7 +33,7 @@ class NotASize(Exception):
 
 @final
 class Size:
-    """An integer polynomial in names of sizes. Immutable; `==` with another or with an int is equality for all values."""
+    """An integer polynomial in names of sizes. Immutable; `==` with another or an int is equality for all values."""
 
     __slots__ = ("terms",)
     terms: tuple[tuple[Monomial, int], ...]  # sorted, no zero coefficient
@@ -41,7 +41,7 @@ class Size:
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         kept = tuple(sorted((m, c) for m, c in terms.items() if c))
         if len(kept) > TERMS or any(abs(c) > DIGITS for _, c in kept):
-            raise SizeBudget
+            raise SizeBudgetError
         self.terms = kept
 
     @staticmethod
@@ -124,7 +124,7 @@ class Size:
         if self.constant in (0, 1) or exponent == 0:
             return self if exponent else Size.of(1)
         if exponent > TERMS:
-            raise SizeBudget
+            raise SizeBudgetError
         found = Size.of(1)
         for _ in range(exponent):
             found = found * self
@@ -185,9 +185,9 @@ def show(shape: Shape) -> str:
 
 
 def read_size(expression: tree.Expression, resolve: Callable[[tree.Name], Size]) -> Size:
-    """The polynomial of a size expression: integers, names that `resolve` knows, and `+ - * ^` with a constant exponent.
+    """The polynomial of a size expression: integers, names that `resolve` knows, `+ - * ^` with a constant exponent.
 
-    Raises NotASize at the part that is no such thing (or from `resolve`). The walk is a loop, so that a sum of ten
+    Raises NotASizeError at the part that is no such thing (or from `resolve`). The walk is a loop, so that a sum of ten
     thousand terms is no deeper than one of two.
     """
     done: list[Size] = []
@@ -199,8 +199,10 @@ def read_size(expression: tree.Expression, resolve: Callable[[tree.Name], Size])
                 done.append(_combine(item[0], done))
             else:
                 _open(item, work, done, resolve)
-        except SizeBudget:
-            raise NotASize("the size is too large", item[0] if isinstance(item, tuple) else item, code="E305") from None
+        except SizeBudgetError:
+            raise NotASizeError(
+                "the size is too large", item[0] if isinstance(item, tuple) else item, code="E305"
+            ) from None
     return done[0]
 
 
@@ -213,10 +215,10 @@ def _open(
     match item:
         case tree.Number(text=text) if text.isascii() and text.isdigit():
             if len(text) > 18:
-                raise SizeBudget
+                raise SizeBudgetError
             done.append(Size.of(int(text)))
         case tree.Number():
-            raise NotASize("a size is an integer", item)
+            raise NotASizeError("a size is an integer", item)
         case tree.Name():
             done.append(resolve(item))
         case tree.Negate(operand=operand):
@@ -224,9 +226,9 @@ def _open(
         case tree.Binary(operator="+" | "-" | "*" | "^", left=left, right=right):
             work += [(item,), right, left]
         case tree.Binary(operator="/"):
-            raise NotASize("`/` is real division", item, help="pass the quotient as a size of its own")
+            raise NotASizeError("`/` is real division", item, help="pass the quotient as a size of its own")
         case _:
-            raise NotASize("a size is made of integers and names of sizes with `+ - * ^`", item)
+            raise NotASizeError("a size is made of integers and names of sizes with `+ - * ^`", item)
 
 
 def _combine(item: tree.Expression, done: list[Size]) -> Size:
@@ -243,7 +245,7 @@ def _combine(item: tree.Expression, done: list[Size]) -> Size:
                 return left * right
             exponent = right.constant
             if exponent is None or exponent < 0:
-                raise NotASize("the exponent of a size is an integer >= 0", item.right)
+                raise NotASizeError("the exponent of a size is an integer >= 0", item.right)
             return left**exponent
         case _:
             raise AssertionError("only negations and binary operations are opened")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from implicitdsl.diagnostics import Label
 from implicitdsl.semantics.matching import Match, match_blocks, structural_index
 from implicitdsl.semantics.scope import Block
-from implicitdsl.semantics.sizes import Shape, Size, SizeBudget, count
+from implicitdsl.semantics.sizes import Shape, Size, SizeBudgetError, count
 from implicitdsl.semantics.symbols import Structure, Symbol
 from implicitdsl.semantics.values import brief
 from implicitdsl.syntax import tree
@@ -31,16 +31,24 @@ def balanced(block: Block, equations: Counted, unknowns: Sequence[Symbol], what:
         return False
     try:
         need, have = total(shapes), total([shape for _, shape in equations])
-    except SizeBudget:
+    except SizeBudgetError:
         block.report.add("E305", "the number of unknowns is too large a polynomial", block.definition.name_span)
         return False
     if need == have:
         return True
-    labels = [Label(u.span, f"{u.name}: {count(u.shape)}") for u in unknowns if u.span is not None and u.shape is not None]
+    labels = [
+        Label(u.span, f"{u.name}: {count(u.shape)}") for u in unknowns if u.span is not None and u.shape is not None
+    ]
     labels += [Label(e.span, f"{count(shape)}") for e, shape in equations]
     few = (need - have).never_negative
     names = _left_over(block, equations, unknowns)
-    help_ = f"`{names[1]}` stands in no equation of its own" if few and names[1] else f"`{names[0]}` is too much" if names[0] else ""
+    help_ = (
+        f"`{names[1]}` stands in no equation of its own"
+        if few and names[1]
+        else f"`{names[0]}` is too much"
+        if names[0]
+        else ""
+    )
     block.report.add(
         "E406",
         f"{have} scalar {what} for {need} unknowns",
@@ -53,7 +61,7 @@ def balanced(block: Block, equations: Counted, unknowns: Sequence[Symbol], what:
 
 
 def solvable(block: Block, equations: Counted, unknowns: Sequence[Symbol]) -> bool:
-    """Whether each unknown can have an equation of its own; E413 otherwise, with an unknown and an equation that cannot."""
+    """Whether each unknown can have an equation of its own; E413 otherwise, with one of each that cannot."""
     equation, unknown = _left_over(block, equations, unknowns)
     if not equation and not unknown:
         return True
@@ -72,7 +80,11 @@ def solvable(block: Block, equations: Counted, unknowns: Sequence[Symbol]) -> bo
 
 
 def dae_structure(
-    block: Block, states: Sequence[Symbol], unknowns: Sequence[Symbol], derivatives: dict[str, tree.Equation], algebraic: Counted
+    block: Block,
+    states: Sequence[Symbol],
+    unknowns: Sequence[Symbol],
+    derivatives: dict[str, tree.Equation],
+    algebraic: Counted,
 ) -> Structure:
     """The structural index of a dae. A system that no differentiation can solve is E413, an index above 1 is W401."""
     columns = [*states, *unknowns]
@@ -87,7 +99,11 @@ def dae_structure(
     left = [_columns(block, (e.left, e.right), numbers) for e, _ in algebraic]
     index = max(2, structural_index(len(states), len(unknowns), right, left))
     symbol = next((u for u in unknowns if u.name == hidden), None)
-    labels = () if symbol is None or symbol.span is None else (Label(symbol.span, f"only derivatives of the equations determine {hidden}"),)
+    labels = (
+        ()
+        if symbol is None or symbol.span is None
+        else (Label(symbol.span, f"only derivatives of the equations determine {hidden}"),)
+    )
     statement = next((e for e, _ in algebraic if brief(e) == equation), None)
     block.report.add(
         "W401",
@@ -107,13 +123,20 @@ def _columns(block: Block, sides: Sequence[tree.Expression], numbers: dict[str, 
 def _left_over(block: Block, equations: Counted, unknowns: Sequence[Symbol]) -> tuple[str, str]:
     """An equation and an unknown without a partner, as texts (empty where all have one).
 
-    Sizes that are names are tried at three choices of values: what cannot be matched at any of them is no accident of sizes.
+    Sizes that are names are tried at three choices of values: what fails at all of them is no accident of sizes.
     """
     if len(unknowns) > LARGEST or len(equations) > LARGEST or any(u.shape is None for u in unknowns):
         return "", ""
     numbers = {u.name: i for i, u in enumerate(unknowns)}
     stands_in = [_columns(block, (e.left, e.right), numbers) for e, _ in equations]
-    names = sorted({n for shape in [*(u.shape or () for u in unknowns), *(s for _, s in equations)] for size in shape for n in size.names})
+    names = sorted(
+        {
+            n
+            for shape in [*(u.shape or () for u in unknowns), *(s for _, s in equations)]
+            for size in shape
+            for n in size.names
+        }
+    )
     found: Match | None = None
     for step in (5, -3, 17):
         values = {name: max(1, 31 + step * i) for i, name in enumerate(names)}

@@ -35,8 +35,8 @@ class Symbol:
     """One name: its role, its shape (None where an error hid it), and where it is written.
 
     `of` is the name that a differential belongs to (`t` for dt). `condition` is True for a `let` that is true or false.
-    `needs` are the states, vars, noises, differentials, `t` and path reads that the value of a `let` depends on, through
-    other lets too.
+    `needs` are the states, vars, noises, differentials, `t` and path reads that the value of a `let` depends on,
+    through other lets too.
     """
 
     name: str
@@ -74,8 +74,8 @@ class Structure:
 class CheckedDefinition:
     """A definition with what its names mean.
 
-    `symbols` holds every name of the block; `sizes` the names fixed at construction, in order; `call_sizes` those that a
-    call binds; `outputs` the shapes with the axis of the `at` times; `states`, `vars`, `noises` in the order of the text.
+    `symbols` holds every name of the block; `sizes` the names fixed at construction, in order; `call_sizes` those that
+    a call binds; `outputs` the shapes with the axis of the `at` times; `states` and `vars` in the order of the text.
     """
 
     tree: tree.Definition
@@ -89,7 +89,9 @@ class CheckedDefinition:
 
     def layer_named(self, module: str | None, name: str) -> CheckedDefinition | None:
         """The layer that a `use` line of this definition names."""
-        return next((u.layer for u in self.uses.values() if (u.statement.module, u.statement.layer) == (module, name)), None)
+        return next(
+            (u.layer for u in self.uses.values() if (u.statement.module, u.statement.layer) == (module, name)), None
+        )
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from implicitdsl.diagnostics import Label
 from implicitdsl.semantics.names import did_you_mean
 from implicitdsl.semantics.scope import Block
-from implicitdsl.semantics.sizes import NotASize, Size, SizeBudget, read_size
+from implicitdsl.semantics.sizes import NotASizeError, Size, SizeBudgetError, read_size
 from implicitdsl.semantics.symbols import CheckedDefinition, UseSite
 from implicitdsl.syntax import tree
 
@@ -31,7 +31,11 @@ def resolve_use(
         size = block.size(value)
         name = entry.name if isinstance(entry, tree.Named) else names[place] if place < len(names) else None
         if name is None or name not in names:
-            text = f"{layer.name} has {len(names) or 'no'} size{'' if len(names) == 1 else 's'}" if name is None else f"{layer.name} has no size `{name}`"
+            text = (
+                f"{layer.name} has {len(names) or 'no'} size{'' if len(names) == 1 else 's'}"
+                if name is None
+                else f"{layer.name} has no size `{name}`"
+            )
             help_ = (did_you_mean(name, names) if name is not None else "") or f"its form: `{form}`"
             block.report.add("E307", text, entry.span, help=help_)
             wrong = True
@@ -42,7 +46,11 @@ def resolve_use(
             wrong = True
         else:
             bound[name] = size
-    return None if wrong or not _defaults(block, statement, layer, bound, form) else UseSite(statement.name, statement, layer, bound)
+    return (
+        None
+        if wrong or not _defaults(block, statement, layer, bound, form)
+        else UseSite(statement.name, statement, layer, bound)
+    )
 
 
 def _bad_value(block: Block, size: Size, value: tree.Expression) -> bool:
@@ -71,19 +79,22 @@ def _defaults(block: Block, statement: tree.Use, layer: CheckedDefinition, bound
             continue
         if size.default is None:
             block.report.add(
-                "E307", f"{layer.name} needs the size `{size.name}`", statement.span, help=f"its form: `{form}`; by name: `{size.name} = …`"
+                "E307",
+                f"{layer.name} needs the size `{size.name}`",
+                statement.span,
+                help=f"its form: `{form}`; by name: `{size.name} = …`",
             )
             return False
         try:
             bound[size.name] = read_size(size.default, lambda name: _of(name, bound))
-        except (NotASize, SizeBudget):
+        except (NotASizeError, SizeBudgetError):
             return False  # reported where the layer is defined
     return True
 
 
 def _of(name: tree.Name, bound: dict[str, Size]) -> Size:
     if name.id not in bound:
-        raise NotASize(f"unknown size `{name.id}`", name)
+        raise NotASizeError(f"unknown size `{name.id}`", name)
     return bound[name.id]
 
 
@@ -93,7 +104,10 @@ def _unknown(block: Block, statement: tree.Use) -> None:
     if statement.module is not None:
         module = block.around.modules.get(statement.module)
         if module is None:
-            help_ = did_you_mean(statement.module, block.around.modules) or f'import it: `import "….imp" as {statement.module}`'
+            help_ = (
+                did_you_mean(statement.module, block.around.modules)
+                or f'import it: `import "….imp" as {statement.module}`'
+            )
             block.report.add("E205", f"no file is imported as `{statement.module}`", statement.span, help=help_)
             return
         known = frozenset(module.definitions)

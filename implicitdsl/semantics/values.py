@@ -68,5 +68,3 @@ def brief(node: tree.Node) -> str:
     """The text of a node on one line, shortened."""
     text = " ".join(node.span.text.split())
     return text if len(text) <= 60 else text[:57] + "…"
-
-
