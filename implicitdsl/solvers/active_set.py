@@ -10,7 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitdsl.solvers.linear_algebra import epsilon_of, inverse_norm, largest, lu_factor, lu_solve, matvec, matvec_transposed
+from implicitdsl.solvers.linear_algebra import (
+    epsilon_of,
+    inverse_norm,
+    largest,
+    lu_factor,
+    lu_solve,
+    matvec,
+    matvec_transposed,
+)
 from implicitdsl.solvers.rank_revealing import orthogonal_factor, orthogonal_solve
 from implicitdsl.solvers.vocabulary import Array, all_finite, buffer, copy, vabs
 

@@ -50,7 +50,9 @@ def bracketed_root(residual: Any, z: Array, p: Array, lower: Array, upper: Array
             if not is_finite(f_trial[0]):
                 right_open = False
             else:
-                if f_trial[0] * value <= 0.0 and bisect(residual, p, trial[0], right, right_value, trial, f_trial, value):
+                if f_trial[0] * value <= 0.0 and bisect(
+                    residual, p, trial[0], right, right_value, trial, f_trial, value
+                ):
                     return True
                 right = goal
                 right_value = f_trial[0]

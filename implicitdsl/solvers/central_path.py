@@ -1,6 +1,6 @@
 """The interior-point iteration on a scaled program, and its certificates; `interior_point` is the door to it.
 
-    minimise 1/2 x'Q x + q'x   subject to   rows 0…equations-1 with =, rows equations…count-1 with <=
+minimise 1/2 x'Q x + q'x   subject to   rows 0…equations-1 with =, rows equations…count-1 with <=
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from implicitdsl.solvers.descent import relative_size
 from implicitdsl.solvers.linear_algebra import cholesky_factor, cholesky_solve, epsilon_of, largest, matvec
-from implicitdsl.solvers.newton import relative_size, scaled_residual
+from implicitdsl.solvers.newton import scaled_residual
 from implicitdsl.solvers.root_quality import SIMPLE, judge_root
 from implicitdsl.solvers.status import MAX_STEPS, NEAR_SINGULAR, NO_ROOT, NONFINITE, STALLED, SUCCESS, UNBOUNDED
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, dot, is_finite, vabs, vmax, vsqrt
@@ -113,7 +114,9 @@ def minimise(
                 gradient(trial, p, g_trial)
                 lower = value_trial[0] <= value[0] + 1e-4 * fraction * slope
                 # Where the values agree to rounding, the gradient is the better judge.
-                flat = value_trial[0] <= value[0] + noise and largest(n, g_trial) < (1.0 - 1e-4 * fraction) * largest(n, g)
+                flat = value_trial[0] <= value[0] + noise and largest(n, g_trial) < (1.0 - 1e-4 * fraction) * largest(
+                    n, g
+                )
                 if (lower or flat) and all_finite(n, g_trial, 0):
                     taken = True
                     break

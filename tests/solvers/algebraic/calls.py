@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from implicitdsl.solvers.implicit_adjoint import implicit_adjoint, root_adjoint
 from implicitdsl.solvers.interior_point import interior_point
 from implicitdsl.solvers.newton import newton
@@ -37,7 +38,16 @@ class Found:
         forward = 4 if "near_singular" in self.notes else 0
         with np.errstate(all="ignore"):
             status = root_adjoint(
-                self.residual, self.jacobian, n, self.z, self.p, forward, len(cotangents), cotangents.ravel(), lam, notes
+                self.residual,
+                self.jacobian,
+                n,
+                self.z,
+                self.p,
+                forward,
+                len(cotangents),
+                cotangents.ravel(),
+                lam,
+                notes,
             )
         if status != 0:
             return status_name(int(status))
@@ -111,7 +121,9 @@ class Solved:
     active: Any
 
 
-def solve(s: Program, *, tol: float = 1e-10, max_steps: int = 200, function: Any = interior_point, dtype: Any = float) -> Solved:
+def solve(
+    s: Program, *, tol: float = 1e-10, max_steps: int = 200, function: Any = interior_point, dtype: Any = float
+) -> Solved:
     """Runs the interior point."""
     n, p, m = s.q.size, s.b.size, s.h.size
     x, y, z = np.zeros(n, dtype), np.zeros(p, dtype), np.zeros(m + 2 * n, dtype)
@@ -146,4 +158,9 @@ def kkt_gradient(s: Program, answer: Solved, g: Any) -> dict[str, Any] | str:
     status = implicit_adjoint(n + p + m, k.ravel(), 1, cotangent, lam, notes)
     if status != 0:
         return status_name(int(status))
-    return {"q": lam[:n], "b": -lam[n : n + p], "sides": np.where(on, -lam[n + p :], 0.0), "notes": note_names(int(notes[0]))}
+    return {
+        "q": lam[:n],
+        "b": -lam[n : n + p],
+        "sides": np.where(on, -lam[n + p :], 0.0),
+        "notes": note_names(int(notes[0])),
+    }

@@ -6,11 +6,11 @@ from typing import Any
 
 import numba
 import numpy as np
+
 from implicitdsl.solvers.implicit_adjoint import root_adjoint
 from implicitdsl.solvers.interior_point import interior_point
 from implicitdsl.solvers.minimise import minimise
 from implicitdsl.solvers.picard import picard
-
 from tests.solvers.algebraic.compiled import compiled
 
 
@@ -49,7 +49,9 @@ def compare(name: str, solver: Any, functions: list[Any], *args: Any) -> None:
     fast = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args]
     status = int(solver(*functions, *plain))
     code = int(compiled(solver)(*[numba.njit(f) for f in functions], *fast))
-    same = all(np.allclose(a, b, rtol=1e-10, atol=1e-12) for a, b in zip(plain, fast, strict=True) if isinstance(a, np.ndarray))
+    same = all(
+        np.allclose(a, b, rtol=1e-10, atol=1e-12) for a, b in zip(plain, fast, strict=True) if isinstance(a, np.ndarray)
+    )
     print(name, "agrees" if status == code == 0 and same else f"differs: {status} {code} {plain} {fast}", flush=True)
 
 

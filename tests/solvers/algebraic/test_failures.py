@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from implicitdsl.solvers.newton import newton
 from implicitdsl.solvers.picard import picard
-
 from tests.solvers.algebraic.calls import find
 
 BOTH = pytest.mark.parametrize("method", [newton, picard])
@@ -34,8 +34,13 @@ def test_powell_singular_is_flagged_and_its_derivative_refused() -> None:
 
 def test_freudenstein_roth_is_the_root_or_a_failure() -> None:
     """S10: least squares stalls at (11.41, -0.897), which is no root."""
-    f = lambda z, p: [-13 + z[0] + ((5 - z[1]) * z[1] - 2) * z[1], -29 + z[0] + ((z[1] + 1) * z[1] - 14) * z[1]]
-    j = lambda z, p: [1, 10 * z[1] - 3 * z[1] ** 2 - 2, 1, 3 * z[1] ** 2 + 2 * z[1] - 14]
+
+    def f(z, p):
+        return [-13 + z[0] + ((5 - z[1]) * z[1] - 2) * z[1], -29 + z[0] + ((z[1] + 1) * z[1] - 14) * z[1]]
+
+    def j(z, p):
+        return [1, 10 * z[1] - 3 * z[1] ** 2 - 2, 1, 3 * z[1] ** 2 + 2 * z[1] - 14]
+
     for start in ([0.5, -2], [15, -2], [11.4, -0.9], [-5, -5]):
         found = find(f, j, start)
         if found.status == "success":
@@ -55,7 +60,10 @@ def test_conserved_reaction_is_one_of_a_continuum() -> None:
 def test_conserved_reaction_with_its_law() -> None:
     """S22: x + y = s in place of the second equation; (.6, .4), dx/dk1 = -.12, dx/ds = .6."""
     found = find(
-        lambda z, p: [-p[0] * z[0] + p[1] * z[1], z[0] + z[1] - p[2]], lambda z, p: [-p[0], p[1], 1, 1], [1, 0], [2, 3, 1]
+        lambda z, p: [-p[0] * z[0] + p[1] * z[1], z[0] + z[1] - p[2]],
+        lambda z, p: [-p[0], p[1], 1, 1],
+        [1, 0],
+        [2, 3, 1],
     )
     np.testing.assert_allclose(found.z, [0.6, 0.4], rtol=1e-14)
     slope = found.derivative([[-found.z[0], found.z[1], 0], [0, 0, -1]], [1, 0])
@@ -134,8 +142,13 @@ def test_fold_is_flagged() -> None:
 
 def test_float32_says_when_it_cannot() -> None:
     """F13: 1e-12 is beyond float32, 1e-6 is not; the values are 30-digit roots rounded."""
-    f = lambda z, p: np.exp(z) - p[0] * z - p[1]
-    j = lambda z, p: np.exp(z) - p[0]
+
+    def f(z, p):
+        return np.exp(z) - p[0] * z - p[1]
+
+    def j(z, p):
+        return np.exp(z) - p[0]
+
     found = find(f, j, 2.0, [3.3, 0.7], tol=1e-12, dtype=np.float32)
     assert found.status == "stalled" and found.z.dtype == np.float32
     good = find(f, j, 2.0, [3.3, 0.7], tol=1e-6, dtype=np.float32)

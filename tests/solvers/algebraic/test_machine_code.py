@@ -16,6 +16,6 @@ def test_compiled_solvers_agree() -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.splitlines() == [f"{name} agrees" for name in ("picard", "adjoint", "minimise", "interior_point")], (
-        done.stdout + done.stderr
-    )
+    assert done.stdout.splitlines() == [
+        f"{name} agrees" for name in ("picard", "adjoint", "minimise", "interior_point")
+    ], done.stdout + done.stderr

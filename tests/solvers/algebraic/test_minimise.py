@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from implicitdsl.solvers.implicit_adjoint import root_adjoint
 from implicitdsl.solvers.minimise import minimise
 from implicitdsl.solvers.status import note_names, status_name
@@ -122,7 +123,11 @@ def test_degenerate_minima_are_flagged() -> None:
     assert derivative([-1]) == "singular"
     a = np.array([[1, 1], [2, 2]])
     status, notes, z, derivative = run(
-        lambda z, p: 0.5 * np.sum((a @ z - p) ** 2), lambda z, p: a.T @ (a @ z - p), lambda z, p: a.T @ a, [0, 0], [1, 1]
+        lambda z, p: 0.5 * np.sum((a @ z - p) ** 2),
+        lambda z, p: a.T @ (a @ z - p),
+        lambda z, p: a.T @ a,
+        [0, 0],
+        [1, 1],
     )
     assert (status, notes) == ("success", ("near_singular",)) and np.sum(z) == pytest.approx(0.6, rel=1e-12)
     assert derivative(-np.eye(2)) == "singular"

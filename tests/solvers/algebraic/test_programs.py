@@ -35,7 +35,10 @@ class Case:
     notes: tuple[str, ...] = ()
 
 
-SQUARES = lambda rows: 2 * np.array(rows, float).T @ np.array(rows, float)
+def SQUARES(rows):
+    return 2 * np.array(rows, float).T @ np.array(rows, float)
+
+
 HS35 = ([[4, 2, 2], [2, 4, 0], [2, 0, 2]], [-8, -6, -4])
 HS51_ROWS = [[1, -1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]]
 HS52_ROWS = [[4, -1, 0, 0, 0], *HS51_ROWS[1:]]
@@ -134,7 +137,10 @@ def test_derivatives() -> None:
     """T01, T05, T12, T20, HS35 and HS76 by the right-hand sides and linear terms that the published figures differentiate by."""
     cases = {case.name: case.program for case in CASES}
     answers = {name: solve(s) for name, s in cases.items()}
-    by = lambda name, what: jacobian(cases[name], answers[name], what)
+
+    def by(name, what):
+        return jacobian(cases[name], answers[name], what)
+
     assert by("T01 t=-1", "q").item() == pytest.approx(0, abs=1e-12) and by("T01 t=1", "q").item() == pytest.approx(-1)
     on = np.array([1, 1, 0, 1])
     np.testing.assert_allclose(-by("T05", "q"), np.diag(on) - np.outer(on, on) / 3, atol=1e-10)
@@ -142,7 +148,6 @@ def test_derivatives() -> None:
     np.testing.assert_allclose(by("T20", "q")[0], [-1, 1, 0], atol=1e-10)
     np.testing.assert_allclose(by("HS35", "sides")[:, 0], [-1 / 3, 2 / 9, 5 / 9], atol=1e-10)
     np.testing.assert_allclose(by("HS76", "sides")[:, 0], [1 / 11, 4 / 11, 0, 2 / 11], atol=1e-10)
-
 
 
 def test_one_sided_derivatives_of_a_weak_row() -> None:
@@ -243,9 +248,7 @@ def family(n: int, m: int, p: int, rng: np.random.Generator) -> Program:
     """The QP family of the benchmarks: feasible by construction, half of the rows near the solution."""
     root = rng.normal(size=(n, n)) / n**0.5
     g, x0, a = rng.normal(size=(m, n)), rng.normal(size=n), rng.normal(size=(p, n))
-    return program(
-        root @ root.T + 0.1 * np.eye(n), 2 * rng.normal(size=n), a, a @ x0, g, g @ x0 + rng.uniform(size=m)
-    )
+    return program(root @ root.T + 0.1 * np.eye(n), 2 * rng.normal(size=n), a, a @ x0, g, g @ x0 + rng.uniform(size=m))
 
 
 @pytest.mark.parametrize(("n", "m", "p", "count"), [(10, 10, 3, 40), (50, 50, 10, 6)])

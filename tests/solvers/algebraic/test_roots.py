@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from implicitdsl.solvers.newton import newton
 from implicitdsl.solvers.picard import picard
-
 from tests.solvers.algebraic.calls import find
 
 
@@ -43,12 +43,16 @@ def kepler(e: float, m: float, root: float, by_m: float, by_e: float) -> Case:
 
 
 def lambert(x: float, root: float, slope: float) -> Case:
-    f = lambda z, p: z * np.exp(z) - p
+    def f(z, p):
+        return z * np.exp(z) - p
+
     return Case(f"R02 x={x}", f, lambda z, p: (1 + z) * np.exp(z), lambda z, p: [-1], 0.5, x, root, slope)
 
 
 def reynolds(re: float, rough: float, friction: float, by_re: float, by_rough: float) -> Case:
-    inner = lambda z, p: p[1] / 3.7 + 2.51 * z / p[0]
+    def inner(z, p):
+        return p[1] / 3.7 + 2.51 * z / p[0]
+
     ten = np.log(10)
     y = friction**-0.5
     return Case(
@@ -64,7 +68,17 @@ def reynolds(re: float, rough: float, friction: float, by_re: float, by_rough: f
 
 
 def quintic(d: float, root: float, slope: float) -> Case:
-    return Case(f"R06 d={d}", lambda z, p: p + z**5 - z, lambda z, p: 5 * z**4 - 1, lambda z, p: [1], 0.0, d, root, slope, method=picard)
+    return Case(
+        f"R06 d={d}",
+        lambda z, p: p + z**5 - z,
+        lambda z, p: 5 * z**4 - 1,
+        lambda z, p: [1],
+        0.0,
+        d,
+        root,
+        slope,
+        method=picard,
+    )
 
 
 def hysteresis(x: float, start: float, root: float, slope: float, method: Any) -> Case:
@@ -108,7 +122,12 @@ def banded_jacobian(z: Any, p: Any) -> Any:
 
 STENCIL = 2 * np.eye(10) - np.eye(10, k=1) - np.eye(10, k=-1)
 GREEN = np.where(TEN[None] <= TEN[:, None], (1 - TEN[:, None]) * TEN[None], TEN[:, None] * (1 - TEN[None])) / 11
-CUBE = lambda z: (z + TEN + 1) ** 3 / 2
+
+
+def CUBE(z):
+    return (z + TEN + 1) ** 3 / 2
+
+
 BVP = [-.043164982518764871, -.081577156535386882, -.11448571438052929, -.14097357686259668, -.15990869618198312, -.16987720231277492, -.16908998378120835, -.15524953522183182, -.12535589167893499, -.075416533685892084]  # fmt: skip
 BROYDEN = [-.42830286358725027, -.47659642435629024, -.51965246364686173, -.5580993248321809, -.59250615682945735, -.62450368219946792, -.62323947144059109, -.6213938417965735, -.62045359665908736, -.58646927072043507]  # fmt: skip
 R5, R6, R7, R8, R9, R10 = .193, .002597 / 40**.5, .003448 / 40**.5, 1.799e-5 / 40, 2.155e-4 / 40**.5, 3.846e-5 / 40  # fmt: skip
@@ -132,7 +151,13 @@ def propane_jacobian(x: Any, p: Any) -> Any:
         [2 * b + 1, 2 * a + c * c + R8 + 4 * R10 * b + R7 * c + R9 * d, 2 * b * c + R7 * b, R9 * b, -p[0]],
         [0, 2 * c * c + R7 * c, 4 * b * c + 4 * R5 * c + R6 + R7 * b, 0, -8],
         [0, R9 * d, 0, R9 * b + 4 * d, -4 * p[0]],
-        [b + 1, a + 2 * R10 * b + c * c + R8 + R7 * c + R9 * d, 2 * b * c + 2 * R5 * c + R6 + R7 * b, 2 * d + R9 * b, 0],
+        [
+            b + 1,
+            a + 2 * R10 * b + c * c + R8 + R7 * c + R9 * d,
+            2 * b * c + 2 * R5 * c + R6 + R7 * b,
+            2 * d + R9 * b,
+            0,
+        ],
     ]
 
 
