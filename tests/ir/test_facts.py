@@ -67,6 +67,7 @@ def test_the_pattern_is_tight_where_it_says_so():
     # a zero of padding switches off what it multiplies
     masked = b.mul(b.place(b.pick(p, ((0, 2),)), ((0, 2),), (4,)), x)
     np.testing.assert_array_equal(pattern(masked, x), np.diag([True, True, False, False]))
+    np.testing.assert_array_equal(pattern(b.mul(masked, x), x), np.diag([True, True, False, False]))
     assert pattern(b.norm_sq(A), x).shape == (1, 4) and not pattern(b.norm_sq(A), x).any()
     assert pattern(b.solve(S, z), z).all()
 

@@ -39,6 +39,7 @@ def test_an_untaken_branch_with_a_scalar_condition_is_cut_off_through_products_a
     v = b.apply("log", x)
     branches = [
         b.matmul(v, b.div(1.0, x)),
+        b.matmul(x, b.div(1.0, x)),
         b.reduce("logsumexp", b.div(v, x)),
         b.reduce("prod", b.div(1.0, x)),
         b.total(b.solve(b.diag(x), v)),
@@ -58,8 +59,12 @@ def test_an_untaken_branch_with_a_scalar_condition_is_cut_off_through_products_a
 def test_an_elementwise_branch_is_cut_off_element_by_element():
     node = b.total(b.select(b.apply("gt", x, 0.0), b.apply("sqrt", b.mul(x, x)), x))
     inner = b.total(b.select(b.apply("gt", x, 0.0), b.reshape(b.apply("sqrt", b.reshape(x, (2, 2))), (4,)), x))
+    root = b.apply("sqrt", b.pick(x, ((0, 3),)))
+    padded = b.total(b.select(b.apply("gt", x, 0.0), b.place(root, ((0, 3),), (4,)), x))
+    picked = b.total(b.select(b.apply("gt", b.pick(x, ((1, 4),)), 0.0), b.pick(b.apply("sqrt", x), ((1, 4),)), 1.0))
     at = np.array([-4.0, 0.0, 1.0, 9.0])
-    for n, expected in ((node, [1, 1, 1, 1]), (inner, [1, 1, 0.5, 1 / 6])):
+    cases = ((node, [1, 1, 1, 1]), (inner, [1, 1, 0.5, 1 / 6]), (padded, [1, 1, 0.5, 0]), (picked, [0, 0, 0.5, 1 / 6]))
+    for n, expected in cases:
         (g,) = evaluate((gradient(n, x),), {x: at})
         np.testing.assert_allclose(g, expected, rtol=1e-15)
 
