@@ -60,7 +60,10 @@ def main() -> None:
     free, p, one = np.full(2, np.inf), np.array([0.9, 0.3]), np.zeros(1, np.int64)
     z = np.array([0.1, 0.2])
     compare("picard", picard, [residual, jacobian], 2, z, p, -free, free, 1e-12, 200, one, one)
-    compare("adjoint", root_adjoint, [residual, jacobian], 2, z, p, 4, 1, np.ones(2), np.zeros(2), one)
+    root = z.copy()
+    picard(residual, jacobian, 2, root, p, -free, free, 1e-12, 200, one.copy(), one.copy())
+    # Near_singular in the forward notes, so that the root is judged again.
+    compare("adjoint", root_adjoint, [residual, jacobian], 2, root, p, 4, 1, np.ones(2), np.zeros(2), one)
     compare("minimise", minimise, [objective, gradient, hessian], 2, z, p, 1e-10, 200, one, one)
     rows, sides = np.array([1.0, 2, 1, 1, 3, 1, 2, -1, 0, -1, -4, 0]), np.array([5, 4, -1.5])
     q = np.array([2.0, 0, -1, 0, 0, 1, 0, 0, -1, 0, 2, 1, 0, 0, 1, 1])
