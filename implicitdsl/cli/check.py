@@ -12,12 +12,12 @@ from implicitdsl.cli.output import (
     WRONG_MODEL,
     Format,
     FormatOption,
-    as_dict,
     count,
     print_diagnostics,
     print_json,
     reporting,
 )
+from implicitdsl.diagnostics.render import as_dict
 
 
 def check(

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from implicitdsl.cli.data import UsageError, Value, read_build, read_target
-from implicitdsl.cli.output import Format, FormatOption, count, print_json, reporting
+from implicitdsl.cli.output import Format, FormatOption, count, print_diagnostics, print_json, reporting
 from implicitdsl.diagnostics import Diagnostic, ImpError
+from implicitdsl.diagnostics.render import as_dict
 
 DTYPES = ("float32", "float64")
 
@@ -40,24 +41,30 @@ def compile(
         target = read_target(file)
         if output is not None:
             raise ImpError([_no_artifacts(output)])
+        from implicitdsl.cli.files import check_file, raise_if_wrong
         from implicitdsl.cli.layers import open_models
 
+        checked = check_file(target.file)
+        raise_if_wrong(checked)
         models = open_models(target.file)
         named = [read_build(text) for text in build or []]
         jobs, left = _jobs(models, [(b.layer, dict(b.keywords)) for b in named], target.layer)
-        built, refused = _construct(models, jobs)
+        built, refused = _construct(models, jobs, strict=bool(named))
         if format is Format.json:
-            print_json({"ok": True, "file": str(target.file), "built": built, "left": left, "refused": refused})
+            findings = [as_dict(d) for d in checked.diagnostics]
+            report = {"ok": True, "file": str(target.file), "built": built, "left": left, "refused": refused}
+            print_json(report | {"diagnostics": findings})
         else:
+            print_diagnostics(checked.diagnostics)
             _show(str(target.file), built, left, refused)
 
 
 def _no_artifacts(folder: Path) -> Diagnostic:
     return Diagnostic(
-        "E611",
+        "E614",
         f"no artifact can be written to {folder}",
-        help="machine-code artifacts need the back end that emits machine code; this version has `python` only, "
-        "whose layers are made by implicitdsl.load. Leave -o out to construct and report",
+        help="artifacts need a back end that emits machine code, and this version has `python` only\n"
+        "leave -o out to construct and report; in a program implicitdsl.load makes the layers",
     )
 
 
@@ -68,7 +75,7 @@ def _jobs(
     templates = {t.definition.name: t for t in models if layer in (None, t.definition.name)}
     if layer is not None and not templates:
         raise UsageError(f"the file defines no {layer}")
-    left: list[dict[str, str]] = []
+    named, left = list(named), list[dict[str, str]]()
     if not named:
         for name, template in templates.items():
             missing = [s.name for s in template.definition.sizes if s.default is None]
@@ -85,8 +92,8 @@ def _jobs(
     return jobs, left
 
 
-def _construct(models: Any, jobs: list[Job]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """What was constructed, and what cannot be executed yet. Any other diagnostic ends the command."""
+def _construct(models: Any, jobs: list[Job], *, strict: bool) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """What was constructed, and what cannot be executed yet. Any other diagnostic, or any if strict, is raised."""
     from implicitdsl import compiler
     from implicitdsl.cli.layers import make_blueprint
 
@@ -97,7 +104,7 @@ def _construct(models: Any, jobs: list[Job]) -> tuple[list[dict[str, Any]], list
             blueprint = make_blueprint(models[job.layer], {**job.keywords, "dtype": job.dtype})
         except ImpError as error:
             errors = [d for d in error.diagnostics if d.severity == "error"]
-            if not all(d.code.startswith("E6") for d in errors):
+            if strict or not all(d.code.startswith("E6") for d in errors):
                 raise
             entry = {"layer": job.layer, "code": errors[0].code, "why": errors[0].message}
             if entry not in refused:

@@ -9,6 +9,8 @@ from pathlib import Path
 from implicitdsl.cli.data import UsageError
 from implicitdsl.diagnostics import Diagnostic, ImpError, Report
 from implicitdsl.semantics.check import check
+from implicitdsl.semantics.convexity import check_convexity
+from implicitdsl.semantics.library import build_library
 from implicitdsl.syntax import reader, tree
 
 
@@ -46,7 +48,10 @@ def check_file(path: Path) -> Checked:
     report = Report()
     file = reader.read_with_report(text, name, report)
     if file is not None:
-        check(file, report, imports=_importer(path.parent))
+        importer = _importer(path.parent)
+        check(file, report, imports=importer)
+        if not report.errors:
+            check_convexity(build_library(file, importer), report)
     return Checked(name, file, report.in_text_order())
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from implicitdsl.cli.files import read_text
-from implicitdsl.cli.output import WRONG_MODEL, Format, FormatOption, as_dict, print_diagnostics, print_json, reporting
+from implicitdsl.cli.output import WRONG_MODEL, Format, FormatOption, print_diagnostics, print_json, reporting
 from implicitdsl.diagnostics import ImpError
+from implicitdsl.diagnostics.render import as_dict
 from implicitdsl.syntax.printer import format_text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def inspect(
     ] = None,
     after: Annotated[
         str | None, typer.Option(help="The stage to print (read, elaborate, …); all if none is named.")
+    ] = None,
+    function: Annotated[
+        str | None, typer.Option(help="Of the stages that list derived functions, this one only (residual_vjp, …).")
     ] = None,
     format: FormatOption = Format.text,
 ) -> None:
@@ -38,7 +42,9 @@ def inspect(
         stages = compiler.stages(blueprint, call_sizes(blueprint, {}, given))
         if after is not None and after not in stages:
             raise UsageError(f"there is no stage {after} (there is {', '.join(stages)})")
-    chosen = {name: text for name, text in stages.items() if after in (None, name)}
+        chosen = {name: text for name, text in stages.items() if after in (None, name)}
+        if function is not None:
+            chosen = {name: _only(function, name, text) for name, text in chosen.items()}
     if format is Format.json:
         print_json({"layer": blueprint.name, "sizes": dict(blueprint.sizes), "stages": chosen})
     elif after is not None:
@@ -46,3 +52,22 @@ def inspect(
     else:
         for name, text in chosen.items():
             typer.echo(f"===== after {name}\n{text}\n")
+
+
+#: How the part of one function opens in a stage's text: a name before a bracket, a colon, or behind a mark.
+_OPENINGS = {"derive": r"(\w+)\(", "simplify": r"(\w+)\(", "schedule": r"(\w+):", "emit": r"# (\w+)$"}
+
+
+def _only(function: str, stage: str, text: str) -> str:
+    """The part of a stage's text that belongs to one function; the text of other stages is left whole."""
+    if stage not in _OPENINGS:
+        return text
+    parts: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if (opening := re.match(_OPENINGS[stage], line)) is not None:
+            lines = parts.setdefault(opening[1], [])
+        lines.append(line)
+    if function not in parts:
+        raise UsageError(f"no function {function} is derived (there is {', '.join(parts)})")
+    return "\n".join(parts[function]).rstrip()

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from implicitdsl.cli.data import UsageError
-from implicitdsl.diagnostics import Diagnostic, ImpError, Span, render
+from implicitdsl.diagnostics import Diagnostic, ImpError, render
+from implicitdsl.diagnostics.render import as_dict
 
 OK, WRONG_MODEL, WRONG_USAGE = 0, 1, 2
 
@@ -25,33 +26,6 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="Print for people (text) or for programs (json).")]
-
-
-def as_dict(diagnostic: Diagnostic) -> dict[str, Any]:
-    """A diagnostic for programs: lines and columns count from 1, the end is the column behind the last character."""
-    return {
-        "code": diagnostic.code,
-        "severity": diagnostic.severity,
-        "message": diagnostic.message,
-        "span": _span(diagnostic.span),
-        "remark": diagnostic.remark,
-        "labels": [{"span": _span(label.span), "text": label.text} for label in diagnostic.labels],
-        "help": diagnostic.help,
-        "fix": None
-        if diagnostic.fix is None
-        else {"span": _span(diagnostic.fix.span), "replacement": diagnostic.fix.replacement},
-    }
-
-
-def _span(span: Span | None) -> dict[str, Any] | None:
-    if span is None:
-        return None
-    line, column = span.source.place(span.end)
-    return {
-        "file": span.source.name,
-        "start": {"line": span.line, "column": span.column, "offset": span.start},
-        "end": {"line": line, "column": column, "offset": span.end},
-    }
 
 
 def print_json(value: Mapping[str, Any]) -> None:

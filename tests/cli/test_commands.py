@@ -100,8 +100,8 @@ def test_check_for_programs(wrong: Path) -> None:
     assert file["layers"] == [{"name": "DEQ", "kind": "fixpoint", "line": 1}]
     (diagnostic,) = file["diagnostics"]
     assert diagnostic["severity"] == "error"
-    assert diagnostic["span"]["start"] == {"line": 5, "column": 20, "offset": WRONG.index("U @ x")}
-    assert diagnostic["span"]["end"]["column"] == 25
+    place = {"file": str(wrong), "line": 5, "column": 20, "end_line": 5, "end_column": 25}
+    assert diagnostic["place"] == place
 
 
 def test_a_missing_file_is_a_wrong_use(tmp_path: Path) -> None:
@@ -236,6 +236,18 @@ def test_inspect_prints_one_stage(good: Path) -> None:
     assert "tanh" in result.output
 
 
+def test_inspect_prints_one_function(good: Path) -> None:
+    for stage in ("derive", "schedule", "emit"):
+        whole = call("inspect", f"{good}:DEQ", "n=3", "m=2", "--after", stage).output
+        part = call("inspect", f"{good}:DEQ", "n=3", "m=2", "--after", stage, "--function", "residual_vjp").output
+        assert part.strip() in whole
+        assert "residual_vjp" in part
+        assert "residual_jacobian" in whole
+        assert "residual_jacobian" not in part
+    wrong = call("inspect", f"{good}:DEQ", "n=3", "m=2", "--after", "emit", "--function", "lunch")
+    assert wrong.exit_code == 2
+
+
 def test_inspect_needs_sizes_and_one_layer(good: Path) -> None:
     result = call("inspect", f"{good}:DEQ", "n=3")
     assert result.exit_code == 2
@@ -282,7 +294,7 @@ def test_compile_refuses_wrong_builds(good: Path) -> None:
 def test_compile_writes_no_artifact_and_says_why(good: Path, tmp_path: Path) -> None:
     result = call("compile", good, "-o", tmp_path / "built")
     assert result.exit_code == 1
-    assert "error[E6" in result.output
+    assert "error[E614]" in result.output
     assert "back end" in result.output
     assert not (tmp_path / "built").exists()
 

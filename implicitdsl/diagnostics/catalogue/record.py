@@ -11,7 +11,7 @@ class Code:
 
     `bad` is a whole `.imp` text that yields the code (others may appear beside it), `good` one that yields no finding.
     `build` is a Python expression over the loaded file, such as `Ball(solver="x")`, for codes that only construction
-    raises.
+    raises. One that opens with `$` is a command line, for codes that only a command gives.
     """
 
     code: str
