@@ -57,7 +57,7 @@ def complain(
         return Diagnostic("E112", message, behind, help=f"found {shown} instead")
     if (
         word.kind == "keyword"
-        and word.text not in INSIDE
+        and not (wants_operand and word.text in INSIDE)
         and "NAME" in expected
         and ((last is not None and i > begin) or "STOP" in expected)
     ):

@@ -47,7 +47,7 @@ def grammar() -> Lark:
         def __init__(self, lexer_conf: object) -> None:
             pass
 
-        def lex(self, lexer_state: Any, parser_state: Any) -> Any:  # noqa: ARG002 (the signature is lark's)
+        def lex(self, lexer_state: Any, parser_state: Any) -> Any:
             return iter(lexer_state)
 
     text = importlib.resources.files("implicitdsl.syntax").joinpath("imp.lark").read_text(encoding="utf-8")
@@ -154,9 +154,29 @@ class Parse:
             self.statement_starts.append(self.words[begin].start)
         return _Place(begin, self.state.state_stack[:], self.state.value_stack[:])
 
-    def _expected(self) -> set[str]:
-        accepted = self.state.parse_conf.states[self.state.state_stack[-1]]
-        return {_texts().get(name, name) for name in accepted if name.isupper() or name == "_NL"}
+    def _listed(self, states: list[Any]) -> list[str]:
+        accepted: dict[str, Any] = self.state.parse_conf.states[states[-1]]
+        return [name for name in accepted if name.isupper() or name == "_NL"]
+
+    def _fits(self, terminal: str) -> bool:
+        """Whether a word would be taken; a state also lists words that only a state merged with it takes."""
+        conf, stack = self.state.parse_conf, self.state.state_stack
+        kept, pushed = len(stack), list[Any]()
+        for _ in range(1000):  # a deeper stack is one operator over and over, and tells nothing more
+            top = pushed[-1] if pushed else stack[kept - 1]
+            if terminal not in conf.states[top]:
+                return False
+            _, rule = conf.states[top][terminal]
+            if not hasattr(rule, "expansion"):
+                return True
+            size = len(rule.expansion)
+            kept -= max(0, size - len(pushed))
+            del pushed[len(pushed) - min(size, len(pushed)) :]
+            base = pushed[-1] if pushed else stack[kept - 1]
+            pushed.append(conf.states[base][rule.origin.name][1])
+            if pushed[-1] == conf.end_state:
+                return True
+        return True
 
     def _complain(self, i: int) -> None:
         place = self.places[-1]
@@ -165,9 +185,9 @@ class Parse:
         first = bisect_left(self.wrong, begin)
         if first < len(self.wrong) and self.wrong[first] <= until:
             return
-        expected = self._expected()
-        self.state.state_stack[:] = place.states
-        self.findings.append(complain(self.source, self.words, i, place.begin, expected, self._expected()))
+        expected = {_texts().get(name, name) for name in self._listed(self.state.state_stack) if self._fits(name)}
+        opening = {_texts().get(name, name) for name in self._listed(place.states)}
+        self.findings.append(complain(self.source, self.words, i, place.begin, expected, opening))
 
     def _recover(self, i: int) -> int:
         """Report the word that does not fit; the number of the word to go on with."""

@@ -94,7 +94,7 @@ HOSTILE = {
     "indices": "net N(x) -> y { return x" + "[0]" * 12_000 + " }",
     "ifs": "net N(x) -> y { return " + "if x<0 then x else " * 2_000 + "x }",
     "nots": "net N(x) -> y { return " + "not " * 8_000 + "x }",
-    "blocks": "argmin N(x) -> y {\nsubject to {\n" + "for k in 0:1 {\n" * 2_400 + "}\n" * 2_400 + "}}",
+    "blocks": "argmin N(x) -> y {\nsubject to {\n" + "for k in 0:1 {\n" * 2_000 + "}\n" * 2_000 + "}}",
     "headers": "net N(x) -> y {\n" * 2_400,
     "braces": "{" * 36_000,
     "closing": "}" * 36_000,

@@ -27,13 +27,13 @@ quiet = settings(
 )
 
 
-@settings(quiet, max_examples=100)
+@settings(quiet, max_examples=300)
 @given(programs.expressions)
 def test_expressions(node: tree.Expression) -> None:
     assert read_expression(expression(node)) == node
 
 
-@settings(quiet, max_examples=100)
+@settings(quiet, max_examples=300)
 @given(programs.files)
 def test_files(file: tree.File) -> None:
     text = print_tree(file)
@@ -41,7 +41,7 @@ def test_files(file: tree.File) -> None:
     assert format_text(text) == text
 
 
-@settings(quiet, max_examples=60)
+@settings(quiet, max_examples=150)
 @given(programs.definitions)
 def test_a_definition_in_any_layout_reads_the_same(definition: tree.Definition) -> None:
     """Newlines inside brackets, comments behind lines and blank lines change nothing that is said."""
@@ -49,7 +49,7 @@ def test_a_definition_in_any_layout_reads_the_same(definition: tree.Definition) 
     text = print_tree(file)
     other = (
         text.replace("(", "(\n  # note\n")
-        .replace(", ", "\n\t,  # more\n")
+        .replace(", ", " ,  # more\n\t")
         .replace(" + ", "\n+\n")
         .replace("{", "{ # in\n\n")
     )
@@ -61,7 +61,7 @@ def test_a_definition_in_any_layout_reads_the_same(definition: tree.Definition) 
     assert formatted.count("#") == other.count("#")
 
 
-@settings(quiet, max_examples=60)
+@settings(quiet, max_examples=150)
 @given(programs.expressions, programs.expressions)
 def test_wrapped_lines_read_as_before(first: tree.Expression, second: tree.Expression) -> None:
     call = tree.Call(tree.Name("f", span=programs.NOWHERE), (first, second) * 6, span=programs.NOWHERE)

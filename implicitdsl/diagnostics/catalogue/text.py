@@ -24,7 +24,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E101",
         "The text does not follow the grammar here",
-        "What stands at this place fits none of the forms of the language. The message names what was found, the help what "
+        "What stands at this place fits none of the forms of the language. The message names what was found, "
+        "the help what "
         "would fit. At most one such error is told for a statement; the statements around it are read all the same.",
         bad=_net("let y x + 1\nreturn y"),
         good=_net("let y = x + 1\nreturn y"),
@@ -32,7 +33,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E102",
         "A character is not part of the language",
-        "Outside of comments a text consists of Latin and Greek letters, digits, `_`, blanks and the marks of the language.",
+        "Outside of comments a text consists of Latin and Greek letters, digits, `_`, blanks and the marks of "
+        "the language.",
         bad=_net("return 2*x $"),
         good=GOOD,
     ),
@@ -46,7 +48,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E104",
         "A bracket has no partner",
-        "Every `(`, `[` and `{` is closed by its own kind, in the reverse order of opening. A bracket that is never closed "
+        "Every `(`, `[` and `{` is closed by its own kind, in the reverse order of opening. A bracket that is "
+        "never closed "
         "counts as closed at the end of its line, so that the errors below it are found too.",
         bad=_net("let y = tanh(x\nreturn y"),
         good=_net("let y = tanh(x)\nreturn y"),
@@ -68,7 +71,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E107",
         "`==` is written `=`",
-        "An equation states that two sides are equal; it is written with one `=`. Conditions compare with `<`, `<=`, `>` "
+        "An equation states that two sides are equal; it is written with one `=`. Conditions compare with `<`, "
+        "`<=`, `>` "
         "and `>=`, because two real numbers are hardly ever equal. `fmt` mends an equation.",
         bad="root Half(x) -> z {\n  var z\n  2*z == x\n  return z\n}\n",
         good="root Half(x) -> z {\n  var z\n  2*z = x\n  return z\n}\n",
@@ -83,7 +87,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E109",
         "The text is nested too deep",
-        "Brackets, blocks and operators may stand 200 deep inside one another; a sum of n terms is n - 1 deep. Name parts "
+        "Brackets, blocks and operators may stand 200 deep inside one another; a sum of n terms is n - 1 deep. "
+        "Name parts "
         "of a longer expression with `let`.",
         bad=_net(f"return {'(' * 201}x{')' * 201}"),
         good=_net(f"return {'(' * 200}x{')' * 200}"),
@@ -99,7 +104,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E111",
         "A number is out of range",
-        "A literal beyond the largest double-precision number would be read as infinity, one nearer to 0 than the smallest "
+        "A literal beyond the largest double-precision number would be read as infinity, one nearer to 0 than "
+        "the smallest "
         "as 0; neither is what it says. `inf` is infinity.",
         bad=_net("return 1e999*x"),
         good=_net("return 1e99*x"),
@@ -114,7 +120,8 @@ CODES: tuple[Code, ...] = (
     Code(
         "E113",
         "The version of the language is not known",
-        "The first line of a file may tell the version of the language that it is written in, `imp 1`. This reader knows "
+        "The first line of a file may tell the version of the language that it is written in, `imp 1`. This "
+        "reader knows "
         "version 1.",
         bad=f"imp 2\n{GOOD}",
         good=f"imp 1\n{GOOD}",
@@ -160,8 +167,10 @@ CODES: tuple[Code, ...] = (
     Code(
         "W101",
         "A line that opens with `-` is a statement of its own",
-        "A line that opens with `+ * / @ ^ = < >` or `in` continues the one above; a line that opens with `-` does not, "
-        "because an equation or inequality may begin with a sign. Indented deeper than the statement above, such a line "
+        "A line that opens with `+ * / @ ^ = < >` or `in` continues the one above; a line that opens with `-` "
+        "does not, "
+        "because an equation or inequality may begin with a sign. Indented deeper than the statement above, "
+        "such a line "
         "looks like a continuation: end the line above with `-`, or put the expression in brackets.",
         bad="root Pair(x) -> (y, z) {\n  var y, z\n  y = x\n    -z = x\n  return y, z\n}\n",
         good="root Pair(x) -> (y, z) {\n  var y, z\n  y = x\n  -z = x\n  return y, z\n}\n",
