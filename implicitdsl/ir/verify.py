@@ -29,9 +29,7 @@ from implicitdsl.ir.node import (
     walk,
 )
 
-KINDS = frozenset(
-    {"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result"}
-)
+KINDS = frozenset({"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result"})
 REDUCTIONS = frozenset({"max", "min", "prod", "cumsum", "logsumexp"})
 
 

@@ -100,7 +100,9 @@ def grow(rng, steps, *, smooth=True):
             case "broadcast" if a.size <= 12 and len(a.shape) < 3:
                 new = b.broadcast(a, (2, *a.shape))
             case "matmul":
-                mates = [n for n in nodes if 1 <= len(n.shape) <= 2 and 1 <= len(a.shape) <= 2 and n.shape[0] == a.shape[-1]]
+                mates = [
+                    n for n in nodes if 1 <= len(n.shape) <= 2 and 1 <= len(a.shape) <= 2 and n.shape[0] == a.shape[-1]
+                ]
                 if not mates:
                     continue
                 new = b.mul(0.4, b.matmul(a, mates[int(rng.integers(len(mates)))]))

@@ -77,7 +77,9 @@ def test_moves_melt_into_contractions_and_deltas_rename():
     trace = b.contract("ij,ij->", b.delta(3), S)
     assert len(trace.args) == 2
     np.testing.assert_allclose(value(trace), np.trace(VALUES[S]))
-    np.testing.assert_allclose(value(b.contract("ij,j,jk->ik", S, b.index(A, (slice(None), 1)), b.delta(3))), VALUES[S] * VALUES[A][:, 1])
+    np.testing.assert_allclose(
+        value(b.contract("ij,j,jk->ik", S, b.index(A, (slice(None), 1)), b.delta(3))), VALUES[S] * VALUES[A][:, 1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,9 @@ def test_convolutions_are_those_of_torch(n, stride, padding):
     a, w = b.leaf("input", "a", (2, n)), b.leaf("param", "w", (3, 2, 3))
     image, k = b.leaf("input", "image", (2, n, n + 1)), b.leaf("param", "k", (3, 2, 3, 2))
     v = {leaf: rng.normal(size=leaf.shape) for leaf in (a, w, image, k)}
-    one, two = evaluate((b.conv(a, w, stride=stride, padding=padding), b.conv(image, k, stride=stride, padding=padding)), v)
+    one, two = evaluate(
+        (b.conv(a, w, stride=stride, padding=padding), b.conv(image, k, stride=stride, padding=padding)), v
+    )
     t = {leaf: torch.tensor(array) for leaf, array in v.items()}
     np.testing.assert_allclose(one, torch.conv1d(t[a], t[w], stride=stride, padding=padding), atol=1e-12)
     np.testing.assert_allclose(two, torch.conv2d(t[image], t[k], stride=stride, padding=padding), atol=1e-12)
@@ -196,7 +200,10 @@ def test_shapes_that_do_not_fit_are_refused(broken):
 
 def test_sizes_of_zero_and_one():
     e = b.leaf("input", "e", (0,))
-    found = evaluate((b.total(e), b.norm_sq(e), b.concat([e, x]), b.reduce("prod", e), b.matmul(b.zeros((2, 0)), e)), {e: np.zeros(0)} | VALUES)
+    found = evaluate(
+        (b.total(e), b.norm_sq(e), b.concat([e, x]), b.reduce("prod", e), b.matmul(b.zeros((2, 0)), e)),
+        {e: np.zeros(0)} | VALUES,
+    )
     assert [f.tolist() for f in found[:2]] == [0.0, 0.0]
     np.testing.assert_array_equal(found[2], VALUES[x])
     assert found[3] == 1.0

@@ -44,7 +44,14 @@ def test_bits_do_not_depend_on_the_layout_of_inputs():
 
 
 def test_a_singular_system_is_nan_and_silent():
-    outputs = (b.solve(S, b.ones((3,))), b.cholesky(S), b.solve(b.factor("cholesky", S), b.ones((3, 2))), b.log_det(S), b.det(S), b.inv(S))
+    outputs = (
+        b.solve(S, b.ones((3,))),
+        b.cholesky(S),
+        b.solve(b.factor("cholesky", S), b.ones((3, 2))),
+        b.log_det(S),
+        b.det(S),
+        b.inv(S),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         zero = evaluate(outputs, {S: np.zeros((3, 3))})

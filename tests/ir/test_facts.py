@@ -56,10 +56,14 @@ def test_the_pattern_covers_the_jacobian(seed):
 def test_the_pattern_is_tight_where_it_says_so():
     eye = np.eye(4, dtype=bool)
     np.testing.assert_array_equal(pattern(b.mul(b.apply("tanh", x), p), x), eye)
-    np.testing.assert_array_equal(pattern(b.matmul(b.constant(np.diag([1.0, 2, 0, 4])), x), x), np.diag([True, True, False, True]))
+    np.testing.assert_array_equal(
+        pattern(b.matmul(b.constant(np.diag([1.0, 2, 0, 4])), x), x), np.diag([True, True, False, True])
+    )
     np.testing.assert_array_equal(pattern(b.contract("ij,j->ij", b.delta(4), x), x).reshape(4, 4, 4).any(2), eye)
     np.testing.assert_array_equal(pattern(b.pick(x, ((1, 3),)), x), eye[1:3])
-    np.testing.assert_array_equal(pattern(b.concat([b.mul(x, x), b.pick(x, ((0, 1),)), p]), x), np.vstack([eye, eye[:1], 0 * eye]) > 0)
+    np.testing.assert_array_equal(
+        pattern(b.concat([b.mul(x, x), b.pick(x, ((0, 1),)), p]), x), np.vstack([eye, eye[:1], 0 * eye]) > 0
+    )
     np.testing.assert_array_equal(pattern(b.cumsum(x), x), np.tri(4, dtype=bool))
     np.testing.assert_array_equal(pattern(b.flip(x), x), eye[::-1])
     np.testing.assert_array_equal(pattern(b.diag(x), x).reshape(4, 4, 4).any(2), eye)

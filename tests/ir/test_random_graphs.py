@@ -89,7 +89,9 @@ def test_jacobians_are_those_of_torch_and_adjoint(seed):
         for leaf in LEAVES:
             outputs.append(derive.jacobian(out, leaf))
             assert outputs[-1].shape == out.shape + leaf.shape
-            expected.append(torch.autograd.functional.jacobian(lambda v, o=out, k=leaf: interpret([o], t | {k: v})[0], t[leaf]))
+            expected.append(
+                torch.autograd.functional.jacobian(lambda v, o=out, k=leaf: interpret([o], t | {k: v})[0], t[leaf])
+            )
     for actual, ref in zip(function(LEAVES, outputs)(*given), expected, strict=True):
         close(actual, ref)
     # <J v, w> = <v, J^T w>

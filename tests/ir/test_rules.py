@@ -111,7 +111,9 @@ def test_derivatives_of_a_product_hold_at_zeros(at):
 
     one = torch.autograd.functional.jacobian(by_hand, t)
     two = torch.autograd.functional.hessian(by_hand, t)
-    three = torch.autograd.functional.jacobian(lambda v: torch.autograd.functional.hessian(by_hand, v, create_graph=True), t)
+    three = torch.autograd.functional.jacobian(
+        lambda v: torch.autograd.functional.hessian(by_hand, v, create_graph=True), t
+    )
     for found, expected in zip(evaluate((first, second, third), {x: at}), (one, two, three), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-14)
 
@@ -119,7 +121,9 @@ def test_derivatives_of_a_product_hold_at_zeros(at):
 def test_the_small_determinant_has_its_derivative_at_a_singular_matrix():
     at = np.array([[1.0, 2, 3], [2, 4, 6], [1, 0, 1]])
     (g,) = evaluate((gradient(b.det(S), S),), {S: at})
-    cofactors = [[np.linalg.det(np.delete(np.delete(at, i, 0), j, 1)) * (-1) ** (i + j) for j in range(3)] for i in range(3)]
+    cofactors = [
+        [np.linalg.det(np.delete(np.delete(at, i, 0), j, 1)) * (-1) ** (i + j) for j in range(3)] for i in range(3)
+    ]
     np.testing.assert_allclose(g, cofactors, atol=1e-12)
 
 
