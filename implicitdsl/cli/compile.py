@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -127,8 +128,9 @@ def _show(file: str, built: list[dict[str, Any]], left: list[dict[str, str]], re
     for entry in built:
         sizes = ", ".join(f"{n}={v}" for n, v in entry["sizes"].items())
         typer.echo(f"built  {entry['layer']}({sizes}) {entry['dtype']}, kind {entry['kind']}, back end python")
-        for name, operations in entry["derived"].items():
-            typer.echo(f"         {name:<24} {count(operations, 'node')}")
+        parts = ", ".join(f"{name} {nodes}" for name, nodes in entry["derived"].items())
+        head = f"{count(len(entry['derived']), 'derived function')}, {count(sum(entry['derived'].values()), 'node')}: "
+        typer.echo(textwrap.fill(head + parts, width=110, initial_indent="       ", subsequent_indent="         "))
     for entry in refused:
         typer.echo(f"not executable yet: {entry['layer']}: {entry['why']} [{entry['code']}]")
     for entry in left:
