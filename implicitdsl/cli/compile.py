@@ -128,7 +128,7 @@ def _show(file: str, built: list[dict[str, Any]], left: list[dict[str, str]], re
     for entry in built:
         sizes = ", ".join(f"{n}={v}" for n, v in entry["sizes"].items())
         typer.echo(f"built  {entry['layer']}({sizes}) {entry['dtype']}, kind {entry['kind']}, back end python")
-        parts = ", ".join(f"{name} {nodes}" for name, nodes in entry["derived"].items())
+        parts = ", ".join(f"{name}:{nodes}" for name, nodes in entry["derived"].items())
         head = f"{count(len(entry['derived']), 'derived function')}, {count(sum(entry['derived'].values()), 'node')}: "
         typer.echo(textwrap.fill(head + parts, width=110, initial_indent="       ", subsequent_indent="         "))
     for entry in refused:
