@@ -1,8 +1,8 @@
 """implicitdsl: implicit layers for PyTorch, declared as conditions in a small language.
 
-    import implicitdsl
-    models = implicitdsl.load("models.imp")
-    layer = models.DEQ(n=64, m=784)        # a torch.nn.Module
+import implicitdsl
+models = implicitdsl.load("models.imp")
+layer = models.DEQ(n=64, m=784)        # a torch.nn.Module
 """
 
 from __future__ import annotations

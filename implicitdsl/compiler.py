@@ -31,6 +31,7 @@ from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, Inpu
 from implicitdsl.layers.options import Options, inherited, read_options
 from implicitdsl.ir.node import walk
 from implicitdsl.kernels.flat import flat_function
+from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.kinds import derive
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.check import check as check_tree
@@ -109,7 +110,8 @@ def read_unit(text: str, name: str = "<text>", *, texts: Texts | None = None) ->
 
 
 def construct(unit: Unit, name: str, sizes: Mapping[str, int], options: Options | None = None) -> Blueprint:
-    """The blueprint of a definition with its sizes bound. Raises ImpError: concrete E3xx, and E6xx for what cannot run."""
+    """The blueprint of a definition with its sizes bound. Raises ImpError: concrete E3xx, and E6xx for what cannot
+    run."""
     found = unit.library.find(None, name)
     if found is None:
         raise ImpError([Diagnostic("E205", f"{unit.name} defines no `{name}`")])
@@ -124,7 +126,9 @@ def rebuild(recipe: tuple[Any, ...]) -> Blueprint:
     return construct(unit, name, dict(sizes), options)
 
 
-def _construct(definition: tree.Definition, library: Library, given: dict[str, int], options: Options, unit: Unit) -> Blueprint:
+def _construct(
+    definition: tree.Definition, library: Library, given: dict[str, int], options: Options, unit: Unit
+) -> Blueprint:
     sizes = bind_sizes(definition, given, library)
     scope = Scope(library, sizes)
     params: list[ParamSpec] = []
@@ -146,7 +150,8 @@ def _construct(definition: tree.Definition, library: Library, given: dict[str, i
     builder.trial()
     free = call_size_names(definition)
     inputs = tuple(
-        InputSpec(i.name, _open_shape(i.shape, sizes, free, library), read_set(i.set, scope), i.path) for i in definition.inputs
+        InputSpec(i.name, _open_shape(i.shape, sizes, free, library), read_set(i.set, scope), i.path)
+        for i in definition.inputs
     )
     return Blueprint(
         kind=definition.kind,
@@ -179,7 +184,11 @@ def _use_options(used: UsedLayer, scope: Scope) -> Options:
 def _open_shape(shape: tuple[tree.Expression, ...], sizes: dict[str, int], free: tuple[str, ...], library: Library):
     """A shape with the names of call sizes left open; an expression of them stands as its text."""
     return tuple(
-        e.id if isinstance(e, tree.Name) and e.id in free else e.span.text if _mentions(e, free) else Scope(library, sizes).size(e)
+        e.id
+        if isinstance(e, tree.Name) and e.id in free
+        else e.span.text
+        if _mentions(e, free)
+        else Scope(library, sizes).size(e)
         for e in shape
     )
 
@@ -215,7 +224,8 @@ class _Builder:
         if isinstance(elaborated.problem, NetProblem) and elaborated.program.calls:
             pieces, self.results = cut(elaborated.problem, elaborated.program)
             self.program = tuple(
-                EnginePiece(p.slots) if isinstance(p, ExplicitCut) else CallPiece(p.path, p.inputs, p.slots) for p in pieces
+                EnginePiece(p.slots) if isinstance(p, ExplicitCut) else CallPiece(p.path, p.inputs, p.slots)
+                for p in pieces
             )
         else:
             self.results = tuple(f"result.{i}" for i in range(len(self.definition.outputs)))
@@ -276,7 +286,8 @@ def explain_text(blueprint: Blueprint) -> str:
 
 
 def derived_functions(blueprint: Blueprint, dtype: str = "float64") -> dict[str, int]:
-    """The functions derived for a layer's solver, each with its number of IR nodes. Makes the layer's engines for the dtype."""
+    """The functions derived for a layer's solver, each with its number of IR nodes. Makes the layer's engines for the
+    dtype."""
     builder = _builder(blueprint)
     sizes = _small(blueprint, None)
     for number, piece in enumerate(blueprint.program):
@@ -291,6 +302,7 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
     sizes = _small(blueprint, call_sizes)
     elaborated = builder.elaborated(sizes)
     functions = derive(elaborated.problem)
+    simple = {name: simplified(f) for name, f in functions.items()}
     settings = builder.settings("float64")
     method = f"solver {settings.solver}, adjoint {settings.adjoint}" if settings.solver else "explicit"
     arguments = ", ".join(f"{leaf.name}{list(leaf.shape)}" for leaf in elaborated.problem.signature.arguments)
@@ -298,7 +310,8 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
         "read": print_tree(tree.File(builder.library.file.source, (builder.definition,), span=builder.definition.span)),
         "elaborate": problem_text(elaborated.problem),
         "derive": "\n\n".join(function_text(f) for f in functions.values()),
-        "schedule": "\n".join(schedule_text(f) for f in functions.values()),
-        "emit": "\n".join(f"# {name}\n{getattr(flat_function(f), 'source')}" for name, f in functions.items()),
+        "simplify": "\n\n".join(function_text(f) for f in simple.values()),
+        "schedule": "\n".join(schedule_text(f) for f in simple.values()),
+        "emit": "\n".join(f"# {name}\n{flat_function(f).source}" for name, f in simple.items()),
         "bind": f"back end python, one sample at a time\n{method}, {settings}\narguments: {arguments}",
     }

@@ -70,7 +70,9 @@ class Models:
         if found is None:
             near = difflib.get_close_matches(name, self._templates, 1)
             hint = f"; did you mean `{near[0]}`?" if near else ""
-            raise AttributeError(f"{self._unit.name} defines no `{name}`{hint} (it defines {', '.join(self._templates)})")
+            raise AttributeError(
+                f"{self._unit.name} defines no `{name}`{hint} (it defines {', '.join(self._templates)})"
+            )
         return found
 
     def __getitem__(self, name: str) -> Template:

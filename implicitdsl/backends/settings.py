@@ -33,8 +33,15 @@ SOLVERS: dict[str, Method] = {
     m.name: m
     for m in (
         Method("tsit5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Tsitouras 2011)"),
-        Method("dopri5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Dormand & Prince 1980)"),
-        Method("bosh3", ("ode",), TIME, about="explicit Runge-Kutta of order 3 with error control (Bogacki & Shampine 1989)"),
+        Method(
+            "dopri5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Dormand & Prince 1980)"
+        ),
+        Method(
+            "bosh3",
+            ("ode",),
+            TIME,
+            about="explicit Runge-Kutta of order 3 with error control (Bogacki & Shampine 1989)",
+        ),
         Method("rk4", ("ode",), TIME, fixed_step=True, about="the classical Runge-Kutta method of order 4, fixed step"),
         Method("heun", ("ode",), TIME, fixed_step=True, about="Heun's method of order 2, fixed step"),
         Method("midpoint", ("ode",), TIME, fixed_step=True, about="the explicit midpoint rule of order 2, fixed step"),
@@ -45,10 +52,20 @@ SOLVERS: dict[str, Method] = {
         ),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
         Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),
-        *(Method(name, ("fixpoint",), ALGEBRAIC, executable=False) for name in ("anderson", "broyden", "peaceman_rachford")),
+        *(
+            Method(name, ("fixpoint",), ALGEBRAIC, executable=False)
+            for name in ("anderson", "broyden", "peaceman_rachford")
+        ),
         *(Method(name, ("root",), ALGEBRAIC, executable=False) for name in ("bisection", "brent", "itp", "levenberg")),
-        Method("interior_point", ("argmin",), ALGEBRAIC, about="primal-dual interior point for linear and quadratic programs"),
-        Method("local", ("argmin",), ALGEBRAIC, about="a local minimum from the start of the unknowns, by Newton's method"),
+        Method(
+            "interior_point",
+            ("argmin",),
+            ALGEBRAIC,
+            about="primal-dual interior point for linear and quadratic programs",
+        ),
+        Method(
+            "local", ("argmin",), ALGEBRAIC, about="a local minimum from the start of the unknowns, by Newton's method"
+        ),
     )
 }
 
@@ -57,7 +74,10 @@ ADJOINTS: dict[str, Method] = {
     for m in (
         Method("discrete", ("ode",), about="the exact derivative of the computed steps"),
         Method("implicit", ("root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
-        *(Method(name, ("ode",), executable=False) for name in ("backsolve", "interpolated", "gauss", "forward", "auto")),
+        *(
+            Method(name, ("ode",), executable=False)
+            for name in ("backsolve", "interpolated", "gauss", "forward", "auto")
+        ),
         *(
             Method(name, ("root", "fixpoint", "argmin"), executable=False)
             for name in ("jfb", "phantom", "neumann", "shine", "unrolled", "smooth", "onesided")
@@ -111,13 +131,20 @@ def resolve(
     _method(ADJOINTS, "adjoint", adjoint, kind, where)
     for name in options:
         if name not in method.options:
-            raise _error("E610", f"`{solver}` has no option `{name}`", where, help=f"its options: {', '.join(method.options)}")
+            raise _error(
+                "E610", f"`{solver}` has no option `{name}`", where, help=f"its options: {', '.join(method.options)}"
+            )
     merged: dict[str, Any] = {**(file_solver[1] if file_solver and python_solver is None else {}), **options}
     merged |= {name: value for name, value in given.items() if value is not None}
     rtol, atol = _TOLERANCE.get((kind, dtype), (1e-12, 0.0) if dtype == "float64" else (1e-6, 0.0))
     dt = merged.get("dt")
     if method.fixed_step and dt is None:
-        raise _error("E612", f"`{solver}` takes steps of a fixed size", where, help="give it: dt = … (or choose tsit5, which finds its own)")
+        raise _error(
+            "E612",
+            f"`{solver}` takes steps of a fixed size",
+            where,
+            help="give it: dt = … (or choose tsit5, which finds its own)",
+        )
     found = Settings(
         solver,
         adjoint,
@@ -127,7 +154,9 @@ def resolve(
         int(merged.get("max_steps", 100_000 if kind == "ode" else 200)),
         {k: v for k, v in merged.items() if k not in ("rtol", "atol", "dt", "max_steps")},
     )
-    if not (found.rtol >= 0 and found.atol >= 0 and found.rtol + found.atol > 0) or (found.dt is not None and not found.dt > 0):
+    if not (found.rtol >= 0 and found.atol >= 0 and found.rtol + found.atol > 0) or (
+        found.dt is not None and not found.dt > 0
+    ):
         raise _error("E610", "rtol, atol and dt are positive numbers", where)
     return found
 
@@ -138,9 +167,13 @@ def _method(table: Mapping[str, Method], what: str, name: str, kind: str, where:
     if method is None:
         raise _error("E610", f"there is no {what} `{name}`", where, help=f"for `{kind}`: {', '.join(running)}")
     if kind not in method.kinds:
-        raise _error("E610", f"the {what} `{name}` is not for `{kind}`", where, help=f"for `{kind}`: {', '.join(running)}")
+        raise _error(
+            "E610", f"the {what} `{name}` is not for `{kind}`", where, help=f"for `{kind}`: {', '.join(running)}"
+        )
     if not method.executable:
-        raise _error("E611", f"the {what} `{name}` is not executable yet", where, help=f"for `{kind}`: {', '.join(running)}")
+        raise _error(
+            "E611", f"the {what} `{name}` is not executable yet", where, help=f"for `{kind}`: {', '.join(running)}"
+        )
     return method
 
 

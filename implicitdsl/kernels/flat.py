@@ -1,14 +1,14 @@
 """Derived functions as calls on flat arrays: the calling convention of the solvers, in NumPy.
 
-`flat_function(f)` gives a callable with one argument for each input group and then one for each output group. Groups `t`
+`flat_function(f)` gives a callable with one argument for each input group and then one for each output group. Groups
+`t`
 and `t_dot` are scalars, all others 1-D arrays; outputs are overwritten, or added to where the function says so, and a
 structurally zero output is left alone (or zeroed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from implicitdsl.ir import evaluate
 from implicitdsl.ir.node import Leaf
@@ -17,11 +17,20 @@ from implicitdsl.problems.derived import Derived, Group
 SCALAR_GROUPS = ("t", "t_dot")
 CACHED_GROUPS = ("p", "p2")
 KEPT = 1024
-_made: dict[tuple[object, ...], Callable[..., None]] = {}
+_made: dict[tuple[object, ...], FlatFunction] = {}
 
 
-def flat_function(function: Derived) -> Callable[..., None]:
-    """The callable of a derived function; its text is in the attribute `source`. Functions of the same nodes share one."""
+class FlatFunction(Protocol):
+    """A derived function as a call on flat arrays; `source` is its text."""
+
+    source: str
+
+    def __call__(self, *arrays: Any) -> None: ...
+
+
+def flat_function(function: Derived) -> FlatFunction:
+    """The callable of a derived function; its text is in the attribute `source`. Functions of the same nodes share
+    one."""
     key = (function.name, _content(function.inputs), _content(function.outputs), function.adds)
     found = _made.get(key)
     if found is None:
@@ -36,7 +45,7 @@ def _content(groups: tuple[Group, ...]) -> tuple[object, ...]:
     return tuple((g.name, g.members, g.sizes) for g in groups)
 
 
-def _make(function: Derived) -> Callable[..., None]:
+def _make(function: Derived) -> FlatFunction:
     lines: list[str] = []
     inputs: list[Leaf] = []
     names: list[str] = []
@@ -73,11 +82,12 @@ def _make(function: Derived) -> Callable[..., None]:
     arguments = ", ".join(g.name for g in (*function.inputs, *function.outputs))
     body = "\n    ".join(lines) or "pass"
     source = f"def {function.name}({arguments}):\n    {body}\n"
-    # `kept` holds the last flat p with its unpacked values: a solver passes one array many times and never writes into it.
+    # `kept` holds the last flat p with its unpacked values: a solver passes one array many times and never writes into
+    # it.
     namespace: dict[str, Any] = {"core": core, "kept": [None, ()]}
-    exec(compile(source, f"<flat {function.name}>", "exec"), namespace)  # noqa: S102 - the text is made above, from names alone
-    made: Callable[..., None] = namespace[function.name]
-    setattr(made, "source", source + "\n" + getattr(core, "source", ""))  # noqa: B010 - functions take attributes
+    exec(compile(source, f"<flat {function.name}>", "exec"), namespace)
+    made: FlatFunction = namespace[function.name]
+    made.source = f"{source}\n{core.source}"
     return made
 
 

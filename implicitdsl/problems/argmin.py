@@ -4,9 +4,11 @@ First-order conditions (Karush 1939; Kuhn & Tucker 1951), with L = f + λᵀh + 
 
     ∇_z f + (∂h/∂z)ᵀ λ + (∂g/∂z)ᵀ μ = 0,   h = 0,   g <= 0,   μ >= 0,   μ∘g = 0.
 
-With the active set a ∈ {0, 1} of the answer frozen, complementarity becomes a∘g + (1 - a)∘μ = 0 and the conditions are a
+With the active set a ∈ {0, 1} of the answer frozen, complementarity becomes a∘g + (1 - a)∘μ = 0 and the conditions are
+a
 square system in w = (z, λ, μ): derivatives are those of a root (Fiacco 1976; exact where strict complementarity and
-independent active rows hold, one-sided or refused elsewhere). Any smooth dependence on p is allowed, because the system is
+independent active rows hold, one-sided or refused elsewhere). Any smooth dependence on p is allowed, because the system
+is
 differentiated, not the coefficients of a canonical form.
 """
 
@@ -36,7 +38,8 @@ class Constraint:
 
 @dataclass(frozen=True, eq=False)
 class ArgminProblem:
-    """`objective` is minimised: a `maximize` has been negated. `conditions` are what convexity hangs on: expressions of the
+    """`objective` is minimised: a `maximize` has been negated. `conditions` are what convexity hangs on: expressions of
+    the
     data that must be >= 0, <= 0 or positive semidefinite for each sample."""
 
     signature: Signature
@@ -91,7 +94,7 @@ def quadratic_data(problem: ArgminProblem) -> Derived:
     """(p) → Q (n·n), q (n), A (m·n), b (m), G (k·n), h (k) of  min ½zᵀQz + qᵀz,  Az = b,  Gz <= h."""
     unknowns = problem.unknowns
     n = sum(u.size for u in unknowns)
-    origin = {u: build.zeros(u.shape) for u in unknowns}
+    origin: dict[Node, Node] = {u: build.zeros(u.shape) for u in unknowns}
     gradient = calculus.pullback((problem.objective,), (build.constant(1.0),), unknowns)
     present = [build.zeros(u.shape) if d is None else d for u, d in zip(unknowns, gradient, strict=True)]
     given = Derived("given", (group("p", problem.signature.arguments),), ())
@@ -112,11 +115,14 @@ def quadratic_data(problem: ArgminProblem) -> Derived:
 
 def derive(problem: ArgminProblem) -> dict[str, Derived]:
     """What the minimisers may call: `start`; `quadratic_data` of a linear or quadratic program, else `objective`,
-    `gradient`, `hessian`; and the functions of `derive_implicit` for the KKT system, whose arguments end with the masks."""
+    `gradient`, `hessian`; and the functions of `derive_implicit` for the KKT system, whose arguments end with the
+    masks."""
     arguments = problem.signature.arguments
     given = (group("z", problem.unknowns), group("p", arguments))
     functions: dict[str, Derived] = {
-        "conditions": Derived("conditions", (group("p", arguments),), (group("out", (n for n, _ in problem.conditions)),)),
+        "conditions": Derived(
+            "conditions", (group("p", arguments),), (group("out", (n for n, _ in problem.conditions)),)
+        ),
         "start": Derived("start", (group("p", arguments),), (group("z", problem.start),)),
         "objective": Derived("objective", given, (group("out", (problem.objective,)),)),
     }

@@ -4,7 +4,8 @@ Let 0 = F(z, p) with K = ∂F/∂z regular at the answer, and o = g(z, p). With 
 
     Kᵀ λ = -(∂g/∂z)ᵀ ḡ,     p̄ = (∂g/∂p)ᵀ ḡ + (∂F/∂p)ᵀ λ,
 
-and along ṗ:  K ż = -(∂F/∂p) ṗ,  ȯ = g_z ż + g_p ṗ.  The pair (F, F_z ż + F_p ṗ) is a system of the same form with Jacobian
+and along ṗ:  K ż = -(∂F/∂p) ṗ,  ȯ = g_z ż + g_p ṗ.  The pair (F, F_z ż + F_p ṗ) is a system of the same form with
+Jacobian
 [[K, 0], [∗, K]], so its pullback needs solves with Kᵀ alone.
 """
 
@@ -36,7 +37,8 @@ def jacobian(name: str, inputs: Derived, rows: Sequence[Node], unknowns: Sequenc
 def derive_implicit(
     *, unknowns: Sequence[Leaf], residual: Sequence[Node], outputs: Sequence[Node], arguments: Sequence[Leaf]
 ) -> dict[str, Derived]:
-    """The functions of 0 = F(z, p), o = g(z, p): `residual`, `residual_jacobian`, `output`, and their vjp, jvp and the vjp
+    """The functions of 0 = F(z, p), o = g(z, p): `residual`, `residual_jacobian`, `output`, and their vjp, jvp and the
+    vjp
     of the jvp."""
     given = (group("z", unknowns), group("p", arguments))
     found: list[Derived] = []

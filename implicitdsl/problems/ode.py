@@ -16,7 +16,8 @@ from implicitdsl.problems.signature import Signature
 
 @dataclass(frozen=True, eq=False)
 class OdeProblem:
-    """`start`, `t0`, `t1`, `at` are functions of the arguments, `rhs` and `outputs` of time, states and arguments. t0 and t1
+    """`start`, `t0`, `t1`, `at` are functions of the arguments, `rhs` and `outputs` of time, states and arguments. t0
+    and t1
     are None where the interval is that of the `at` times; `at` is None where the values at the end are returned."""
 
     signature: Signature
@@ -38,8 +39,10 @@ def used_arguments(problem: OdeProblem) -> tuple[Leaf, ...]:
 
 
 def derive(problem: OdeProblem) -> dict[str, Derived]:
-    """`rhs` (t, y, p) → out and its tangent, `rhs_tangent` (t, t_dot, y2, p2) → out2, each with its vjp; `output` (t, y, p) → out,
-    `begin` (p) → y0, t0, t1 and `at` (q) → times, each with its vjp, jvp and the vjp of its jvp. t0 and t1 are 0 where the
+    """`rhs` (t, y, p) → out and its tangent, `rhs_tangent` (t, t_dot, y2, p2) → out2, each with its vjp; `output` (t,
+    y, p) → out,
+    `begin` (p) → y0, t0, t1 and `at` (q) → times, each with its vjp, jvp and the vjp of its jvp. t0 and t1 are 0 where
+    the
     interval is that of the times."""
     arguments = used_arguments(problem)
     moving = (group("t", (problem.time,)), group("y", problem.states), group("p", arguments))

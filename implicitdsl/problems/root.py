@@ -18,7 +18,8 @@ from implicitdsl.problems.signature import Signature
 
 @dataclass(frozen=True, eq=False)
 class RootProblem:
-    """Unknowns, their start (a function of the arguments), as many scalar residuals as unknowns, bounds on the iterates."""
+    """Unknowns, their start (a function of the arguments), as many scalar residuals as unknowns, bounds on the
+    iterates."""
 
     signature: Signature
     unknowns: tuple[Leaf, ...]

@@ -59,7 +59,12 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
     _refuse_jumps(definition, rhs, {time, *(s.leaf for s in states)}, program)
     start = tuple(s.start for s in states)
     if any(time in set(walk((node,))) for node in start):
-        raise fail("E406", "a start depends on `t`", definition.span, help="name the start time: `from t = a to b`, and write a")
+        raise fail(
+            "E406",
+            "a start depends on `t`",
+            definition.span,
+            help="name the start time: `from t = a to b`, and write a",
+        )
     t0, t1 = (None, None) if body.horizon is None else body.horizon
     if body.at is not None and len(body.at.shape) != 1:
         assert body.return_statement is not None
@@ -80,7 +85,8 @@ def _refuse_jumps(definition: tree.Definition, rhs: tuple[Node, ...], moving: se
                 f"the jump of `{jump.span.text}` cannot be located yet",
                 jump.span,
                 remark="a jump on a right-hand side needs its saltation term for a right gradient",
-                help="`solver tsit5(kinks = none)` integrates across it; values lose accuracy there and the gradient lacks the jump's term",
+                help="`solver tsit5(kinks = none)` integrates across it; values lose accuracy there and the gradient "
+                "lacks the jump's term",
             )
 
 
@@ -93,7 +99,13 @@ def _root(definition: tree.Definition, body: Body, signature: Signature) -> Root
     _only_elementwise(body)
     lower, upper = flat_bounds(unknowns)
     return RootProblem(
-        signature, tuple(u.leaf for u in unknowns), tuple(u.start for u in unknowns), residual, lower, upper, body.outputs
+        signature,
+        tuple(u.leaf for u in unknowns),
+        tuple(u.start for u in unknowns),
+        residual,
+        lower,
+        upper,
+        body.outputs,
     )
 
 
@@ -156,6 +168,7 @@ def _refuse_constraints(definition: tree.Definition, problem: ArgminProblem, bod
             "E606",
             f"{definition.name} is no linear or quadratic program, and it has constraints",
             body.constraint_spans[constraint.dual],
-            remark="constrained problems run when the objective has degree <= 2 in the unknowns and every constraint is affine",
+            remark="constrained problems run when the objective has degree <= 2 in the unknowns and every constraint "
+            "is affine",
             help="put a penalty or barrier into the objective, or eliminate the constraint by a change of variables",
         )

@@ -60,4 +60,6 @@ def parse_choice(text: str | None) -> Choice | None:
 
 
 def _unreadable(text: str) -> ImpError:
-    return ImpError([Diagnostic("E610", f"`{text}` names no method", help='write it as in the file: "tsit5(rtol = 1e-8)"')])
+    return ImpError(
+        [Diagnostic("E610", f"`{text}` names no method", help='write it as in the file: "tsit5(rtol = 1e-8)"')]
+    )

@@ -34,7 +34,12 @@ def condition(statement: tree.Statement, body: Body) -> None:
             for relation in relations:
                 _relation(relation, body, body.scope)
         case tree.When():
-            raise fail("E602", "events are not executable yet", statement.span, remark="`when` is read and checked, but no solver locates it")
+            raise fail(
+                "E602",
+                "events are not executable yet",
+                statement.span,
+                remark="`when` is read and checked, but no solver locates it",
+            )
         case tree.History(name=name):
             raise fail("E603", f"the delayed state `{name}` is not executable yet", statement.span)
         case _:
@@ -73,13 +78,21 @@ def _relation(relation: tree.Relation, body: Body, scope: Scope) -> None:
             a, b = scope.value(left), scope.value(right)
             with placed(relation):
                 _add(body, build.sub(a, b), relation.span, label, equality=True)
-        case tree.Inequality(condition=tree.Compare(operators=operators, operands=operands), label=label):
+        case tree.Inequality(label=label):
+            _inequality(relation, relation.condition, label, body, scope)
+
+
+def _inequality(
+    relation: tree.Inequality, condition: tree.Compare | tree.Contains, label: str | None, body: Body, scope: Scope
+) -> None:
+    match condition:
+        case tree.Compare(operators=operators, operands=operands):
             values = [scope.value(o) for o in operands]
             with placed(relation):
                 for operator, a, b in zip(operators, values, values[1:], strict=False):
                     difference = build.sub(a, b) if operator in ("<", "<=") else build.sub(b, a)
                     _add(body, difference, relation.span, label, equality=False)
-        case tree.Inequality(condition=tree.Contains(item=item, set=set_), label=label):
+        case tree.Contains(item=item, set=set_):
             node = scope.value(item)
             found = read_set(set_, scope)
             assert found is not None
@@ -110,7 +123,13 @@ def constrain(body: Body, node: Node, set_: MemberSet, span: Span, label: str | 
                 _add(body, build.sub(build.total(node), 1.0), span, label, equality=True)
             case MemberSet(name="ordered"):
                 n = node.shape[0]
-                _add(body, build.sub(build.pick(node, [(0, n - 1)]), build.pick(node, [(1, n)])), span, label, equality=False)
+                _add(
+                    body,
+                    build.sub(build.pick(node, [(0, n - 1)]), build.pick(node, [(1, n)])),
+                    span,
+                    label,
+                    equality=False,
+                )
             case _:
                 raise fail(
                     "E604",

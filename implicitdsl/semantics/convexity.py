@@ -1,4 +1,5 @@
-"""What the compiler says about the convexity of an `argmin`: findings with places, and conditions to test per sample."""
+"""What the compiler says about the convexity of an `argmin`: findings with places, and conditions to test per
+sample."""
 
 from __future__ import annotations
 
@@ -22,11 +23,14 @@ LOCAL_HELP = "`solver local()` accepts a local solution from the start of the un
 
 def known_sets(program: Program) -> dict[Leaf, MemberSet]:
     """The sets that inputs, params and consts are declared in."""
-    return {item.leaf: item.set for group in (program.inputs, program.params, program.consts) for item in group if item.set}
+    return {
+        item.leaf: item.set for group in (program.inputs, program.params, program.consts) for item in group if item.set
+    }
 
 
 def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagnostic], tuple[Condition, ...]]:
-    """The findings (E501 unknown, E502 refuted, E503 a curved equality, W501 conditional) and all conditions; with `local`
+    """The findings (E501 unknown, E502 refuted, E503 a curved equality, W501 conditional) and all conditions; with
+    `local`
     nothing needs to be convex, and neither is returned."""
     if local or body.objective is None or body.objective_statement is None:
         return [], ()
@@ -40,7 +44,9 @@ def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagno
     elif whole.outcome == "conditional":
         terms = [(body.objective_statement.value.span, body.objective)]
     else:
-        terms = list(_terms(body.objective_statement.value, body, negative=body.objective_statement.sense == "maximize"))
+        terms = list(
+            _terms(body.objective_statement.value, body, negative=body.objective_statement.sense == "maximize")
+        )
     judged = [(span, node, verdict(node, unknowns, sets)) for span, node in terms]
     if whole.outcome in ("unknown", "refuted") and degree(body.objective, set(unknowns)) == 2:
         judged = [(body.objective_statement.value.span, body.objective, whole)]
@@ -50,7 +56,14 @@ def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagno
         if degree(constraint.node, set(unknowns)) not in (0, 1):
             span = body.constraint_spans[constraint.dual]
             findings.append(
-                Diagnostic("E503", f"the equality `{span.text}` is not affine", span, "its solutions form no convex set", (), LOCAL_HELP)
+                Diagnostic(
+                    "E503",
+                    f"the equality `{span.text}` is not affine",
+                    span,
+                    "its solutions form no convex set",
+                    (),
+                    LOCAL_HELP,
+                )
             )
     for constraint in body.inequalities:
         span = body.constraint_spans[constraint.dual]
@@ -95,11 +108,25 @@ def _say(
             )
         case "unknown":
             findings.append(
-                Diagnostic("E501", f"`{span.text}` is not known to be convex", span, f"no rule proves {what} convex", (), LOCAL_HELP)
+                Diagnostic(
+                    "E501",
+                    f"`{span.text}` is not known to be convex",
+                    span,
+                    f"no rule proves {what} convex",
+                    (),
+                    LOCAL_HELP,
+                )
             )
         case "refuted":
             findings.append(
-                Diagnostic("E502", f"`{span.text}` is not convex", span, f"{what} has a direction of negative curvature", (), LOCAL_HELP)
+                Diagnostic(
+                    "E502",
+                    f"`{span.text}` is not convex",
+                    span,
+                    f"{what} has a direction of negative curvature",
+                    (),
+                    LOCAL_HELP,
+                )
             )
 
 
@@ -116,9 +143,12 @@ def condition_text(condition: Condition) -> str:
 
 
 def check_convexity(library: Library, report: Report) -> None:
-    """Judge every `argmin` of a checked file with small sizes in place of its own. What small sizes cannot bind, and what
+    """Judge every `argmin` of a checked file with small sizes in place of its own. What small sizes cannot bind, and
+    what
     is not executable, is left to construction, which judges again with the real ones."""
-    for definition in (item for item in library.file.items if isinstance(item, tree.Definition) and item.kind == "argmin"):
+    for definition in (
+        item for item in library.file.items if isinstance(item, tree.Definition) and item.kind == "argmin"
+    ):
         if any(isinstance(s, tree.Choice) and s.what == "solver" and s.name == "local" for s in definition.body):
             continue
         names = (*(size.name for size in definition.sizes), *call_size_names(definition))

@@ -1,7 +1,9 @@
 """Convexity in the unknowns, with inputs, params and consts as constants: proven, conditional, unknown or refuted.
 
-The composition rules of disciplined convex programming (Grant, Boyd & Ye 2006) over the IR, with two additions: a factor
-of unknown sign makes a verdict *conditional* on its sign, and a quadratic term that the rules cannot decide is judged by
+The composition rules of disciplined convex programming (Grant, Boyd & Ye 2006) over the IR, with two additions: a
+factor
+of unknown sign makes a verdict *conditional* on its sign, and a quadratic term that the rules cannot decide is judged
+by
 its Hessian (a number: proven or refuted; an expression of the data: conditional on its being positive semidefinite).
 """
 
@@ -99,7 +101,8 @@ def _quadratic(node: Node, unknowns: Sequence[Leaf], sets: Mapping[Leaf, MemberS
     gradient = calculus.pullback((node,), (build.constant(1.0),), unknowns)
     nodes = [build.zeros(u.shape) if g is None else g for g, u in zip(gradient, unknowns, strict=True)]
     blocks = [
-        build.concat([build.reshape(calculus.jacobian(g, u), (g.size, u.size)) for u in unknowns], axis=1) for g in nodes
+        build.concat([build.reshape(calculus.jacobian(g, u), (g.size, u.size)) for u in unknowns], axis=1)
+        for g in nodes
     ]
     hessian = build.concat(blocks, axis=0)
     if not any(isinstance(n, Leaf) for n in walk((hessian,))):
@@ -295,7 +298,9 @@ class _Elementwise:
                 if all(p.constant for p in parts):
                     return _constant(sign)
                 found = self._apply(function, args, parts)
-                return found if found.sign != "unknown" else Judgement(found.convex, found.concave, sign, found.constant)
+                return (
+                    found if found.sign != "unknown" else Judgement(found.convex, found.concave, sign, found.constant)
+                )
             case _:
                 return NOTHING
 

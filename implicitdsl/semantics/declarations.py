@@ -22,7 +22,12 @@ def constant_value(expression: tree.Expression, scope: Scope) -> NDArray[np.floa
     """The value of an expression of sizes, numbers and consts; anything else is E4xx."""
     node = scope.value(expression)
     if any(isinstance(n, Leaf) for n in walk((node,))):
-        raise fail("E407", f"`{expression.span.text}` is not constant", expression.span, remark="a start value is made of numbers, sizes and consts")
+        raise fail(
+            "E407",
+            f"`{expression.span.text}` is not constant",
+            expression.span,
+            remark="a start value is made of numbers, sizes and consts",
+        )
     return evaluate.evaluate((node,), {})[0]
 
 
@@ -76,7 +81,9 @@ def declare(statement: tree.Declare, scope: Scope, prefix: str) -> list[Paramete
             try:
                 start = np.array(np.broadcast_to(value, shape), dtype=np.float64)
             except ValueError:
-                raise fail("E302", f"`{item.name}` is {list(shape)}, its start {list(value.shape)}", item.start.span) from None
+                raise fail(
+                    "E302", f"`{item.name}` is {list(shape)}, its start {list(value.shape)}", item.start.span
+                ) from None
         leaf = Leaf("param" if statement.role == "param" else "const", prefix + item.name, shape)
         found.append(Parameter(leaf, set_, start, None if item.start is not None else draw))
     for item, parameter in zip(statement.names, found, strict=True):
@@ -111,7 +118,12 @@ def bind_sizes(
         elif size.default is not None:
             bound[size.name] = Scope(library, bound).size(size.default)
         else:
-            raise fail("E307", f"{definition.name} needs the size `{size.name}`", place, help=f"{definition.name}({size.name}=…)")
+            raise fail(
+                "E307",
+                f"{definition.name} needs the size `{size.name}`",
+                place,
+                help=f"{definition.name}({size.name}=…)",
+            )
         if bound[size.name] < 0:
             raise fail("E304", f"the size `{size.name}` is {bound[size.name]}", place, remark="a size is 0 or more")
     return bound
@@ -144,7 +156,9 @@ def bind_shapes(
     bound = dict(sizes)
     for item, shape in zip(definition.inputs, shapes, strict=True):
         if len(item.shape) != len(shape):
-            raise fail("E302", f"`{item.name}` of {definition.name} has {len(item.shape)} axes; {list(shape)} given", where)
+            raise fail(
+                "E302", f"`{item.name}` of {definition.name} has {len(item.shape)} axes; {list(shape)} given", where
+            )
         for axis, extent in zip(item.shape, shape, strict=True):
             if isinstance(axis, tree.Name) and axis.id not in bound:
                 bound[axis.id] = extent

@@ -1,7 +1,8 @@
 """A definition with its sizes to a problem in the IR.
 
 One pass over the statements in text order gives every name its node; what the kind wants (states, unknowns, equations,
-constraints) is gathered on the way and put together by `assemble.py`. Used nets are inlined, their params become arguments
+constraints) is gathered on the way and put together by `assemble.py`. Used nets are inlined, their params become
+arguments
 with qualified names; an implicit layer called inside a `net` is recorded as a call.
 """
 
@@ -68,8 +69,11 @@ class Elaborated:
     body: Body
 
 
-def elaborate(definition: tree.Definition, library: Library, sizes: dict[str, int], *, local: bool = False) -> Elaborated:
-    """The problem of a definition whose sizes are all bound, those of the call included. `local` accepts an `argmin` that
+def elaborate(
+    definition: tree.Definition, library: Library, sizes: dict[str, int], *, local: bool = False
+) -> Elaborated:
+    """The problem of a definition whose sizes are all bound, those of the call included. `local` accepts an `argmin`
+    that
     is not convex. Raises ImpError."""
     from implicitdsl.semantics.assemble import assemble  # needs the types above
     from implicitdsl.semantics.convexity import convexity
@@ -162,7 +166,8 @@ def _caller(definition: tree.Definition, used: UsedLayer, program: Program):
                 f"`{used.path}` is a `{used.definition.kind}` layer inside a condition",
                 where,
                 remark="an implicit layer nested in the condition of another is not executable yet",
-                help=f"call it in a `net` and pass the result to {definition.name} as an input, or write its unknowns and "
+                help=f"call it in a `net` and pass the result to {definition.name} as an input, or write its "
+                f"unknowns and "
                 "equations into this definition",
             )
         sizes = declarations.bind_shapes(used.definition, used.sizes, [a.shape for a in arguments], used.library, where)
@@ -207,7 +212,9 @@ def check_outputs(definition: tree.Definition, body: Body) -> None:
         raise fail("E401", f"{definition.name} returns nothing", definition.span)
     if len(body.outputs) != len(definition.outputs):
         raise fail(
-            "E308", f"{definition.name} declares {len(definition.outputs)} outputs and returns {len(body.outputs)}", statement.span
+            "E308",
+            f"{definition.name} declares {len(definition.outputs)} outputs and returns {len(body.outputs)}",
+            statement.span,
         )
     for declared, node in zip(definition.outputs, body.outputs, strict=True):
         wanted = body.scope.shape(declared.shape)

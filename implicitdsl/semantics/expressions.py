@@ -7,7 +7,7 @@ ImpError at the expression (concrete E3xx).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,14 +55,18 @@ def fail(code: str, message: str, span: Span, *, remark: str = "", help: str = "
 
 
 @contextmanager
-def placed(expression: tree.Node) -> Iterator[None]:
+def placed(expression: tree.Node) -> Generator[None]:
     """Turn a shape error of the IR or of the table into a diagnostic at the expression."""
     try:
         yield
     except SizeMismatch as error:
-        raise fail("E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)) from None
+        raise fail(
+            "E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)
+        ) from None
     except ShapeError as error:
-        raise fail("E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)) from None
+        raise fail(
+            "E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)
+        ) from None
 
 
 class Scope:
@@ -109,7 +113,12 @@ class Scope:
             case tree.Binary(operator="^", left=left, right=right) if 0 <= (exponent := self.size(right)) <= 64:
                 value = self.size(left) ** exponent
             case _:
-                raise fail("E304", f"`{expression.span.text}` is not a size", expression.span, remark="a size is made of integers, sizes and loop names with + - *")
+                raise fail(
+                    "E304",
+                    f"`{expression.span.text}` is not a size",
+                    expression.span,
+                    remark="a size is made of integers, sizes and loop names with + - *",
+                )
         if abs(value) > SIZE_BUDGET:
             raise fail("E305", f"the size {value} is beyond the budget of {SIZE_BUDGET}", expression.span)
         return value
@@ -119,9 +128,18 @@ class Scope:
         shape = tuple(self.size(s) for s in sizes)
         for value, expression in zip(shape, sizes, strict=True):
             if value < 0:
-                raise fail("E304", f"the size `{expression.span.text}` is {value}", expression.span, remark="a size is 0 or more")
+                raise fail(
+                    "E304",
+                    f"the size `{expression.span.text}` is {value}",
+                    expression.span,
+                    remark="a size is 0 or more",
+                )
         if math.prod(shape) > SIZE_BUDGET:
-            raise fail("E305", f"{math.prod(shape)} scalars are beyond the budget of {SIZE_BUDGET}", sizes[0].span.to(sizes[-1].span))
+            raise fail(
+                "E305",
+                f"{math.prod(shape)} scalars are beyond the budget of {SIZE_BUDGET}",
+                sizes[0].span.to(sizes[-1].span),
+            )
         return shape
 
     def range(self, bounds: tree.Range) -> range:
@@ -138,7 +156,9 @@ class Scope:
         """The node of an expression of one value."""
         values = self.values(expression)
         if len(values) != 1:
-            raise fail("E302", f"`{expression.span.text}` has {len(values)} values where one is wanted", expression.span)
+            raise fail(
+                "E302", f"`{expression.span.text}` has {len(values)} values where one is wanted", expression.span
+            )
         return values[0]
 
     def values(self, expression: tree.Expression) -> tuple[Node, ...]:
@@ -194,7 +214,9 @@ class Scope:
             case tree.Compare(operators=operators, operands=operands):
                 values = [self.value(o) for o in operands]
                 with placed(expression):
-                    parts = [build.apply(_COMPARE[o], a, b) for o, a, b in zip(operators, values, values[1:], strict=False)]
+                    parts = [
+                        build.apply(_COMPARE[o], a, b) for o, a, b in zip(operators, values, values[1:], strict=False)
+                    ]
                     found = parts[0]
                     for part in parts[1:]:
                         found = build.apply("and", found, part)
@@ -211,7 +233,11 @@ class Scope:
     def _index(self, expression: tree.Index) -> Node:
         base = self.value(expression.base)
         if len(expression.items) > len(base.shape):
-            raise fail("E306", f"`{expression.base.span.text}` has {len(base.shape)} axes, {len(expression.items)} are indexed", expression.span)
+            raise fail(
+                "E306",
+                f"`{expression.base.span.text}` has {len(base.shape)} axes, {len(expression.items)} are indexed",
+                expression.span,
+            )
         ranges: list[tuple[int, int]] = []
         kept: list[int] = []
         for axis, extent in enumerate(base.shape):
@@ -281,7 +307,11 @@ class Scope:
             case "concat" | "stack":
                 parts = self._parts(expression)
                 with placed(expression):
-                    return build.stack(parts) if name == "stack" else build.concat([build.reshape(p, (1,)) if p.shape == () else p for p in parts])
+                    return (
+                        build.stack(parts)
+                        if name == "stack"
+                        else build.concat([build.reshape(p, (1,)) if p.shape == () else p for p in parts])
+                    )
             case "grad" | "div" | "jacobian":
                 return self._calculus(expression, name)
             case "dual":
@@ -316,7 +346,9 @@ class Scope:
         function, library = self.library.functions[name]
         values = [self.value(a) for a in self._plain(expression)]
         if len(values) != len(function.arguments):
-            raise fail("E208", f"`{name}` takes {len(function.arguments)} arguments, {len(values)} given", expression.span)
+            raise fail(
+                "E208", f"`{name}` takes {len(function.arguments)} arguments, {len(values)} given", expression.span
+            )
         inner = Scope(library, dict(zip(function.arguments, values, strict=True)))
         inner.program = self.program
         return inner.value(function.value)
@@ -328,14 +360,23 @@ class Scope:
         value, by = self.value(arguments[0]), self.value(arguments[1])
         if name == "grad":
             if value.shape != ():
-                raise fail("E302", f"grad takes a scalar; `{arguments[0].span.text}` is {list(value.shape)}", arguments[0].span, help="use `jacobian`")
+                raise fail(
+                    "E302",
+                    f"grad takes a scalar; `{arguments[0].span.text}` is {list(value.shape)}",
+                    arguments[0].span,
+                    help="use `jacobian`",
+                )
             found = calculus.pullback((value,), (build.constant(1.0),), (by,))[0]
             return build.zeros(by.shape) if found is None else found
         jacobian = calculus.jacobian(value, by)
         if name == "jacobian":
             return jacobian
         if value.shape != by.shape:
-            raise fail("E302", f"div takes a field of the shape of its variable: {list(value.shape)} and {list(by.shape)}", expression.span)
+            raise fail(
+                "E302",
+                f"div takes a field of the shape of its variable: {list(value.shape)} and {list(by.shape)}",
+                expression.span,
+            )
         n = value.size
         return build.trace(build.reshape(jacobian, (n, n)))
 
@@ -347,7 +388,9 @@ class Scope:
                 return duals[0] if len(duals) == 1 else build.stack(duals)
             case _:
                 known = ", ".join(self.labels) or "none"
-                raise fail("E206", f"`{expression.span.text}` names no constraint", expression.span, help=f"labels: {known}")
+                raise fail(
+                    "E206", f"`{expression.span.text}` names no constraint", expression.span, help=f"labels: {known}"
+                )
 
     def _table(self, expression: tree.Call, name: str) -> Node:
         record = FUNCTIONS.get(name)

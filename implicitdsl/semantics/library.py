@@ -15,8 +15,12 @@ class Library:
     """The definitions and functions that a file sees. A name imported without alias is one of the file's own names."""
 
     file: tree.File
-    definitions: dict[str, tuple[tree.Definition, Library]] = field(default_factory=dict[str, "tuple[tree.Definition, Library]"])
-    functions: dict[str, tuple[tree.Function, Library]] = field(default_factory=dict[str, "tuple[tree.Function, Library]"])
+    definitions: dict[str, tuple[tree.Definition, Library]] = field(
+        default_factory=dict[str, "tuple[tree.Definition, Library]"]
+    )
+    functions: dict[str, tuple[tree.Function, Library]] = field(
+        default_factory=dict[str, "tuple[tree.Function, Library]"]
+    )
     modules: dict[str, Library] = field(default_factory=dict[str, "Library"])
 
     def find(self, module: str | None, name: str) -> tuple[tree.Definition, Library] | None:

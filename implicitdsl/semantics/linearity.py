@@ -1,4 +1,4 @@
-"""Differentials enter a right-hand side linearly: `dz = f*dt + g @ dW` is right, `dz = dW*dW` and `dz = 1 + dW` are not.
+"""Differentials enter a right-hand side linearly: `dz = f*dt + g @ dW`, but not `dz = dW*dW` or `dz = 1 + dW`.
 
 The degree of an expression in the differentials is 0 (none), 1 (linear and homogeneous), or anything for a literal 0.
 """

@@ -67,7 +67,7 @@ def check_outputs(inference: Inference, body: Body, declared: tuple[Shape | None
     if len(body.returned) != len(declared):
         report.add(
             "E412",
-            f"{definition.name} declares {len(declared)} output{'s'[: len(declared) != 1]} and returns {len(body.returned)}",
+            f"{definition.name} returns {len(body.returned)} of {len(declared)} declared outputs",
             body.result.span,
             labels=(Label(definition.outputs[0].span.to(definition.outputs[-1].span), "declared here"),),
             help="a vector of several values is written in brackets: `return [x, y]`" if len(declared) == 1 else "",

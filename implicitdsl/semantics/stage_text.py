@@ -42,7 +42,9 @@ def problem_text(problem: Problem) -> str:
 def function_text(function: Derived) -> str:
     """A derived function: its groups, then one line a node."""
     outputs = ", ".join(g.name for g in function.outputs)
-    head = f"{function.name}({', '.join(map(_group, function.inputs))}) -> {outputs}{' (added)' if function.adds else ''}"
+    head = (
+        f"{function.name}({', '.join(map(_group, function.inputs))}) -> {outputs}{' (added)' if function.adds else ''}"
+    )
     return f"{head}\n{_indented(to_text(function.nodes))}" if function.nodes else f"{head}\n  structurally zero"
 
 
@@ -61,11 +63,15 @@ def schedule_text(function: Derived) -> str:
             case _:
                 pass
     counted = ", ".join(f"{count} {name}" for name, count in sorted(operations.items()))
-    return f"{function.name}: {len(nodes)} statements; {counted or 'no scalar operations'}; {multiply_adds} multiply-adds"
+    return (
+        f"{function.name}: {len(nodes)} statements; {counted or 'no scalar operations'}; {multiply_adds} multiply-adds"
+    )
 
 
 def _products(node: Contract) -> int:
-    sizes = {letter: n for text, a in zip(node.ins, node.args, strict=True) for letter, n in zip(text, a.shape, strict=True)}
+    sizes = {
+        letter: n for text, a in zip(node.ins, node.args, strict=True) for letter, n in zip(text, a.shape, strict=True)
+    }
     if len(node.args) == 1 and len(node.out) == len(node.ins[0]):
         return 0
     total = 1

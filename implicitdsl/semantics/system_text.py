@@ -99,6 +99,14 @@ def _argmin(problem: ArgminProblem) -> str:
         lines += _lines([f"0   [{c.dual.name}]" for c in problem.equalities], [c.node for c in problem.equalities])
     if problem.inequalities:
         lines += ["inequalities g <= 0 with mu >= 0 and mu*g = 0:"]
-        lines += [line.replace(" = ", ": g = ", 1) for line in _lines([f"[{c.dual.name}]" for c in problem.inequalities], [c.node for c in problem.inequalities])]
-    lines += ["the gradient differentiates these conditions with the active constraints held (g = 0 where active, mu = 0 elsewhere)"]
+        lines += [
+            line.replace(" = ", ": g = ", 1)
+            for line in _lines(
+                [f"[{c.dual.name}]" for c in problem.inequalities], [c.node for c in problem.inequalities]
+            )
+        ]
+    lines += [
+        "the gradient differentiates these conditions with the active constraints held (g = 0 where active, mu = 0 "
+        "elsewhere)"
+    ]
     return "\n".join(lines)

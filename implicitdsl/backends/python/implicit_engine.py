@@ -17,7 +17,7 @@ from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Node
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems import fixpoint, root
-from implicitdsl.problems.derived import Derived
+from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
@@ -41,7 +41,7 @@ class ImplicitEngine(SampleEngine):
     ) -> None:
         saved = (((unknowns,), dtype), ((), np.dtype(np.int64)), *((shape, dtype) for shape in extra))
         super().__init__(signature, tuple(o.shape for o in outputs), saved, dtype)
-        self._functions = {name: flat_function(f) for name, f in functions.items()}
+        self._functions = {name: flat_function(simplified(f)) for name, f in functions.items()}
         self._n = unknowns
         self._out_size = sum(o.size for o in outputs)
 
@@ -57,7 +57,7 @@ class ImplicitEngine(SampleEngine):
         p = self.pack(values, self._leaves)
         w, status, notes, steps, extra = self.find(p)
         out = np.zeros(self._out_size, self._dtype)
-        full = self.arguments_of(values, [w, np.int64(notes), *extra])
+        full = self.arguments_of(values, [w, np.asarray(notes), *extra])
         self._functions["output"](w, full, out)
         return Answer(split(out, self._outputs), [w, np.asarray(notes), *extra], status, notes, steps)
 
@@ -87,7 +87,9 @@ class ImplicitEngine(SampleEngine):
         self._functions["residual_jacobian"](w, p, k)
         return k
 
-    def pull_sample(self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array) -> tuple[list[Array | None], int]:
+    def pull_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array
+    ) -> tuple[list[Array | None], int]:
         w, notes, p = saved[0], int(saved[1]), self.arguments_of(values, saved)
         w_bar, p_bar = np.zeros(self._n, self._dtype), np.zeros(p.size, self._dtype)
         self._functions["output_vjp"](w, p, cotangent, w_bar, p_bar)
@@ -98,7 +100,9 @@ class ImplicitEngine(SampleEngine):
             self._functions["residual_vjp"](w, p, lam, np.zeros(self._n, self._dtype), p_bar)
         return self.unpack(p_bar, self._leaves), status
 
-    def push_sample(self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, int]:
+    def push_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[Array, int]:
         w, notes, p = saved[0], int(saved[1]), self.arguments_of(values, saved)
         _, out, status = self._push(w, notes, p, self._direction(tangents, p))
         return out, status

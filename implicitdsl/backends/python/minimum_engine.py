@@ -1,6 +1,8 @@
-"""`argmin` on the back end `python`: interior point for linear and quadratic programs, Newton for smooth unconstrained ones.
+"""`argmin` on the back end `python`: interior point for linear and quadratic programs, Newton for smooth unconstrained
+ones.
 
-The answer w holds the unknowns, then the multipliers of the equalities and of the inequalities; derivatives are those of
+The answer w holds the unknowns, then the multipliers of the equalities and of the inequalities; derivatives are those
+of
 the KKT system with the active set frozen. A weakly active constraint (multiplier 0) counts as active, as relu'(0) = 0.
 """
 
@@ -61,7 +63,9 @@ class MinimumEngine(ImplicitEngine):
                     good = bool((value <= 0).all())
                 case _:
                     slack = np.finfo(self._dtype).eps * 16 * len(value) * float(np.abs(value).max(initial=0.0))
-                    good = bool(np.isfinite(value).all()) and bool(np.linalg.eigvalsh((value + value.T) / 2)[0] >= -slack)
+                    good = bool(np.isfinite(value).all()) and bool(
+                        np.linalg.eigvalsh((value + value.T) / 2)[0] >= -slack
+                    )
             if not good:
                 return False
         return True
@@ -75,7 +79,25 @@ class MinimumEngine(ImplicitEngine):
         active, notes, steps = np.zeros(m + 2 * n, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64)
         s = self._settings
         status = interior_point(
-            n, e, m, q_matrix, q, a, b, g, h, -free, free, self._dtype.type(s.rtol), s.max_steps, x, y, z, active, notes, steps
+            n,
+            e,
+            m,
+            q_matrix,
+            q,
+            a,
+            b,
+            g,
+            h,
+            -free,
+            free,
+            self._dtype.type(s.rtol),
+            s.max_steps,
+            x,
+            y,
+            z,
+            active,
+            notes,
+            steps,
         )
         mask[:] = active[:m] != INACTIVE
         return np.concatenate([x, y, z[:m]]), int(status), int(notes[0]), int(steps[0]), [mask]
@@ -86,14 +108,24 @@ class MinimumEngine(ImplicitEngine):
         notes, steps = np.zeros(1, np.int64), np.zeros(1, np.int64)
         f, s = self._functions, self._settings
         status = minimise(
-            self._objective, f["gradient"], f["hessian"], self._n, w, p, self._dtype.type(s.rtol), s.max_steps, notes, steps
+            self._objective,
+            f["gradient"],
+            f["hessian"],
+            self._n,
+            w,
+            p,
+            self._dtype.type(s.rtol),
+            s.max_steps,
+            notes,
+            steps,
         )
         return w, int(status), int(notes[0]), int(steps[0]), [mask]
 
     def _objective(self, z: Array, p: Array, out: Array) -> None:
         self._functions["objective"](z, p, out)
 
-    # A dependent active row leaves the multipliers open but not the answer: the least-norm adjoint gives its derivative.
+    # A dependent active row leaves the multipliers open but not the answer: the least-norm adjoint gives its
+    # derivative.
 
     def adjoint(self, w: Array, p: Array, notes: int, g: Array) -> tuple[Array, int]:
         lam, found = np.zeros(self._n, self._dtype), np.zeros(1, np.int64)

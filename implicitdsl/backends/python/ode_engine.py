@@ -15,6 +15,7 @@ from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.sample_engine import Answer, SampleEngine
 from implicitdsl.backends.settings import Settings
 from implicitdsl.kernels.flat import flat_function
+from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem, derive, used_arguments
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.explicit_rk import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS, integrate
@@ -82,7 +83,7 @@ class OdeEngine(SampleEngine):
         shapes = tuple((self._m, *o.shape) if self._at else o.shape for o in problem.outputs)
         super().__init__(problem.signature, shapes, (((), np.dtype(np.int64)),), dtype)
         functions = derive(problem)
-        self._functions = {name: flat_function(f) for name, f in functions.items()}
+        self._functions = {name: flat_function(simplified(f)) for name, f in functions.items()}
         self._used = used_arguments(problem)
         self._at_leaves = functions["at"].inputs[0].leaves if self._at else ()
         self._n = sum(s.size for s in problem.states)
@@ -130,7 +131,9 @@ class OdeEngine(SampleEngine):
 
     def solve_sample(self, values: Sequence[Array]) -> Answer:
         if self._empty:
-            return Answer([np.zeros(shape, self._dtype) for shape in self.outputs], [np.asarray(0)], extras={"t_end": np.nan})
+            return Answer(
+                [np.zeros(shape, self._dtype) for shape in self.outputs], [np.asarray(0)], extras={"t_end": np.nan}
+            )
         start = self._start(values)
         run = self._integrate(start, 0)
         steps = int(run.statistics[ACCEPTED] + run.statistics[REJECTED])
@@ -175,7 +178,9 @@ class OdeEngine(SampleEngine):
 
     # ------------------------------------------------------------ first order
 
-    def pull_sample(self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array) -> tuple[list[Array | None], int]:
+    def pull_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array
+    ) -> tuple[list[Array | None], int]:
         if self._empty:
             return [None] * len(self.arguments), codes.SUCCESS
         start = self._start(values)
@@ -231,10 +236,12 @@ class OdeEngine(SampleEngine):
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         n, t = self._n, self._tableau
-        values, values_dot, end2, states2 = (self._zeros(k) for k in (self._m * n, self._m * n, 2 * n, run.rows * 2 * n))
+        values, values_dot, end2, states2 = (
+            self._zeros(k) for k in (self._m * n, self._m * n, 2 * n, run.rows * 2 * n)
+        )
         tangent_replay(
-            self._functions["rhs_tangent"], n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
-            slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, values, values_dot,
+            self._functions["rhs_tangent"], n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m,
+            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, values, values_dot,
             end2, states2,
         )  # fmt: skip
         return TangentRun(values, values_dot, end2, states2)
@@ -249,7 +256,9 @@ class OdeEngine(SampleEngine):
             t, t_dot, y, y_dot = start.times[j], slope.times_dot[j], tangent.values[row], tangent.values_dot[row]
         return t, y, start.p, t_dot, y_dot, slope.p_dot
 
-    def push_sample(self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, int]:
+    def push_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[Array, int]:
         if self._empty:
             return self._zeros(0), codes.SUCCESS
         start = self._start(values)
@@ -285,15 +294,30 @@ class OdeEngine(SampleEngine):
             if not cot.any():
                 continue
             if j < 0:
-                bars = (interval_bar[1:], end2_bar[:n], p2_bar[:size], interval_dot_bar[1:], end2_bar[n:], p2_bar[size:])
+                bars = (
+                    interval_bar[1:],
+                    end2_bar[:n],
+                    p2_bar[:size],
+                    interval_dot_bar[1:],
+                    end2_bar[n:],
+                    p2_bar[size:],
+                )
             else:
                 row = slice(j * n, (j + 1) * n)
-                bars = (times_bar[j : j + 1], values_bar[row], p2_bar[:size], times_dot_bar[j : j + 1], values_dot_bar[row], p2_bar[size:])
+                bars = (
+                    times_bar[j : j + 1],
+                    values_bar[row],
+                    p2_bar[:size],
+                    times_dot_bar[j : j + 1],
+                    values_dot_bar[row],
+                    p2_bar[size:],
+                )
             f["output_jvp_vjp"](*self._instant(start, slope, tangent, j), cot, *bars)
         tangent_pullback(
-            f["rhs_tangent"], self._rhs_tangent_vjp, n, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
-            slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, tangent.states2,
-            values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+            f["rhs_tangent"], self._rhs_tangent_vjp, n, slope.p2, start.interval, slope.interval_dot, self._m,
+            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, tangent.states2,
+            values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar,
+            times_dot_bar,
         )  # fmt: skip
         self._ends_to_times(interval_bar, times_bar)
         self._ends_to_times(interval_dot_bar, times_dot_bar)

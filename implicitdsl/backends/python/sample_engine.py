@@ -1,6 +1,7 @@
 """The loop over samples of the back end `python`: one sample at a time, in order, each on its own arrays.
 
-A subclass solves and differentiates one sample; here arguments are handed out, answers gathered, and gradients of shared
+A subclass solves and differentiates one sample; here arguments are handed out, answers gathered, and gradients of
+shared
 arguments summed in the order of the samples.
 """
 
@@ -48,8 +49,10 @@ class SampleEngine(ABC):
     """An engine that goes through the samples one by one."""
 
     def __init__(self, signature: Signature, outputs: tuple[Shape, ...], saved: Saved, dtype: np.dtype[Any]) -> None:
-        roles = (("input", signature.inputs), ("param", signature.params), ("const", signature.consts))
-        self._arguments = tuple(Argument(item.name, item.leaf.shape, role) for role, group in roles for item in group)
+        inputs = [Argument(item.name, item.leaf.shape, "input") for item in signature.inputs]
+        params = [Argument(item.name, item.leaf.shape, "param") for item in signature.params]
+        consts = [Argument(item.name, item.leaf.shape, "const") for item in signature.consts]
+        self._arguments = (*inputs, *params, *consts)
         self._leaves = signature.arguments
         self._outputs = outputs
         self._saved = saved
@@ -83,7 +86,9 @@ class SampleEngine(ABC):
         """The answer for one sample, given the value of every argument."""
 
     @abstractmethod
-    def pull_sample(self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array) -> tuple[list[Array | None], int]:
+    def pull_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array
+    ) -> tuple[list[Array | None], int]:
         """Gradients for every argument (None: zero) and a status; `cotangent` is flat over all outputs."""
 
     @abstractmethod
@@ -93,7 +98,9 @@ class SampleEngine(ABC):
         """The flat tangent of the outputs along the directions, the gradients of <cotangent, tangent>, and a status."""
 
     @abstractmethod
-    def push_sample(self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, int]:
+    def push_sample(
+        self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]
+    ) -> tuple[Array, int]:
         """The flat tangent of the outputs and a status."""
 
     # ------------------------------------------------------------ all samples
@@ -169,7 +176,9 @@ class SampleEngine(ABC):
                     whole[row] = np.nan
                 continue
             with np.errstate(all="ignore"):
-                tangent, found[row] = self.push_sample(self._row(args, row), [s[row] for s in saved], self._row(tangents, row))
+                tangent, found[row] = self.push_sample(
+                    self._row(args, row), [s[row] for s in saved], self._row(tangents, row)
+                )
             self._spread(pushed, row, tangent)
         return Tangents(pushed, found)
 

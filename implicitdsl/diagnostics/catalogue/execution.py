@@ -16,8 +16,10 @@ CODES: tuple[Code, ...] = (
         code="E601",
         title="a kind without a solver",
         explanation=(
-            "Layers of this kind are read, checked, formatted and explained, but no solver for them is built in yet. Other "
-            "definitions of the same file are not affected. A `dae` whose algebraic variables can be written out is an `ode`."
+            "Layers of this kind are read, checked, formatted and explained, but no solver for them is built in yet. "
+            "Other "
+            "definitions of the same file are not affected. A `dae` whose algebraic variables can be written out is "
+            "an `ode`."
         ),
         bad=(
             "dae Layer(x0, ts[T]) -> [T] {\n  state x = x0\n  var y = 0\n  dx/dt = -y\n  x = y\n  return x at ts\n}\n"
@@ -29,25 +31,29 @@ CODES: tuple[Code, ...] = (
         code="E602",
         title="events",
         explanation=(
-            "`when` is read and checked, but no solver locates events yet. A reset at known times can be written as several "
+            "`when` is read and checked, but no solver locates events yet. A reset at known times can be written as "
+            "several "
             "layers, one an interval."
         ),
         bad=(
             "ode Layer(h0, ts[T]) -> [T] {\n  state h = h0, v = 0\n  dh/dt = v\n  dv/dt = -9.81\n  when h < 0 {\n"
             "    v := -v\n  }\n  return h at ts\n}\n"
         ),
-        good="ode Layer(h0, ts[T]) -> [T] {\n  state h = h0, v = 0\n  dh/dt = v\n  dv/dt = -9.81\n  return h at ts\n}\n",
+        good="ode Layer(h0, ts[T]) -> [T] {\n  state h = h0, v = 0\n  dh/dt = v\n  dv/dt = -9.81\n  return h at ts\n"
+        "}\n",
         build="Layer()",
     ),
     Code(
         code="E603",
         title="delays",
         explanation=(
-            "A delayed state `x(t - tau)` is read and checked, but no solver keeps the past of a solution yet. A chain of "
+            "A delayed state `x(t - tau)` is read and checked, but no solver keeps the past of a solution yet. A "
+            "chain of "
             "linear stages (`dz1/dt = (x - z1)/tau1`, …) approximates a delay in an ordinary system."
         ),
         bad=(
-            "ode Layer(tau, ts[T]) -> [T] {\n  state x = 1\n  history x = 1\n  dx/dt = -x(t - tau)\n  return x at ts\n}\n"
+            "ode Layer(tau, ts[T]) -> [T] {\n  state x = 1\n  history x = 1\n  dx/dt = -x(t - tau)\n"
+            "  return x at ts\n}\n"
         ),
         good=(
             "ode Layer(tau in positive, ts[T]) -> [T] {\n  state x = 1, z = 1\n  dx/dt = -z\n  dz/dt = (x - z)/tau\n"
@@ -59,16 +65,20 @@ CODES: tuple[Code, ...] = (
         code="E604",
         title="cones",
         explanation=(
-            "The second-order, semidefinite and exponential cones are read and judged, but the interior point method solves "
-            "linear and quadratic programs only. A polyhedral set (`nonneg`, `interval(a, b)`, `simplex(n)`, `ordered`) is "
+            "The second-order, semidefinite and exponential cones are read and judged, but the interior point method "
+            "solves "
+            "linear and quadratic programs only. A polyhedral set (`nonneg`, `interval(a, b)`, `simplex(n)`, "
+            "`ordered`) is "
             "executable."
         ),
         bad=(
-            "argmin Layer(t[3]) -> [3] {\n  var x[3]\n  minimize 1/2*normsq(x - t)\n  subject to {\n    x in soc(3)\n  }\n"
+            "argmin Layer(t[3]) -> [3] {\n  var x[3]\n  minimize 1/2*normsq(x - t)\n  subject to {\n    x in soc(3)\n"
+            "  }\n"
             "  return x\n}\n"
         ),
         good=(
-            "argmin Layer(t[3]) -> [3] {\n  var x[3]\n  minimize 1/2*normsq(x - t)\n  subject to {\n    x in simplex(3)\n"
+            "argmin Layer(t[3]) -> [3] {\n  var x[3]\n  minimize 1/2*normsq(x - t)\n  subject to {\n"
+            "    x in simplex(3)\n"
             "  }\n  return x\n}\n"
         ),
         build="Layer()",
@@ -78,7 +88,8 @@ CODES: tuple[Code, ...] = (
         title="an unknown in a curved set",
         explanation=(
             "The iterates of a `root` or `fixpoint` are kept inside elementwise bounds only: `positive`, `nonneg`, "
-            "`interval(a, b)`. For another set, change variables so that the set holds by itself, as with `softmax(u)` for "
+            "`interval(a, b)`. For another set, change variables so that the set holds by itself, as with "
+            "`softmax(u)` for "
             "the simplex."
         ),
         bad="root Layer(a[2]) -> [2] {\n  var z[2] in simplex(2)\n  z*z = a\n  return z\n}\n",
@@ -89,16 +100,20 @@ CODES: tuple[Code, ...] = (
         code="E606",
         title="constraints beyond a quadratic program",
         explanation=(
-            "Problems with constraints run when the objective has degree 2 at most in the unknowns and every constraint is "
-            "affine. A smooth problem without constraints runs whatever its objective. Put a penalty or barrier into the "
+            "Problems with constraints run when the objective has degree 2 at most in the unknowns and every "
+            "constraint is "
+            "affine. A smooth problem without constraints runs whatever its objective. Put a penalty or barrier into "
+            "the "
             "objective, eliminate the constraint, or write the optimality conditions as a `root`."
         ),
         bad=(
-            "argmin Layer(c[3]) -> [3] {\n  var x[3] = 1\n  minimize c @ x + sum(exp(x))\n  subject to {\n    sum(x) = 1\n"
+            "argmin Layer(c[3]) -> [3] {\n  var x[3] = 1\n  minimize c @ x + sum(exp(x))\n  subject to {\n"
+            "    sum(x) = 1\n"
             "  }\n  return x\n}\n"
         ),
         good=(
-            "argmin Layer(c[3]) -> [3] {\n  var x[3] = 1\n  minimize c @ x + normsq(x)\n  subject to {\n    sum(x) = 1\n  }\n"
+            "argmin Layer(c[3]) -> [3] {\n  var x[3] = 1\n  minimize c @ x + normsq(x)\n  subject to {\n"
+            "    sum(x) = 1\n  }\n"
             "  return x\n}\n"
         ),
         build="Layer()",
@@ -107,8 +122,10 @@ CODES: tuple[Code, ...] = (
         code="E607",
         title="an implicit layer inside a condition",
         explanation=(
-            "A condition may use nets. An implicit layer inside the condition of another is not executable yet; a `net` may "
-            "use any layer. Call the inner layer in a `net` and pass its result on, or write its unknowns and equations "
+            "A condition may use nets. An implicit layer inside the condition of another is not executable yet; a "
+            "`net` may "
+            "use any layer. Call the inner layer in a `net` and pass its result on, or write its unknowns and "
+            "equations "
             "into the outer definition."
         ),
         bad=(
@@ -125,12 +142,15 @@ CODES: tuple[Code, ...] = (
         code="E609",
         title="a jump on a right-hand side",
         explanation=(
-            "A condition of `if`, and `heaviside`, `sign`, `floor`, make a right-hand side jump, and a right gradient through "
-            "a jump needs the place where it happens. No solver locates it yet. `solver tsit5(kinks = none)` integrates across "
+            "A condition of `if`, and `heaviside`, `sign`, `floor`, make a right-hand side jump, and a right "
+            "gradient through "
+            "a jump needs the place where it happens. No solver locates it yet. `solver tsit5(kinks = none)` "
+            "integrates across "
             "it: values lose accuracy there, and the gradient lacks the jump's term. A smooth switch such as "
             "`sigmoid((t - te)/width)` keeps both."
         ),
-        bad="ode Layer(te) -> y {\n  state y = 0\n  dy/dt = if t < te then 1 else 0\n  from t = 0 to 2\n  return y\n}\n",
+        bad="ode Layer(te) -> y {\n  state y = 0\n  dy/dt = if t < te then 1 else 0\n  from t = 0 to 2\n  return y\n"
+        "}\n",
         good=(
             "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = sigmoid((te - t)/0.01)\n  from t = 0 to 2\n  return y\n}\n"
         ),
@@ -140,7 +160,8 @@ CODES: tuple[Code, ...] = (
         code="E610",
         title="an unknown method or option",
         explanation=(
-            "`solver` and `adjoint` name a method, with its options as in the file: `tsit5(rtol = 1e-8)`. The help line lists "
+            "`solver` and `adjoint` name a method, with its options as in the file: `tsit5(rtol = 1e-8)`. The help "
+            "line lists "
             "the methods of the kind and the options of the method."
         ),
         bad=_solver("tsitouras()"),
@@ -151,8 +172,10 @@ CODES: tuple[Code, ...] = (
         code="E611",
         title="a method that is not built in yet",
         explanation=(
-            "The language knows this method, but it is not executable yet. A solver changes no answer beyond tolerance, so "
-            "any other one of the kind will do: leave the line out, or name it from Python with `solver=…`, which beats the file."
+            "The language knows this method, but it is not executable yet. A solver changes no answer beyond "
+            "tolerance, so "
+            "any other one of the kind will do: leave the line out, or name it from Python with `solver=…`, which "
+            "beats the file."
         ),
         bad=_solver("rodas5p(rtol = 1e-8)"),
         good=_solver("tsit5(rtol = 1e-8)"),
@@ -161,7 +184,8 @@ CODES: tuple[Code, ...] = (
     Code(
         code="E612",
         title="a fixed-step method without a step",
-        explanation="A method without an error estimate takes steps of the size that you give: `dt`, in the file or from Python.",
+        explanation="A method without an error estimate takes steps of the size that you give: `dt`, in the file or "
+        "from Python.",
         bad=_solver("rk4()"),
         good=_solver("rk4(dt = 0.01)"),
         build="Layer()",
@@ -174,11 +198,13 @@ CODES: tuple[Code, ...] = (
             "quadratic programs. Leave the line out, and the method that fits is chosen."
         ),
         bad=(
-            "argmin Layer(q[2]) -> [2] {\n  var x[2]\n  minimize normsq(x) + q @ x\n  subject to {\n    sum(x) = 1\n  }\n"
+            "argmin Layer(q[2]) -> [2] {\n  var x[2]\n  minimize normsq(x) + q @ x\n  subject to {\n    sum(x) = 1\n"
+            "  }\n"
             "  solver newton()\n  return x\n}\n"
         ),
         good=(
-            "argmin Layer(q[2]) -> [2] {\n  var x[2]\n  minimize normsq(x) + q @ x\n  subject to {\n    sum(x) = 1\n  }\n"
+            "argmin Layer(q[2]) -> [2] {\n  var x[2]\n  minimize normsq(x) + q @ x\n  subject to {\n    sum(x) = 1\n"
+            "  }\n"
             "  return x\n}\n"
         ),
         build="Layer()",
@@ -187,8 +213,10 @@ CODES: tuple[Code, ...] = (
         code="E614",
         title="machine-code artifacts",
         explanation=(
-            "`compile -o` writes machine code, which needs a back end that emits it. This version has the back end `python` "
-            "only: without `-o`, `compile` reads, checks and constructs; in a program `implicitdsl.load` makes the layers."
+            "`compile -o` writes machine code, which needs a back end that emits it. This version has the back end "
+            "`python` "
+            "only: without `-o`, `compile` reads, checks and constructs; in a program `implicitdsl.load` makes the "
+            "layers."
         ),
         bad=_DECAY,
         good=_DECAY,

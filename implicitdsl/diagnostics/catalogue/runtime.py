@@ -36,9 +36,15 @@ _SAMPLES: dict[str, tuple[str, str, str]] = {
         _ROOT.format(start="1", left="log(z)"),
         _CALL,
     ),
-    "diverged": (_ROOT.format(start="0", left="sqrt(z^2 + 1) - z + 1"), _ROOT.format(start="0", left="sqrt(z^2 + 4) - z"), _CALL),
+    "diverged": (
+        _ROOT.format(start="0", left="sqrt(z^2 + 1) - z + 1"),
+        _ROOT.format(start="0", left="sqrt(z^2 + 4) - z"),
+        _CALL,
+    ),
     "stalled": (
-        _ROOT.format(start="1", left="z^3 + 1e8*(z - 1) + sin(z)").replace("  return", "  solver newton(rtol = 1e-30)\n  return"),
+        _ROOT.format(start="1", left="z^3 + 1e8*(z - 1) + sin(z)").replace(
+            "  return", "  solver newton(rtol = 1e-30)\n  return"
+        ),
         _ROOT.format(start="1", left="z^3 + 1e8*(z - 1) + sin(z)"),
         _CALL,
     ),
@@ -52,7 +58,8 @@ _SAMPLES: dict[str, tuple[str, str, str]] = {
     "unbounded": (_argmin("x >= 0", "-(a @ x)"), _argmin("0 <= x <= 1", "-(a @ x)"), _PAIR),
     "nonconvex": (
         "argmin Layer(a[2]) -> [2] {\n  param c = -1\n  var x[2]\n  minimize c*normsq(x - a)\n  return x\n}\n",
-        "argmin Layer(a[2]) -> [2] {\n  param c = 1 in positive\n  var x[2]\n  minimize c*normsq(x - a)\n  return x\n}\n",
+        "argmin Layer(a[2]) -> [2] {\n  param c = 1 in positive\n  var x[2]\n  minimize c*normsq(x - a)\n  return x\n"
+        "}\n",
         _PAIR,
     ),
     "bad_input": (
@@ -74,6 +81,4 @@ def _code(number: int, name: str, meaning: str, advice: str) -> Code:
     return Code(f"E7{number:02d}", f"status {name}", about + more, bad, good, build)
 
 
-CODES: tuple[Code, ...] = tuple(
-    _code(s.number, s.name, s.meaning, s.advice) for s in STATUSES if s.name in _SAMPLES
-)
+CODES: tuple[Code, ...] = tuple(_code(s.number, s.name, s.meaning, s.advice) for s in STATUSES if s.name in _SAMPLES)
