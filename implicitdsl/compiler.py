@@ -27,16 +27,16 @@ from implicitdsl.backends import python as python_backend
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.settings import Settings, resolve
 from implicitdsl.diagnostics import Diagnostic, ImpError, Report
-from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
-from implicitdsl.layers.options import Options, inherited, read_options
 from implicitdsl.ir.node import walk
 from implicitdsl.kernels.flat import flat_function
+from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
+from implicitdsl.layers.options import Options, inherited, read_options
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.kinds import derive
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.check import check as check_tree
-from implicitdsl.semantics.convexity import check_convexity
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
+from implicitdsl.semantics.convexity import check_convexity
 from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
 from implicitdsl.semantics.declarations import bind_sizes, call_size_names, declare, read_set, read_use
 from implicitdsl.semantics.elaborate import Elaborated, elaborate

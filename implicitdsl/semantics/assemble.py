@@ -14,8 +14,8 @@ from implicitdsl.problems.signature import Signature
 from implicitdsl.semantics.conditions import constrain
 from implicitdsl.semantics.curvature import Condition
 from implicitdsl.semantics.elaborate import Body, flat_bounds
-from implicitdsl.semantics.expressions import fail
 from implicitdsl.semantics.program import Program
+from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
 
 ELEMENTWISE = ("positive", "nonneg", "interval")
@@ -60,7 +60,7 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
     start = tuple(s.start for s in states)
     if any(time in set(walk((node,))) for node in start):
         raise fail(
-            "E406",
+            "E407",
             "a start depends on `t`",
             definition.span,
             help="name the start time: `from t = a to b`, and write a",
@@ -68,7 +68,7 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
     t0, t1 = (None, None) if body.horizon is None else body.horizon
     if body.at is not None and len(body.at.shape) != 1:
         assert body.return_statement is not None
-        raise fail("E302", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
+        raise fail("E309", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
     return OdeProblem(signature, time, tuple(s.leaf for s in states), start, rhs, t0, t1, body.at, body.outputs)
 
 
@@ -95,7 +95,7 @@ def _root(definition: tree.Definition, body: Body, signature: Signature) -> Root
     residual = tuple(build.sub(a, b) for _, a, b in body.equations)
     wanted, found = sum(u.leaf.size for u in unknowns), sum(r.size for r in residual)
     if wanted != found:
-        raise fail("E404", f"{found} scalar equations for {wanted} unknowns", definition.span)
+        raise fail("E406", f"{found} scalar equations for {wanted} unknowns", definition.span)
     _only_elementwise(body)
     lower, upper = flat_bounds(unknowns)
     return RootProblem(
@@ -146,7 +146,7 @@ def _argmin(
         if unknown.set is not None:
             constrain(body, unknown.leaf, unknown.set, unknown.span, None)
     if body.objective is None:
-        raise fail("E401", f"{definition.name} has no objective", definition.span, help="minimize …")
+        raise fail("E411", f"{definition.name} has no objective", definition.span, help="minimize …")
     problem = ArgminProblem(
         signature,
         tuple(u.leaf for u in unknowns),

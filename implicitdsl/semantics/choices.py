@@ -6,7 +6,8 @@ import re
 
 from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.semantics.declarations import constant_value
-from implicitdsl.semantics.expressions import CONSTANTS, Scope, fail
+from implicitdsl.semantics.expressions import CONSTANTS, Scope
+from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
 
 Choice = tuple[str, dict[str, float | str]]

@@ -9,7 +9,8 @@ from implicitdsl.problems.argmin import Constraint
 from implicitdsl.problems.signature import MemberSet
 from implicitdsl.semantics.declarations import fit, read_set
 from implicitdsl.semantics.elaborate import Body
-from implicitdsl.semantics.expressions import Scope, fail, placed
+from implicitdsl.semantics.expressions import Scope, placed
+from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
 
 
@@ -22,12 +23,12 @@ def condition(statement: tree.Statement, body: Body) -> None:
             ends = (body.scope.value(start), body.scope.value(stop))
             for node, expression in zip(ends, (start, stop), strict=True):
                 if node.shape != ():
-                    raise fail("E302", f"`{expression.span.text}` is no scalar time", expression.span)
+                    raise fail("E309", f"`{expression.span.text}` is no scalar time", expression.span)
             body.horizon = ends
         case tree.Objective(sense=sense, value=value):
             node = body.scope.value(value)
             if node.shape != ():
-                raise fail("E302", f"the objective is {list(node.shape)}, not a scalar", value.span, help="sum it")
+                raise fail("E309", f"the objective is {list(node.shape)}, not a scalar", value.span, help="sum it")
             body.objective = node if sense == "minimize" else build.neg(node)
             body.objective_statement = statement
         case tree.Subject(relations=relations):

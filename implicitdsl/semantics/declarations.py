@@ -12,9 +12,10 @@ from implicitdsl.diagnostics import Span
 from implicitdsl.ir import build, evaluate
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.signature import Draw, MemberSet, Parameter
-from implicitdsl.semantics.expressions import Scope, fail, placed
+from implicitdsl.semantics.expressions import Scope, placed
 from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Program, UsedLayer
+from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
 
 
@@ -49,7 +50,7 @@ def read_set(expression: tree.Expression | None, scope: Scope) -> MemberSet | No
         case tree.Call(function=tree.Name(id=name), arguments=arguments):
             return MemberSet(name, tuple(_number(a, scope) for a in arguments))
         case _:
-            raise fail("E402", f"`{expression.span.text}` is no set", expression.span)
+            raise fail("E213", f"`{expression.span.text}` is no set", expression.span)
 
 
 def _number(argument: tree.Expression | tree.Named | tree.Family, scope: Scope) -> float:
@@ -57,7 +58,7 @@ def _number(argument: tree.Expression | tree.Named | tree.Family, scope: Scope) 
         raise fail("E402", f"`{argument.span.text}` is no number", argument.span)
     value = constant_value(argument, scope)
     if value.shape != ():
-        raise fail("E302", f"`{argument.span.text}` is not a scalar", argument.span)
+        raise fail("E309", f"`{argument.span.text}` is not a scalar", argument.span)
     return float(value)
 
 

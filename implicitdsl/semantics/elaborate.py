@@ -21,9 +21,10 @@ from implicitdsl.problems.argmin import Constraint
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.signature import Given, MemberSet
 from implicitdsl.semantics import declarations
-from implicitdsl.semantics.expressions import Scope, Used, fail
+from implicitdsl.semantics.expressions import Scope, Used
 from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Program, UsedLayer
+from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
 
 EXECUTABLE = ("net", "ode", "root", "fixpoint", "argmin")
@@ -209,10 +210,10 @@ def check_outputs(definition: tree.Definition, body: Body) -> None:
     """The returned shapes are the declared ones (without the axis of `at`, which runs over the times)."""
     statement = body.return_statement
     if statement is None:
-        raise fail("E401", f"{definition.name} returns nothing", definition.span)
+        raise fail("E412", f"{definition.name} returns nothing", definition.span)
     if len(body.outputs) != len(definition.outputs):
         raise fail(
-            "E308",
+            "E412",
             f"{definition.name} declares {len(definition.outputs)} outputs and returns {len(body.outputs)}",
             statement.span,
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.diagnostics import Diagnostic, ImpError, Span
+from implicitdsl.diagnostics import Span
 from implicitdsl.functions.table import FUNCTIONS, SizeMismatch
 from implicitdsl.ir import build
 from implicitdsl.ir import derive as calculus
@@ -22,12 +22,11 @@ from implicitdsl.ir.build import ShapeError
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Jump, Program
+from implicitdsl.semantics.size_scope import SizeScope, Spent, fail
 from implicitdsl.syntax import tree
 
 CONSTANTS = {"pi": math.pi, "inf": math.inf}
 JUMPS = frozenset({"heaviside", "sign", "floor"})
-LOOP_BUDGET = 100_000
-SIZE_BUDGET = 100_000_000
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _ARITHMETIC: Mapping[str, Callable[[Node, Node], Node]] = {
     "+": build.add,
@@ -49,11 +48,6 @@ class Used:
 Value = Node | int | Used
 
 
-def fail(code: str, message: str, span: Span, *, remark: str = "", help: str = "") -> ImpError:
-    """An ImpError with one diagnostic."""
-    return ImpError([Diagnostic(code, message, span, remark, (), help)])
-
-
 @contextmanager
 def placed(expression: tree.Node) -> Generator[None]:
     """Turn a shape error of the IR or of the table into a diagnostic at the expression."""
@@ -69,86 +63,28 @@ def placed(expression: tree.Node) -> Generator[None]:
         ) from None
 
 
-class Scope:
+class Scope(SizeScope):
     """Names of a block, and the functions and layers of its file."""
 
-    def __init__(self, library: Library, names: Mapping[str, Value]) -> None:
+    def __init__(self, library: Library, names: Mapping[str, Value], spent: Spent | None = None) -> None:
+        super().__init__(names, spent)
         self.library = library
         self.names: dict[str, Value] = dict(names)
         self.starts: dict[str, NDArray[np.float64] | None] = {}
         self.program: Program | None = None
         self.labels: dict[str, list[Leaf]] = {}
-        self.spent = 0
 
     def with_index(self, index: str, value: int) -> Scope:
         """The same names with a loop index bound."""
-        inner = Scope(self.library, self.names)
+        inner = Scope(self.library, {**self.names, index: value}, self.spent)
         inner.program = self.program
-        inner.names[index] = value
+        inner.labels = self.labels
         return inner
 
     def _jump(self, node: Node, where: tree.Node) -> Node:
         if self.program is not None:
             self.program.jumps.append(Jump(node, where.span))
         return node
-
-    # ------------------------------------------------------------ sizes
-
-    def size(self, expression: tree.Expression) -> int:
-        """The value of a size expression; anything else is E3xx."""
-        match expression:
-            case tree.Number(text=text) if text.isdigit():
-                value = int(text)
-            case tree.Name(id=name) if isinstance(self.names.get(name), int):
-                value = self.names[name]
-                assert isinstance(value, int)
-            case tree.Negate(operand=operand):
-                value = -self.size(operand)
-            case tree.Binary(operator="+", left=left, right=right):
-                value = self.size(left) + self.size(right)
-            case tree.Binary(operator="-", left=left, right=right):
-                value = self.size(left) - self.size(right)
-            case tree.Binary(operator="*", left=left, right=right):
-                value = self.size(left) * self.size(right)
-            case tree.Binary(operator="^", left=left, right=right) if 0 <= (exponent := self.size(right)) <= 64:
-                value = self.size(left) ** exponent
-            case _:
-                raise fail(
-                    "E304",
-                    f"`{expression.span.text}` is not a size",
-                    expression.span,
-                    remark="a size is made of integers, sizes and loop names with + - *",
-                )
-        if abs(value) > SIZE_BUDGET:
-            raise fail("E305", f"the size {value} is beyond the budget of {SIZE_BUDGET}", expression.span)
-        return value
-
-    def shape(self, sizes: Sequence[tree.Expression]) -> tuple[int, ...]:
-        """A shape; negative sizes and more than the budget of scalars are E3xx."""
-        shape = tuple(self.size(s) for s in sizes)
-        for value, expression in zip(shape, sizes, strict=True):
-            if value < 0:
-                raise fail(
-                    "E304",
-                    f"the size `{expression.span.text}` is {value}",
-                    expression.span,
-                    remark="a size is 0 or more",
-                )
-        if math.prod(shape) > SIZE_BUDGET:
-            raise fail(
-                "E305",
-                f"{math.prod(shape)} scalars are beyond the budget of {SIZE_BUDGET}",
-                sizes[0].span.to(sizes[-1].span),
-            )
-        return shape
-
-    def range(self, bounds: tree.Range) -> range:
-        """A half-open range of ints within the loop budget."""
-        found = range(self.size(bounds.start), self.size(bounds.stop))
-        self.spent += len(found)
-        if self.spent > LOOP_BUDGET:
-            raise fail("E305", f"loops beyond the budget of {LOOP_BUDGET} rounds", bounds.span)
-        return found
 
     # ------------------------------------------------------------ values
 
@@ -361,7 +297,7 @@ class Scope:
         if name == "grad":
             if value.shape != ():
                 raise fail(
-                    "E302",
+                    "E309",
                     f"grad takes a scalar; `{arguments[0].span.text}` is {list(value.shape)}",
                     arguments[0].span,
                     help="use `jacobian`",
@@ -389,7 +325,7 @@ class Scope:
             case _:
                 known = ", ".join(self.labels) or "none"
                 raise fail(
-                    "E206", f"`{expression.span.text}` names no constraint", expression.span, help=f"labels: {known}"
+                    "E416", f"`{expression.span.text}` names no constraint", expression.span, help=f"labels: {known}"
                 )
 
     def _table(self, expression: tree.Call, name: str) -> Node:

@@ -22,7 +22,8 @@ def outcome(text: str, build: str | None, folder: Path) -> str:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            models = implicitdsl.load(text)
+            (folder / "sample.imp").write_text(text)
+            models = implicitdsl.load(folder / "sample.imp")
             if build is not None and build.startswith("$ implicitdsl "):
                 (folder / "layer.imp").write_text(text)
                 words = [str(folder / w) if w in ("layer.imp", "built") else w for w in build.split()[2:]]

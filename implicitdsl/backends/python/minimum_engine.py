@@ -125,12 +125,16 @@ class MinimumEngine(ImplicitEngine):
         self._functions["objective"](z, p, out)
 
     # A dependent active row leaves the multipliers open but not the answer: the least-norm adjoint gives its
-    # derivative.
+    # derivative. Without constraints the answer is a root of the gradient like any other.
 
     def adjoint(self, w: Array, p: Array, notes: int, g: Array) -> tuple[Array, int]:
+        if self._n == self._z_size:
+            return super().adjoint(w, p, notes, g)
         lam, found = np.zeros(self._n, self._dtype), np.zeros(1, np.int64)
         return lam, int(implicit_adjoint(self._n, self.jacobian(w, p), 1, g, lam, found))
 
     def tangent(self, w: Array, p: Array, notes: int, r: Array) -> tuple[Array, int]:
+        if self._n == self._z_size:
+            return super().tangent(w, p, notes, r)
         x, found = np.zeros(self._n, self._dtype), np.zeros(1, np.int64)
         return x, int(implicit_tangent(self._n, self.jacobian(w, p), 1, -r, x, found))
