@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ import torch
 from implicitdsl.backends import python as python_backend
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.settings import Settings, resolve
-from implicitdsl.diagnostics import Diagnostic, ImpError, Report
+from implicitdsl.diagnostics import Diagnostic, ImpError, Report, render
 from implicitdsl.ir.node import walk
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
@@ -79,7 +80,7 @@ class Texts:
         return self.read[name]
 
     def importer(self, start: str):
-        """Reads the file of an import path, relative to the file that imports it (the main file for nested ones)."""
+        """Reads the file of a path relative to the folder of the main file."""
         folder = os.path.dirname(start) if start != "<text>" else ""
         return lambda path: self.file(os.path.normpath(os.path.join(folder, path)))
 
@@ -218,6 +219,8 @@ class _Builder:
         """Elaborate once with small call sizes, so that what cannot run is said at construction."""
         free = call_size_names(self.definition)
         elaborated = self.elaborated({name: 3 + i for i, name in enumerate(free)})
+        for warning in elaborated.program.warnings:
+            warnings.warn(render(warning), stacklevel=6)
         reason = python_backend.refuse(elaborated.problem, self.settings("float64"))
         if reason is not None:
             raise ImpError([Diagnostic("E613", reason, self.definition.name_span)])
@@ -232,8 +235,11 @@ class _Builder:
             self.program = (EnginePiece(self.results),)
 
     def elaborated(self, call_sizes: Mapping[str, int]) -> Elaborated:
-        local = (parse_choice(self.options.solver) or self.in_file("solver") or ("", {}))[0] == "local"
-        return elaborate(self.definition, self.library, {**self.sizes, **call_sizes}, local=local)
+        name, options = parse_choice(self.options.solver) or self.in_file("solver") or ("", {})
+        sizes = {**self.sizes, **call_sizes}
+        return elaborate(
+            self.definition, self.library, sizes, local=name == "local", kinks=str(options.get("kinks", ""))
+        )
 
     def in_file(self, what: str):
         """The choice that the definition's own line makes."""

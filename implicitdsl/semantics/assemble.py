@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from implicitdsl.diagnostics import Diagnostic
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
@@ -39,16 +40,6 @@ def assemble(
             return _argmin(definition, body, signature, conditions)
 
 
-def option(definition: tree.Definition, name: str) -> tree.Expression | None:
-    """The value of an option of the `solver` line."""
-    for statement in definition.body:
-        if isinstance(statement, tree.Choice) and statement.what == "solver":
-            for entry in statement.options:
-                if entry.name == name:
-                    return entry.value
-    return None
-
-
 def _ode(definition: tree.Definition, body: Body, program: Program, signature: Signature) -> OdeProblem:
     states = list(body.unknowns.values())
     for name, state in body.unknowns.items():
@@ -56,7 +47,7 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
             raise fail("E403", f"the state `{name}` has no equation", state.span, help=f"d{name}/dt = …")
     rhs = tuple(body.derivatives[s.leaf.name] for s in states)
     time = Leaf("time", "t")
-    _refuse_jumps(definition, rhs, {time, *(s.leaf for s in states)}, program)
+    _refuse_jumps(rhs, {time, *(s.leaf for s in states)}, program)
     start = tuple(s.start for s in states)
     if any(time in set(walk((node,))) for node in start):
         raise fail(
@@ -72,14 +63,21 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
     return OdeProblem(signature, time, tuple(s.leaf for s in states), start, rhs, t0, t1, body.at, body.outputs)
 
 
-def _refuse_jumps(definition: tree.Definition, rhs: tuple[Node, ...], moving: set[Leaf], program: Program) -> None:
+def _refuse_jumps(rhs: tuple[Node, ...], moving: set[Leaf], program: Program) -> None:
     """Jumps on the right-hand side are located by default; without an event locator they must be waived by name."""
-    kinks = option(definition, "kinks")
-    if isinstance(kinks, tree.Name) and kinks.id == "none":
-        return
     reached = set(walk(rhs))
     for jump in program.jumps:
         if jump.node in reached and moving & set(walk((jump.node,))):
+            if program.kinks == "none":
+                program.warnings.append(
+                    Diagnostic(
+                        "W601",
+                        f"the jump of `{jump.span.text}` is not located",
+                        jump.span,
+                        "values lose accuracy where it happens, and the gradient lacks its term",
+                    )
+                )
+                continue
             raise fail(
                 "E609",
                 f"the jump of `{jump.span.text}` cannot be located yet",

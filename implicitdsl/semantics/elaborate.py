@@ -71,7 +71,7 @@ class Elaborated:
 
 
 def elaborate(
-    definition: tree.Definition, library: Library, sizes: dict[str, int], *, local: bool = False
+    definition: tree.Definition, library: Library, sizes: dict[str, int], *, local: bool = False, kinks: str = ""
 ) -> Elaborated:
     """The problem of a definition whose sizes are all bound, those of the call included. `local` accepts an `argmin`
     that
@@ -80,6 +80,7 @@ def elaborate(
     from implicitdsl.semantics.convexity import convexity
 
     body, program = gather(definition, library, sizes)
+    program.kinks = kinks
     findings, conditions = convexity(body, program, local=local)
     if any(f.severity == "error" for f in findings):
         raise ImpError(findings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -29,18 +30,22 @@ class Library:
         return None if where is None else where.definitions.get(name)
 
 
-def build_library(file: tree.File, importer: Importer, *, known: dict[str, Library] | None = None) -> Library:
-    """The library of a checked file (no import cycles); `importer` reads the file of an import's path."""
+def build_library(
+    file: tree.File, importer: Importer, *, path: str | None = None, known: dict[str, Library] | None = None
+) -> Library:
+    """The library of a checked file (no import cycles). `importer` reads the file of a path relative to the folder of
+    the
+    first file; `path` is this file's own, by which the paths that it imports are taken."""
     seen = {} if known is None else known
+    here = posixpath.basename(file.source.name) if path is None else path
     library = Library(file)
     for item in file.items:
         match item:
-            case tree.Import(path=path, alias=alias):
-                imported = importer(path)
-                other = seen.get(imported.source.name)
+            case tree.Import(path=wanted, alias=alias):
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(here), wanted))
+                other = seen.get(target)
                 if other is None:
-                    other = build_library(imported, importer, known=seen)
-                    seen[imported.source.name] = other
+                    other = seen[target] = build_library(importer(target), importer, path=target, known=seen)
                 if alias is None:
                     library.definitions.update(other.definitions)
                     library.functions.update(other.functions)

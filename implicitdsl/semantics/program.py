@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from implicitdsl.diagnostics import Span
+from implicitdsl.diagnostics import Diagnostic, Span
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.problems.signature import Given, Parameter
 from implicitdsl.semantics.library import Library
@@ -47,7 +47,7 @@ class Jump:
 
 @dataclass
 class Program:
-    """The arguments met so far, the implicit layers called, and the jumps."""
+    """The arguments met so far, the implicit layers called, the jumps and what the solver is told of them (`kinks`)."""
 
     layer: str
     inputs: list[Given] = field(default_factory=list[Given])
@@ -56,6 +56,8 @@ class Program:
     uses: dict[str, UsedLayer] = field(default_factory=dict[str, UsedLayer])
     calls: list[LayerCall] = field(default_factory=list[LayerCall])
     jumps: list[Jump] = field(default_factory=list[Jump])
+    kinks: str = ""
+    warnings: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def call(self, path: str, arguments: Sequence[Node], shapes: Sequence[tuple[int, ...]]) -> tuple[Node, ...]:
         """Record a call and give the leaves of its results."""

@@ -222,4 +222,21 @@ CODES: tuple[Code, ...] = (
         good=_DECAY,
         build="$ implicitdsl compile layer.imp -o built",
     ),
+    Code(
+        code="W601",
+        title="a jump that is not located",
+        explanation=(
+            "`kinks = none` integrates across a jump of the right-hand side as if it were smooth: the solution loses "
+            "accuracy "
+            "where it happens, and the gradient lacks the term of the jump. A smooth switch keeps both."
+        ),
+        bad=(
+            "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = if t < te then 1 else 0\n  from t = 0 to 2\n"
+            "  solver tsit5(kinks = none)\n  return y\n}\n"
+        ),
+        good=(
+            "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = sigmoid((te - t)/0.01)\n  from t = 0 to 2\n  return y\n}\n"
+        ),
+        build="Layer()",
+    ),
 )
