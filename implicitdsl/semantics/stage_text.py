@@ -15,6 +15,8 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
+from implicitdsl.semantics.convexity import condition_text
+from implicitdsl.semantics.curvature import Condition
 
 
 def problem_text(problem: Problem) -> str:
@@ -36,7 +38,16 @@ def problem_text(problem: Problem) -> str:
             parts += [("inequalities", [c.node for c in problem.inequalities]), ("outputs", problem.outputs)]
     texts = [f"arguments: {', '.join(_leaf(leaf) for leaf in problem.signature.arguments)}"]
     texts += [f"{name}:\n{_indented(to_text(nodes))}" for name, nodes in parts if nodes]
+    if isinstance(problem, ArgminProblem):
+        texts.append(f"convexity: {_convexity(problem)}")
     return "\n".join(texts)
+
+
+def _convexity(problem: ArgminProblem) -> str:
+    if not problem.conditions:
+        return "proven, or not asked for by `solver local()`"
+    texts = [condition_text(Condition(node, requirement)) for node, requirement in problem.conditions]
+    return f"tested for each sample: {', '.join(texts)}"
 
 
 def function_text(function: Derived) -> str:
