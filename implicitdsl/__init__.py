@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from implicitdsl.diagnostics import ImpError
     from implicitdsl.layers.errors import SolveError
     from implicitdsl.layers.module import Layer
-    from implicitdsl.models import Models, load
+    from implicitdsl.models import Models, load, loads
 
 __version__ = "0.1.0"
-__all__ = ["ImpError", "Layer", "Models", "SolveError", "__version__", "load"]
+__all__ = ["ImpError", "Layer", "Models", "SolveError", "__version__", "load", "loads"]
 
 _HOMES = {
     "ImpError": "implicitdsl.diagnostics",
@@ -24,6 +24,7 @@ _HOMES = {
     "Layer": "implicitdsl.layers.module",
     "Models": "implicitdsl.models",
     "load": "implicitdsl.models",
+    "loads": "implicitdsl.models",
 }
 
 

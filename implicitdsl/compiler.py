@@ -1,7 +1,7 @@
 """The map: the whole way from text to layer, each stage a named line.
 
     read       text -> tree                                   syntax/
-    check      tree -> findings for all sizes                 semantics/
+    check      tree -> findings for all sizes                 semantics/unit.py
     elaborate  tree, sizes -> problem in the IR               semantics/elaborate.py
     derive     problem -> the functions that solvers call     problems/
     simplify   functions -> the same functions, fewer nodes   ir/simplify.py
@@ -14,11 +14,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +24,7 @@ import torch
 from implicitdsl.backends import python as python_backend
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.settings import Settings, resolve
-from implicitdsl.diagnostics import Diagnostic, ImpError, Report, render
+from implicitdsl.diagnostics import Diagnostic, ImpError, render
 from implicitdsl.ir.node import walk
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
@@ -35,77 +32,18 @@ from implicitdsl.layers.options import Options, inherited, read_options
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.kinds import derive
 from implicitdsl.problems.net import NetProblem
-from implicitdsl.semantics.check import check as check_tree
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
-from implicitdsl.semantics.convexity import check_convexity
 from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
 from implicitdsl.semantics.declarations import bind_sizes, call_size_names, declare, read_set, read_use
 from implicitdsl.semantics.elaborate import Elaborated, elaborate
 from implicitdsl.semantics.expressions import Scope
-from implicitdsl.semantics.library import Library, build_library
+from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import UsedLayer
 from implicitdsl.semantics.stage_text import function_text, problem_text, schedule_text
 from implicitdsl.semantics.system_text import system_text
+from implicitdsl.semantics.unit import Texts, Unit, read_unit
 from implicitdsl.syntax import tree
 from implicitdsl.syntax.printer import print_tree
-from implicitdsl.syntax.reader import read, read_with_report
-
-# ---------------------------------------------------------------- read, check
-
-
-@dataclass(frozen=True, eq=False)
-class Unit:
-    """A text that was read and checked, with all texts that it imports."""
-
-    library: Library
-    sources: Mapping[str, str]
-    warnings: tuple[Diagnostic, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.library.file.source.name
-
-
-@dataclass
-class Texts:
-    """Where imports come from: the disk, or the texts of a recipe."""
-
-    fixed: Mapping[str, str] | None = None
-    read: dict[str, tree.File] = field(default_factory=dict[str, tree.File])
-
-    def file(self, name: str) -> tree.File:
-        if name not in self.read:
-            text = self.fixed[name] if self.fixed is not None else Path(name).read_text(encoding="utf-8")
-            self.read[name] = read(text, name)
-        return self.read[name]
-
-    def importer(self, start: str):
-        """Reads the file of a path relative to the folder of the main file."""
-        folder = os.path.dirname(start) if start != "<text>" else ""
-        return lambda path: self.file(os.path.normpath(os.path.join(folder, path)))
-
-
-def check_text(text: str, name: str = "<text>", *, texts: Texts | None = None) -> tuple[tree.File, Report, Texts]:
-    """Read and check a text: its tree and every finding. Raises ImpError for a text that is no tree."""
-    known = texts or Texts()
-    report = Report()
-    file = read_with_report(text, name, report)
-    if file is None:
-        raise ImpError(report.in_text_order())
-    known.read.setdefault(name, file)
-    check_tree(file, report, imports=known.importer(name))
-    if not report.errors:
-        check_convexity(build_library(file, known.importer(name)), report)
-    return file, report, known
-
-
-def read_unit(text: str, name: str = "<text>", *, texts: Texts | None = None) -> Unit:
-    """A checked text. Raises ImpError with all findings if any is an error."""
-    file, report, known = check_text(text, name, texts=texts)
-    report.raise_errors()
-    library = build_library(file, known.importer(name))
-    return Unit(library, {n: f.source.text for n, f in known.read.items()}, report.in_text_order())
-
 
 # ---------------------------------------------------------------- construct
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from implicitdsl import compiler
 from implicitdsl.diagnostics import render
+from implicitdsl.layers.blueprint import Blueprint
 from implicitdsl.layers.module import Layer
 from implicitdsl.layers.options import OPTION_NAMES, read_options
+from implicitdsl.semantics.unit import Unit, read_unit
 from implicitdsl.syntax import tree
 
 
@@ -22,7 +24,7 @@ class Template:
     Returns a `torch.nn.Module`. Raises ImpError for sizes that do not fit (E3xx) and for what is not executable (E6xx),
     TypeError and ValueError for options of a wrong name or value."""
 
-    def __init__(self, unit: compiler.Unit, definition: tree.Definition) -> None:
+    def __init__(self, unit: Unit, definition: tree.Definition) -> None:
         self._unit = unit
         self.definition = definition
         self.__name__ = definition.name
@@ -33,7 +35,7 @@ class Template:
         """Names of the sizes, in order."""
         return tuple(size.name for size in self.definition.sizes)
 
-    def blueprint(self, **keywords: Any) -> compiler.Blueprint:
+    def blueprint(self, **keywords: Any) -> Blueprint:
         """What `__call__` makes its layer from."""
         options = {name: value for name, value in keywords.items() if name in OPTION_NAMES and name not in self.sizes}
         sizes = {name: _whole(name, value) for name, value in keywords.items() if name not in options}
@@ -59,7 +61,7 @@ class Template:
 class Models:
     """The definitions of a text by name, as attributes."""
 
-    def __init__(self, unit: compiler.Unit) -> None:
+    def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._templates = {n: Template(unit, d) for n, (d, _) in unit.library.definitions.items()}
 
@@ -89,17 +91,25 @@ class Models:
 
 
 def load(source: str | os.PathLike[str]) -> Models:
-    """The definitions of a `.imp` file, or of a text (anything with a newline or a brace in it).
+    """The definitions of a `.imp` file; a text (anything with a newline or a brace in it) is read as `loads` does.
 
     Raises ImpError with every finding if the text is wrong for all sizes (E1xx-E5xx), OSError if there is no such file.
     Warnings are given through `warnings`."""
     text = os.fspath(source)
     if "\n" in text or "{" in text:
-        unit = compiler.read_unit(text)
-    else:
-        unit = compiler.read_unit(Path(text).read_text(encoding="utf-8"), text)
+        return _models(text, "<text>")
+    return _models(Path(text).read_text(encoding="utf-8"), text)
+
+
+def loads(text: str) -> Models:
+    """The definitions of a text; imports are relative to the working directory. Raises as `load`."""
+    return _models(text, "<text>")
+
+
+def _models(text: str, name: str) -> Models:
+    unit = read_unit(text, name)
     for warning in unit.warnings:
-        warnings.warn(render(warning), stacklevel=2)
+        warnings.warn(render(warning), stacklevel=3)
     return Models(unit)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from implicitdsl.cli.data import UsageError
-from implicitdsl.diagnostics import Diagnostic, ImpError, Report
-from implicitdsl.semantics.check import check
-from implicitdsl.semantics.convexity import check_convexity
-from implicitdsl.semantics.library import build_library
-from implicitdsl.syntax import reader, tree
+from implicitdsl.diagnostics import Diagnostic, ImpError
+from implicitdsl.semantics.unit import check_text
+from implicitdsl.syntax import tree
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,8 @@ def read_text(path: Path) -> str:
 
 def check_file(path: Path) -> Checked:
     """Read and check a file for all sizes."""
-    text, name = read_text(path), str(path)
-    report = Report()
-    file = reader.read_with_report(text, name, report)
-    if file is not None:
-        importer = _importer(path.parent)
-        check(file, report, imports=importer)
-        if not report.errors:
-            check_convexity(build_library(file, importer), report)
-    return Checked(name, file, report.in_text_order())
-
-
-def _importer(folder: Path) -> Callable[[str], tree.File]:
-    known: dict[Path, tree.File] = {}
-
-    def importer(path: str) -> tree.File:
-        target = folder / path
-        if target not in known:
-            known[target] = reader.read(target.read_text(encoding="utf-8"), str(target))
-        return known[target]
-
-    return importer
+    file, report, _ = check_text(read_text(path), str(path))
+    return Checked(str(path), file, report.in_text_order())
 
 
 def find_definition(definitions: tuple[tree.Definition, ...], layer: str | None, file: Path) -> tree.Definition:
