@@ -317,7 +317,7 @@ class _Elementwise:
                 return self._power(parts[0], args[1].value)
             case "select" if parts[0].constant:
                 return Judgement(_union(parts[1].convex, parts[2].convex), _union(parts[1].concave, parts[2].concave))
-            case "sqrt" if self._is_sum_of_squares(args[0]):
+            case "sqrt" | "norm_root" if self._is_sum_of_squares(args[0]):
                 return Judgement((), None, "nonneg")
             case _:
                 return self._compose(function, parts)
