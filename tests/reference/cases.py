@@ -101,7 +101,9 @@ class Case:
         found: dict[str, Tensor] = {}
         for name in self.moving:
             value = self.arguments[name].detach()
-            found[name] = torch.randn(value.shape, generator=draw, dtype=value.dtype) * value.abs().clamp(min=1e-9).mean()
+            found[name] = (
+                torch.randn(value.shape, generator=draw, dtype=value.dtype) * value.abs().clamp(min=1e-9).mean()
+            )
         return found
 
     @cached_property

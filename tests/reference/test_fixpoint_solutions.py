@@ -7,7 +7,6 @@ import math
 import pytest
 import torch
 
-from implicitdsl.solvers.status import NOTES, note_names
 from tests.reference.cases import Case, dot, error, f64, gradients_of, leaf, models
 
 
@@ -26,26 +25,56 @@ def hysteresis(z):
 
 
 DRAW = torch.Generator().manual_seed(3)
-W, U, B, X = (torch.randn(*shape, generator=DRAW, dtype=torch.float64) * size for shape, size in (((5, 5), 0.4), ((5, 3), 0.5), ((5,), 0.2), ((3,), 1.0)))
+W, U, B, X = (
+    torch.randn(*shape, generator=DRAW, dtype=torch.float64) * size
+    for shape, size in (((5, 5), 0.4), ((5, 3), 0.5), ((5,), 0.2), ((3,), 1.0))
+)
 
 CASES = [
     fixpoint(
-        "TanhScalar", {"a": 0.9, "x": 0.3}, values=[0.75146958787774490941],
-        slopes={0: {"x": 0.71566552968133826439, "a": 0.53780088064794328267}}, seconds={0: {"x": -2.9074176513797536544}},
+        "TanhScalar",
+        {"a": 0.9, "x": 0.3},
+        values=[0.75146958787774490941],
+        slopes={0: {"x": 0.71566552968133826439, "a": 0.53780088064794328267}},
+        seconds={0: {"x": -2.9074176513797536544}},
     ),
     fixpoint(
-        "Affine", {"A": [[0.5, 0.2], [-0.3, 0.4]], "b": [1, 2]}, sizes={"n": 2}, note="contracting",
-        values=[25 / 9, 35 / 18], closed=affine,
+        "Affine",
+        {"A": [[0.5, 0.2], [-0.3, 0.4]], "b": [1, 2]},
+        sizes={"n": 2},
+        note="contracting",
+        values=[25 / 9, 35 / 18],
+        closed=affine,
     ),
     fixpoint("Affine", {"A": [[3, 0.2], [-0.3, -4]], "b": [1, 2]}, sizes={"n": 2}, note="expanding", closed=affine),
     fixpoint("Doubling", {"x": 1}, values=[-1], slopes={0: {"x": -1}}),
-    fixpoint("Cosine", {"a": 1, "c": 0}, values=[0.73908513321516064166], slopes={0: {"a": -0.29747434150983226056, "c": 0.59751004567530346504}}),
-    fixpoint("LogisticMap", {"r": 3.95}, values=[0.74683544303797468354], slopes={0: {"r": 0.064092292901778561128}}, seconds={0: {"r": -2 / 3.95**3}}),
+    fixpoint(
+        "Cosine",
+        {"a": 1, "c": 0},
+        values=[0.73908513321516064166],
+        slopes={0: {"a": -0.29747434150983226056, "c": 0.59751004567530346504}},
+    ),
+    fixpoint(
+        "LogisticMap",
+        {"r": 3.95},
+        values=[0.74683544303797468354],
+        slopes={0: {"r": 0.064092292901778561128}},
+        seconds={0: {"r": -2 / 3.95**3}},
+    ),
     *(
-        fixpoint("Hysteresis", {"x": x, "start": start}, fixed=("start",), note=f"{x} from {start}", values=[z], slopes={0: {"x": hysteresis(z)}})
+        fixpoint(
+            "Hysteresis",
+            {"x": x, "start": start},
+            fixed=("start",),
+            note=f"{x} from {start}",
+            values=[z],
+            slopes={0: {"x": hysteresis(z)}},
+        )
         for x, start, z in (
-            (0, 1, 0.95750402407726874068), (0, -1, -0.95750402407726874068),
-            (-0.5, 1, 0.80175948351292916682), (-0.5, -1, -0.98583975881887127064),
+            (0, 1, 0.95750402407726874068),
+            (0, -1, -0.95750402407726874068),
+            (-0.5, 1, 0.80175948351292916682),
+            (-0.5, -1, -0.98583975881887127064),
         )
     ),
     fixpoint("DEQ", {"x": X}, sizes={"n": 5, "m": 3}, params={"W": W, "U": U, "b": B}),
@@ -77,7 +106,9 @@ def test_a_linear_fixed_point_is_that_of_linear_algebra_to_second_order(case):
     answer = case.closed(*case.arguments.values())
     assert error(case.solved, answer) <= 1e-12
     arguments = list(case.arguments.values())
-    slopes = dict(zip(case.arguments, torch.autograd.grad(case.weights @ answer, arguments, create_graph=True), strict=True))
+    slopes = dict(
+        zip(case.arguments, torch.autograd.grad(case.weights @ answer, arguments, create_graph=True), strict=True)
+    )
     curvatures = gradients_of(dot(slopes, case.directions), arguments)
     for name, wanted in zip(case.arguments, curvatures, strict=True):
         assert error(case.derivatives[name], slopes[name]) <= 1e-12
@@ -122,24 +153,27 @@ def test_the_hessian_of_an_equilibrium_model_is_that_of_a_long_unrolled_iteratio
     slopes = dict(zip(("x", "W"), torch.autograd.grad(case.weights @ z, [x, W_], create_graph=True), strict=True))
     along = {n: case.directions[n] for n in slopes}
     wanted = gradients_of(dot(slopes, along), [x, W_])
-    mine = torch.autograd.grad(dot(case.derivatives, along), [case.arguments["x"], case.arguments["W"]], retain_graph=True)
+    mine = torch.autograd.grad(
+        dot(case.derivatives, along), [case.arguments["x"], case.arguments["W"]], retain_graph=True
+    )
     for found, reference in zip(mine, wanted, strict=True):
         assert error(found, reference) <= 1e-10
 
 
-KINK = next(bit for bit, name, _ in NOTES if name == "kink")
-
-
-def test_a_kink_takes_the_derivative_of_torch_and_says_so():
+def test_a_kink_takes_the_derivative_of_torch():
     layer = models("fixpoint").ReluNet(n=2, dtype=torch.float64)
     weights = leaf([[0.3, 0.2], [-0.1, 0.4]])
     p = leaf([0.0, 1.0])
     z = layer(weights, p)
-    # z1 = 1/(1 - 0.4), and the first unit has the pre-activation 0.2*z1 > 0: no kink yet.
-    assert note_names(int(layer.last.notes)) == ()
-    p0 = leaf([-0.2 / 0.6, 1.0])
-    z = layer(torch.tensor([[0.0, 0.2], [0.0, 0.4]], dtype=torch.float64), p0)
-    assert z[1].item() == pytest.approx(1 / 0.6, rel=1e-14)
+    # No kink yet: the first unit has the pre-activation 0.3*z0 + 0.2*z1 > 0, so z0 = 0.2*z1/0.7.
+    assert z[1].item() == pytest.approx(1 / (0.6 + 0.1 * 0.2 / 0.7), rel=1e-12)
+    # One unit exactly on its kink, fed by one that is on: 0.25*1 - 0.25 = 0 in floats too. Its derivatives are those of off.
+    fed, p0 = leaf([[0.0, 0.25], [0.0, 0.5]]), leaf([-0.25, 0.5])
+    z = layer(fed, p0)
+    assert z.tolist() == [0, 1]
+    by_weight, by_p = torch.autograd.grad(z.sum(), [fed, p0])
+    assert by_p.tolist() == [0, 2]
+    assert by_weight.tolist() == [[0, 0], [0, 2]]
     # All zero: pre-activation exactly 0 in both units. relu'(0) = 0, as in torch.
     p00 = leaf([0.0, 0.0])
     z = layer(weights, p00)

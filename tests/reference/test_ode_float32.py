@@ -49,7 +49,11 @@ def test_numbers_alone_take_the_type_of_the_layer():
 def test_mixed_types_promote(name):
     template, inputs, value, _, _ = SUBJECTS[name]
     layer = template(dtype=SINGLE)
-    mixed = [f64([inputs[0]]), torch.tensor([inputs[1]], dtype=SINGLE), *(torch.tensor([v], dtype=SINGLE) for v in inputs[2:])]
+    mixed = [
+        f64([inputs[0]]),
+        torch.tensor([inputs[1]], dtype=SINGLE),
+        *(torch.tensor([v], dtype=SINGLE) for v in inputs[2:]),
+    ]
     found = layer(*mixed)
     assert found.dtype == DOUBLE
     # Tolerances are those of the type computed in.

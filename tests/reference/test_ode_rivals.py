@@ -83,7 +83,9 @@ def test_warn_keeps_the_values_up_to_the_failure():
         y = layer(f64([3.0, 4.0]), 0.2, 3.0, f64([0.0, 0.1, 0.2, 1.0]))
     assert torch.isfinite(y[0]).all()
     u = [(1 - 4 * t) ** -0.25 for t in (0.0, 0.1, 0.2)]
-    assert y[1, :3].tolist() == pytest.approx([v + 0.2 * t + 3 for v, t in zip(u, (0.0, 0.1, 0.2), strict=True)], rel=1e-7)
+    assert y[1, :3].tolist() == pytest.approx(
+        [v + 0.2 * t + 3 for v, t in zip(u, (0.0, 0.1, 0.2), strict=True)], rel=1e-7
+    )
 
 
 def test_every_sample_takes_its_own_steps():
@@ -106,7 +108,7 @@ def test_a_limit_of_steps_is_a_status():
 
 
 def test_second_derivatives_of_a_batch_with_a_failed_sample_are_those_without_it(blown):
-    layer, y0, a, y = blown
+    _, y0, _, y = blown
     (slope,) = torch.autograd.grad(good(y).sum(), y0, create_graph=True)
     (bend,) = torch.autograd.grad(good(slope).sum(), y0, retain_graph=True)
     # y = y0/(1 - 2a*y0): d²y/dy0² = 4a/(1 - 2a*y0)³

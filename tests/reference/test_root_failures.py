@@ -188,7 +188,11 @@ def test_a_failed_sample_without_cotangent_adds_nothing_to_a_shared_gradient(whe
     A = leaf([[0.5, -0.2], [0.7, 0.1]])
     good = f64([[1.0, -0.4], [0.2, 0.9]])
     bad = torch.full((1, 2), float("nan"), dtype=D)
-    x = {"first": torch.cat([bad, good]), "middle": torch.cat([good[:1], bad, good[1:]]), "last": torch.cat([good, bad])}[where]
+    x = {
+        "first": torch.cat([bad, good]),
+        "middle": torch.cat([good[:1], bad, good[1:]]),
+        "last": torch.cat([good, bad]),
+    }[where]
     mask = ~torch.isnan(x[:, 0])
     mixed = torch.autograd.grad(built(A, x)[mask].sum(), [A, built.b])
     clean = torch.autograd.grad(built(A, good).sum(), [A, built.b])
