@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 
-from implicitdsl.diagnostics import Report, Span
+from implicitdsl.diagnostics import Fix, Label, Report, Span
 from implicitdsl.semantics.equations import check_equations
 from implicitdsl.semantics.infer import Inference
 from implicitdsl.semantics.outputs import check_outputs
@@ -13,6 +13,26 @@ from implicitdsl.semantics.signature import read_outputs, read_signature
 from implicitdsl.semantics.statements import run
 from implicitdsl.semantics.symbols import CheckedDefinition, Surroundings
 from implicitdsl.syntax import tree
+
+MOST_FINDINGS = 200  # of one definition: who has more mends these first
+
+
+class _Findings(Report):
+    """The findings of one definition, those beyond the limit left out (a finding is compared with all before it)."""
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        span: Span | None = None,
+        *,
+        remark: str = "",
+        labels: Iterable[Label] = (),
+        help: str = "",
+        fix: Fix | None = None,
+    ) -> None:
+        if len(self.found) < MOST_FINDINGS:
+            super().add(code, message, span, remark=remark, labels=labels, help=help, fix=fix)
 
 
 def check_definition(
@@ -29,7 +49,7 @@ def check_definition(
 
     `values` binds sizes to numbers, for the check at construction.
     """
-    inner = Report()
+    inner = _Findings()
     block = Block(
         definition,
         inner,
@@ -48,7 +68,7 @@ def check_definition(
     if not inner.errors and values is None:
         _unused(block)
     for finding in inner.found:
-        if finding not in report.found[-200:]:
+        if finding not in report.found[-MOST_FINDINGS:]:
             report.found.append(finding)
     return CheckedDefinition(
         tree=definition,

@@ -32,13 +32,14 @@ def check_differentials(inference: Inference, body: Body, found: Equations) -> N
     block = inference.block
     if not block.timed:
         return
+    linear = body.rules.form == "differential"
     linearity = Linearity(block.report, block.symbols, block.around.functions)
     for statement in block.definition.body:
-        if isinstance(statement, tree.Let) and statement.name in block.symbols:
+        if linear and isinstance(statement, tree.Let) and statement.name in block.symbols:
             linearity.lets[statement.name] = linearity.degree(statement.value)
     driving = {"sde": ("noise", "time"), "cde": ("path", "time")}.get(body.rules.kind, ())
     for name, equation in found.own.items():
-        degree = linearity.degree(equation.right)
+        degree = linearity.degree(equation.right) if linear else None
         present = [
             block.symbols[n]
             for n in sorted(block.base_names(equation.right))
@@ -67,7 +68,7 @@ def check_differentials(inference: Inference, body: Body, found: Equations) -> N
                 )
                 break
         else:
-            if body.rules.form == "differential" and degree == 0:
+            if degree == 0:
                 block.report.add(
                     "E408",
                     f"the right-hand side of `d{name}` has no differential",
@@ -75,7 +76,7 @@ def check_differentials(inference: Inference, body: Body, found: Equations) -> N
                     help=f"did you mean `({brief(equation.right)})*dt`?",
                 )
     for equation, _ in found.shared:
-        if has_differential(inference, equation.right):
+        if any(block.symbols[n].role == "differential" for n in block.base_names(equation.right)):
             block.report.add(
                 "E408",
                 "an algebraic equation has a differential",

@@ -29,6 +29,7 @@ class Linearity:
         self.symbols = symbols
         self.functions = functions
         self.lets: dict[str, Degree] = {}
+        self._expanded: dict[tuple[object, ...], Degree] = {}
 
     def degree(self, expression: tree.Expression) -> Degree:
         """The degree of an expression; what is not linear is E408, at the innermost place."""
@@ -158,9 +159,7 @@ class Linearity:
             return 0
         if name not in self.symbols:
             if name in self.functions:
-                function = self.functions[name].tree
-                bound = dict(zip(function.arguments, degrees, strict=False))
-                return (yield self._visit(function.value, bound))
+                return (yield self._expand(self.functions[name], degrees))
             if name in LINEAR:
                 return self._alike(node, degrees)
             if (name in BILINEAR and degrees.count(1) == 1) or (name == "solve" and degrees[0] != 1):
@@ -171,3 +170,12 @@ class Linearity:
             "differentials are only added, and multiplied by values",
         )
         return None
+
+    def _expand(self, function: CheckedFunction, degrees: Sequence[Degree]) -> Rule:
+        """The degree of a function for arguments of these degrees: looked at once, however often it is called."""
+        key = (id(function), *degrees)
+        if key not in self._expanded:
+            self._expanded[key] = None  # a function that calls itself is reported where it is defined
+            bound = dict(zip(function.tree.arguments, degrees, strict=False))
+            self._expanded[key] = yield self._visit(function.tree.value, bound)
+        return self._expanded[key]

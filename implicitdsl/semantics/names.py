@@ -64,7 +64,7 @@ MODULE_ATTRIBUTES = frozenset(
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
     register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
     state_dict to to_empty train training type xpu zero_grad
-    last prepare parametrizations solver adjoint on_fail sizes options dtype device threads
+    last prepare parametrizations blueprint _binding _token _guarded
     """.split()
 )
 

@@ -25,7 +25,13 @@ NAMES = (
     "x", "z", "n", "m", "t", "dt", "dz", "dW", "X", "k", "T", "f", "W", "MLP", "sum", "stack", "grad", "div", "dual", "reshape", "eye",
     "positive", "simplex", "normal", "pi", "solve", "max", "train", "softmax",
 )  # fmt: skip
-CLASSES: tuple[tuple[str, ...], ...] = (KINDS, ROLES, ("minimize", "maximize"), ("0", "1", "2", "7", "10"), ("+", "-", "*", "/", "@", "^"))
+CLASSES: tuple[tuple[str, ...], ...] = (
+    KINDS,
+    ROLES,
+    ("minimize", "maximize"),
+    ("0", "1", "2", "7", "10"),
+    ("+", "-", "*", "/", "@", "^"),
+)
 
 
 def replacement(token: str, chance: random.Random) -> str:
@@ -86,7 +92,8 @@ HOSTILE = {
     ),
     "powers of sums": ("net A[a, b, c](x[(a + b + c)^50]) -> y { return sum(x) }", "E305"),
     "a deep chain of functions": (
-        "\n".join(["fn f0(x) = x", *(f"fn f{i}(x) = f{i - 1}(x) + 1" for i in range(1, 500))]) + "\nnet A(x) -> y { return f499(x) }",
+        "\n".join(["fn f0(x) = x", *(f"fn f{i}(x) = f{i - 1}(x) + 1" for i in range(1, 500))])
+        + "\nnet A(x) -> y { return f499(x) }",
         "E305",
     ),
 }
@@ -103,10 +110,28 @@ def test_doubling_functions_are_looked_at_once_a_shape() -> None:
     assert codes("\n".join(fns) + "\nnet A(x) -> y { return f59(x) }") == []
 
 
+def test_differentials_are_followed_through_functions_once() -> None:
+    fns = ["fn f0(x) = x", *(f"fn f{i}(x) = f{i - 1}(x) + f{i - 1}(x)" for i in range(1, 60))]
+    sde = "\nsde A(x0) -> y {\n noise W\n state x = x0\n dx = f59(dW)\n from t = 0 to 1\n return x\n}"
+    assert codes("\n".join(fns) + sde) == []
+    endless = "fn f59(x) = f59(x) + x"
+    assert "E209" in codes(endless + sde)
+
+
+def test_a_text_with_countless_errors_tells_the_first_ones() -> None:
+    lines = "\n".join(f" let y{i} = q{i} + r{i}" for i in range(600))
+    assert len(codes(f"net A(x) -> y {{\n{lines}\n return x\n}}")) == 200
+
+
 def test_long_texts() -> None:
     sum_of_many = " + ".join(["x"] * 150)
     assert codes(f"net A(x) -> y {{ return {sum_of_many} }}") == []
-    assert codes(f"sde A(x0) -> y {{\n noise W\n state x = x0\n dx = {' + '.join(['x*dW'] * 150)}\n from t = 0 to 1\n return x\n}}") == []
+    assert (
+        codes(
+            f"sde A(x0) -> y {{\n noise W\n state x = x0\n dx = {' + '.join(['x*dW'] * 150)}\n from t = 0 to 1\n return x\n}}"
+        )
+        == []
+    )
     lets = "\n".join(["let y0 = x", *(f"let y{i} = y{i - 1} + 1" for i in range(1, 1500))])
     assert codes(f"net A(x) -> y {{\n{lets}\n return y1499\n}}") == []
 
@@ -122,7 +147,11 @@ def test_a_tree_of_any_depth_needs_no_stack() -> None:
         right = tree.Binary("+", tree.Negate(right, span=right.span), equation.right, span=right.span)
     body = (*definition.body[:2], dataclasses.replace(equation, right=right), *definition.body[3:])
     report = Report()
-    check(dataclasses.replace(file, items=(dataclasses.replace(definition, body=body),)), report, imports=lambda path: file)
+    check(
+        dataclasses.replace(file, items=(dataclasses.replace(definition, body=body),)),
+        report,
+        imports=lambda path: file,
+    )
     assert report.found == []
 
 

@@ -27,7 +27,9 @@ def random_text(chance: random.Random, depth: int) -> str:
     if depth == 0 or chance.random() < 0.2:
         return chance.choice((*NAMES, "0", "1", "2", "7"))
     left, right = random_text(chance, depth - 1), random_text(chance, depth - 1)
-    return chance.choice((f"({left} + {right})", f"({left} - {right})", f"({left})*({right})", f"({left})^2", f"-({left})"))
+    return chance.choice(
+        (f"({left} + {right})", f"({left} - {right})", f"({left})*({right})", f"({left})^2", f"-({left})")
+    )
 
 
 def test_arithmetic_agrees_with_sympy() -> None:
@@ -59,7 +61,8 @@ def test_equal_polynomials_are_equal_sizes_with_equal_hashes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("1 + m*n", "m*n + 1"), ("n - 1", "n - 1"), ("0*n", "0"), ("-n", "-n"), ("2*n^2 - 3", "2*n^2 - 3")]
+    ("text", "shown"),
+    [("1 + m*n", "m*n + 1"), ("n - 1", "n - 1"), ("0*n", "0"), ("-n", "-n"), ("2*n^2 - 3", "2*n^2 - 3")],
 )
 def test_a_size_is_shown_as_one_writes_it(text: str, shown: str) -> None:
     assert str(size_of(text)) == shown

@@ -38,16 +38,17 @@ CODES: tuple[Code, ...] = (
     Code(
         "W202",
         "A name is never used",
-        "An input, param, layer or `let` without a use is most often a slip of the pen; a param without a use never "
-        "trains. A name that begins with `_` says that it is meant.",
+        "An input, param, layer or `let` without a use is most often a slip of the pen; a param without a use"
+        " never trains. A name that begins with `_` says that it is meant.",
         bad=_net("param a = 1, b = 1\nreturn a*x"),
         good=_net("param a = 1, b = 1\nreturn a*x + b"),
     ),
     Code(
         "W401",
         "The algebraic equations determine a var only through their derivatives",
-        "A dae of structural index 1 can be solved for its vars where it stands. One of a higher index is right as a model, "
-        "but solvers need the constraint differentiated: write the derivative in its place, with starts that satisfy both.",
+        "A dae of structural index 1 can be solved for its vars where it stands. One of a higher index is "
+        "right as a model, but solvers need the constraint differentiated: write the derivative in its place,"
+        " with starts that satisfy both.",
         bad=_pendulum("tension", "x^2 + y^2 = 1"),
         good=_pendulum("tension", "u^2 + v^2 - 9.81*y = tension*(x^2 + y^2)"),
     ),
