@@ -18,6 +18,7 @@ from implicitdsl.solvers.linear_algebra import (
     lu_solve,
     matvec,
     matvec_transposed,
+    rounding,
 )
 from implicitdsl.solvers.rank_revealing import orthogonal_factor, orthogonal_solve
 from implicitdsl.solvers.vocabulary import Array, all_finite, buffer, copy, vabs
@@ -64,8 +65,8 @@ def polish(
         changed = 0
         for i in range(count):
             slack[i] = sides[i] - slack[i]
-            room = 1e4 * eps * (size + vabs(sides[i]))
-            if i >= equations and guess[i] == 1 and trial[i] < -1e5 * eps * force:
+            room = rounding(eps, 1e4) * (size + vabs(sides[i]))
+            if i >= equations and guess[i] == 1 and trial[i] < -rounding(eps, 1e5) * force:
                 guess[i] = 0
                 changed += 1
             elif i >= equations and guess[i] == 0 and slack[i] < -room:
@@ -94,7 +95,7 @@ def stationary(n: int, count: int, quadratic: Array, linear: Array, rows: Array,
     gradient += linear
     matvec_transposed(count, n, rows, multipliers, pull)
     gradient += pull
-    return all_finite(n, gradient, 0) and largest(n, gradient) <= 1e4 * epsilon_of(x) * size
+    return all_finite(n, gradient, 0) and largest(n, gradient) <= rounding(epsilon_of(x), 1e4) * size
 
 
 def held_rows_matrix(n: int, count: int, quadratic: Array, rows: Array, guess: Array, kkt: Array) -> int:
@@ -143,7 +144,7 @@ def held_rows_solution(
     rank = size
     if not regular:
         copy(size * size, kkt, 0, factors, 0)
-        rank = orthogonal_factor(size, size, factors, 1e4 * size * eps, tau, order, right, right_tau)
+        rank = orthogonal_factor(size, size, factors, rounding(eps, 1e4 * size), tau, order, right, right_tau)
     rest = buffer(x, size)
     step = buffer(x, size)
     gradient = buffer(x, n)

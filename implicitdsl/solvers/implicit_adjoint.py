@@ -21,6 +21,7 @@ from implicitdsl.solvers.linear_algebra import (
     lu_factor,
     lu_solve,
     matvec,
+    rounding,
     row_scales,
     scale_rows_columns,
     transpose,
@@ -155,7 +156,7 @@ def least_norm_solve(n: int, scaled: Array, rows: Array, columns: Array, count: 
     solution = buffer(x, n)
     tolerance = np.sqrt(eps) * 0.1
     # Noise in a computed K leaves singular values of a few thousand eps; what counts as zero lies above it.
-    rank = orthogonal_factor(n, n, factors, 1e4 * n * eps, tau, order, right, right_tau)
+    rank = orthogonal_factor(n, n, factors, rounding(eps, 1e4 * n), tau, order, right, right_tau)
     notes[0] = notes[0] | DEPENDENT_ROWS
     for number in range(count):
         for i in range(n):

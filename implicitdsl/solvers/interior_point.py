@@ -20,6 +20,7 @@ from implicitdsl.solvers.linear_algebra import (
     epsilon_of,
     largest,
     matvec,
+    rounding,
 )
 from implicitdsl.solvers.presolve import drop_dependent, gather_rows, scale_program
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor
@@ -221,7 +222,7 @@ def classify(
     eps = epsilon_of(x)
     slack = buffer(x, count)
     matvec(count, n, rows, x, slack)
-    near = 1e6 * eps
+    near = rounding(eps, 1e6)
     size = 1.0 + largest(n, x)
     force = 1.0 + largest(count, multipliers)
     marks = np.zeros(count, np.int64)
@@ -244,7 +245,7 @@ def classify(
             active_rows[place * n : place * n + n] = rows[i * n : i * n + n]
             place += 1
     chosen = np.zeros(total, np.int64)
-    rank = independent_rows(total, n, active_rows, 1e4 * n * eps, chosen) if total > 0 else 0
+    rank = independent_rows(total, n, active_rows, rounding(eps, 1e4 * n), chosen) if total > 0 else 0
     if rank < total:
         notes = notes | DEPENDENT_ROWS
     kkt = buffer(x, (n + total) * (n + total))
@@ -253,7 +254,7 @@ def classify(
     order = np.zeros(whole, np.int64)
     right = buffer(x, whole * whole)
     right_tau = buffer(x, whole)
-    full = orthogonal_factor(whole, whole, kkt, 1e4 * whole * eps, tau, order, right, right_tau)
+    full = orthogonal_factor(whole, whole, kkt, rounding(eps, 1e4 * whole), tau, order, right, right_tau)
     if whole - full > total - rank:
         notes = notes | NEAR_SINGULAR
     return notes

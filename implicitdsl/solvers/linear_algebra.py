@@ -65,6 +65,11 @@ def epsilon_of(x: Array) -> Element:
     return buffer(x, 1)[0] + np.finfo(x.dtype).eps
 
 
+def rounding(eps: Element, multiple: float) -> Element:
+    """multiple * eps, at most a twentieth of eps^(1/2): many last bits of a short type are no rounding but the answer."""
+    return min(multiple * eps, 0.05 * eps**0.5)
+
+
 def lu_factor(n: int, a: Array, pivots: Array) -> Element:
     """P A = L U in place; pivots[k] is the row exchanged with row k.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitdsl.solvers.linear_algebra import epsilon_of, largest
+from implicitdsl.solvers.linear_algebra import epsilon_of, largest, rounding
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor, orthogonal_solve
 from implicitdsl.solvers.vocabulary import Array, Element, buffer, vabs
 
@@ -123,7 +123,7 @@ def drop_dependent(n: int, count: int, rows: Array, sides: Array, kept: Array, c
     eps = epsilon_of(rows)
     if count == 0:
         return 0
-    rank = independent_rows(count, n, rows, 1e4 * n * eps, kept)
+    rank = independent_rows(count, n, rows, rounding(eps, 1e4 * n), kept)
     if rank == count:
         return 0
     size = max(rank, 1)
@@ -140,7 +140,7 @@ def drop_dependent(n: int, count: int, rows: Array, sides: Array, kept: Array, c
     right_tau = buffer(rows, size)
     weights = buffer(rows, size)
     column = buffer(rows, n)
-    orthogonal_factor(n, size, basis, 1e2 * n * eps, tau, order, right, right_tau)
+    orthogonal_factor(n, size, basis, rounding(eps, 1e2 * n), tau, order, right, right_tau)
     for i in range(count):
         if kept[i] == 0:
             column[:n] = rows[i * n : i * n + n]
@@ -155,7 +155,7 @@ def drop_dependent(n: int, count: int, rows: Array, sides: Array, kept: Array, c
                     gap -= weights[place] * sides[k]
                     whole += vabs(weights[place] * sides[k])
                     place += 1
-            if not (vabs(gap) <= 1e6 * n * eps * whole):
+            if not (vabs(gap) <= rounding(eps, 1e6 * n) * whole):
                 sign = -1.0 if gap > 0.0 else 1.0
                 certificate[:count] = 0.0
                 certificate[i] = sign
