@@ -226,11 +226,13 @@ class Scope(SizeScope):
         return found
 
     def _call(self, expression: tree.Call) -> Node:
+        if isinstance(expression.function, tree.Attribute):
+            return self._function(expression, *self._foreign(expression.function))
         if not isinstance(expression.function, tree.Name):
             raise fail("E402", f"`{expression.function.span.text}` cannot be called", expression.function.span)
         name = expression.function.id
         if name in self.library.functions and name not in self.names:
-            return self._function(expression, name)
+            return self._function(expression, *self.library.functions[name])
         match name:
             case "eye" | "zeros" | "ones":
                 return self._filled(expression, name)
@@ -278,12 +280,21 @@ class Scope(SizeScope):
             return build.delta(sizes[0])
         return build.zeros(sizes) if name == "zeros" else build.broadcast(build.constant(1.0), sizes)
 
-    def _function(self, expression: tree.Call, name: str) -> Node:
-        function, library = self.library.functions[name]
+    def _foreign(self, function: tree.Attribute) -> tuple[tree.Function, Library]:
+        """A function of a file that was imported with an alias, `m.f`."""
+        if isinstance(function.base, tree.Name) and function.base.id in self.library.modules:
+            module = self.library.modules[function.base.id]
+            if function.name in module.functions:
+                return module.functions[function.name]
+        raise fail("E201", f"unknown function `{function.span.text}`", function.span)
+
+    def _function(self, expression: tree.Call, function: tree.Function, library: Library) -> Node:
         values = [self.value(a) for a in self._plain(expression)]
         if len(values) != len(function.arguments):
             raise fail(
-                "E208", f"`{name}` takes {len(function.arguments)} arguments, {len(values)} given", expression.span
+                "E208",
+                f"`{function.name}` takes {len(function.arguments)} arguments, {len(values)} given",
+                expression.span,
             )
         inner = Scope(library, dict(zip(function.arguments, values, strict=True)))
         inner.program = self.program

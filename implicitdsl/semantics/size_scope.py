@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from implicitdsl.diagnostics import Diagnostic, ImpError, Span
+from implicitdsl.semantics.budget import ROUNDS, SCALARS
 from implicitdsl.syntax import tree
-
-LOOP_BUDGET = 100_000
-SIZE_BUDGET = 100_000_000
 
 
 def fail(code: str, message: str, span: Span, *, remark: str = "", help: str = "") -> ImpError:
@@ -56,8 +54,8 @@ class SizeScope:
                     expression.span,
                     remark="a size is made of integers, sizes and loop names with + - *",
                 )
-        if abs(value) > SIZE_BUDGET:
-            raise fail("E305", f"the size {value} is beyond the budget of {SIZE_BUDGET}", expression.span)
+        if abs(value) > SCALARS:
+            raise fail("E305", f"the size {value} is beyond the budget of {SCALARS}", expression.span)
         return value
 
     def shape(self, sizes: Sequence[tree.Expression]) -> tuple[int, ...]:
@@ -71,10 +69,10 @@ class SizeScope:
                     expression.span,
                     remark="a size is 0 or more",
                 )
-        if math.prod(shape) > SIZE_BUDGET:
+        if math.prod(shape) > SCALARS:
             raise fail(
                 "E305",
-                f"{math.prod(shape)} scalars are beyond the budget of {SIZE_BUDGET}",
+                f"{math.prod(shape)} scalars are beyond the budget of {SCALARS}",
                 sizes[0].span.to(sizes[-1].span),
             )
         return shape
@@ -83,6 +81,6 @@ class SizeScope:
         """A half-open range of ints within the loop budget."""
         found = range(self.size(bounds.start), self.size(bounds.stop))
         self.spent.rounds += len(found)
-        if self.spent.rounds > LOOP_BUDGET:
-            raise fail("E305", f"loops beyond the budget of {LOOP_BUDGET} rounds", bounds.span)
+        if self.spent.rounds > ROUNDS:
+            raise fail("E305", f"loops beyond the budget of {ROUNDS} rounds", bounds.span)
         return found

@@ -52,7 +52,7 @@ def test_gradcheck_in_both_modes_and_gradgradcheck():
 
 def test_reverse_over_forward():
     given = data(2, grad=True)
-    push = lambda x, A, w: func.jvp(lambda a, b: call(a, A, b), (x, w), (torch.ones_like(x), torch.ones_like(w)))[1]  # noqa: E731
+    push = lambda x, A, w: func.jvp(lambda a, b: call(a, A, b), (x, w), (torch.ones_like(x), torch.ones_like(w)))[1]  # noqa: E731 - local
     assert gradcheck(push, given)
 
 
@@ -60,12 +60,12 @@ def test_gradcheck_of_the_other_layers():
     decay, ts = Layer(decay_blueprint()), torch.linspace(0, 1, 5, dtype=F64).requires_grad_()
     a = torch.rand(2, dtype=F64, requires_grad=True)
     raw = torch.tensor(0.3, dtype=F64, requires_grad=True)
-    run = lambda a, ts, raw: func.functional_call(decay, {"parametrizations.k.original": raw}, (a, ts))  # noqa: E731
+    run = lambda a, ts, raw: func.functional_call(decay, {"parametrizations.k.original": raw}, (a, ts))  # noqa: E731 - local
     assert gradcheck(run, (a, ts, raw), check_forward_ad=True) and gradgradcheck(run, (a, ts, raw))
     cut = Layer(cut_blueprint())
     x, A, w = data(2, grad=True)
     b = torch.full((3,), 0.7, dtype=F64, requires_grad=True)
-    whole = lambda x, A, w, b: func.functional_call(cut, {"inner.w": w, "f.b": b}, (x, A))  # noqa: E731
+    whole = lambda x, A, w, b: func.functional_call(cut, {"inner.w": w, "f.b": b}, (x, A))  # noqa: E731 - local
     assert gradcheck(whole, (x, A, w, b), check_forward_ad=True) and gradgradcheck(whole, (x, A, w, b))
     y, q = whole(x, A, w, b)
     z, q_ref = tanh_torch(x, A, w)

@@ -70,7 +70,7 @@ def test_first_and_second_derivatives(name):
     if not raw.numel():
         assert torch.equal(module(), torch.ones(1, 1, dtype=F64))
         return
-    run = lambda raw: torch.func.functional_call(module, {"original": raw})  # noqa: E731
+    run = lambda raw: torch.func.functional_call(module, {"original": raw})  # noqa: E731 - local
     assert gradcheck(run, (raw,)) and gradgradcheck(run, (raw,))
 
 

@@ -132,8 +132,8 @@ def test_long_texts() -> None:
         )
         == []
     )
-    lets = "\n".join(["let y0 = x", *(f"let y{i} = y{i - 1} + 1" for i in range(1, 1500))])
-    assert codes(f"net A(x) -> y {{\n{lets}\n return y1499\n}}") == []
+    lets = "\n".join(["let y0 = x", *(f"let y{i} = y{i - 1} + 1" for i in range(1, 800))])
+    assert codes(f"net A(x) -> y {{\n{lets}\n return y799\n}}") == []
 
 
 def test_a_tree_of_any_depth_needs_no_stack() -> None:

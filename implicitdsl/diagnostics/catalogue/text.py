@@ -96,9 +96,9 @@ CODES: tuple[Code, ...] = (
     Code(
         "E110",
         "The text is too long",
-        "A file has at most 40,000 characters, so that reading it never takes long. Share a longer text among files "
+        "A file has at most 20,000 characters, so that reading it never takes long. Share a longer text among files "
         "and bring them together with `import`.",
-        bad=f"# {'x' * 40_000}\n{GOOD}",
+        bad=f"# {'x' * 20_000}\n{GOOD}",
         good=f"# {'x' * 1000}\n{GOOD}",
     ),
     Code(

@@ -88,7 +88,7 @@ def test_van_der_pol(tableau):
 
 def test_logistic():
     r, capacity, start, end = 1.3, 2.5, 0.4, 2.0
-    closed = lambda r, k, y: k * y * mpmath.exp(r * end) / (k + y * (mpmath.exp(r * end) - 1))  # noqa: E731
+    closed = lambda r, k, y: k * y * mpmath.exp(r * end) / (k + y * (mpmath.exp(r * end) - 1))  # noqa: E731 - local
     run = check(LOGISTIC.rhs, [start], [r, capacity], (0, end), [float(closed(r, capacity, start))])
     expected = [float(mpmath.diff(closed, (r, capacity, start), n)) for n in ((0, 0, 1), (1, 0, 0), (0, 1, 0))]
     close(gradient(LOGISTIC, run, [1]), expected)
@@ -219,7 +219,7 @@ def test_matrix_exponential():
 @METHODS
 @pytest.mark.parametrize("reverse", [False, True])
 def test_polynomial_and_sine_both_ways(tableau, reverse):
-    exact = lambda t: (  # noqa: E731
+    exact = lambda t: (  # noqa: E731 - local
         -(t**4) * math.cos(2 * t) / 2
         + t**3 * math.sin(2 * t) / 2
         + t * t * math.cos(2 * t) / 4
