@@ -1,0 +1,1 @@
+"""The back end `lanes`: a block of samples at a time, one sample a lane of an LLVM vector."""

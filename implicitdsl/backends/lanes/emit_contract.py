@@ -1,0 +1,146 @@
+"""Contracts on lanes: permutations and broadcasts as strides, products and sums as loops with accumulators.
+
+A sum runs in index order from 0 through `fma`, one accumulator an element of the result. Where an operand lacks a letter
+of the result, `ROWS` places of that letter are computed at once, so that what the operand holds is loaded once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from implicitdsl.backends.lanes.lane_code import Index, LaneCode
+from implicitdsl.backends.lanes.values import Value, in_memory, read
+
+ROWS = 4
+Terms = list[tuple[str, Value]]
+Put = Callable[[tuple[Index, ...], Any], None]
+
+
+def as_strides(text: str, out: str, value: Value, shape: tuple[int, ...]) -> Value:
+    """A Contract that only permutes and broadcasts."""
+    return value.axes([text.index(c) if c in text else None for c in out], shape)
+
+
+def steps(ins: Sequence[str], out: str, sizes: dict[str, int]) -> list[tuple[int, int, str]]:
+    """The order in which more than two operands are multiplied: pairs (i, j) of the list of operands with the letters
+    of their product, which is appended. Cheapest pair first; empty where one go is no dearer."""
+    left = list(enumerate(ins))
+    found: list[tuple[int, int, str]] = []
+    total = 0
+    following = len(ins)
+    while len(left) > 2:
+        best: tuple[int, int, int, str] | None = None
+        for (i, a), (j, b) in itertools.combinations(left, 2):
+            others = set(out).union(*(t for k, t in left if k not in (i, j)))
+            kept = "".join(c for c in dict.fromkeys(a + b) if c in others)
+            price = math.prod(sizes[c] for c in set(a + b))
+            if best is None or price < best[0]:
+                best = (price, i, j, kept)
+        assert best is not None
+        price, i, j, kept = best
+        total += price
+        left = [(k, t) for k, t in left if k not in (i, j)] + [(following, kept)]
+        found.append((i, j, kept))
+        following += 1
+    total += math.prod(sizes[c] for c in set("".join(t for _, t in left)) | set(out))
+    whole = math.prod(sizes[c] for c in set("".join(ins)) | set(out)) * max(1, len(ins) - 1)
+    return found if total < whole else []
+
+
+def contraction_cost(ins: Sequence[str], out: str, sizes: dict[str, int]) -> int:
+    """Multiply–adds of one product written out."""
+    return math.prod(sizes[c] for c in set("".join(ins)) | set(out)) * max(1, len(ins) - 1)
+
+
+def emit_product(code: LaneCode, terms: Terms, out: str, sizes: dict[str, int], put: Put, *, unrolled: bool) -> None:
+    """Writes every element of the einsum of the terms through `put(indices, value)`."""
+    factors = [read(code, v, ()) for t, v in terms if not t]
+    arrays = [(t, v) for t, v in terms if t]
+    summed = "".join(dict.fromkeys(c for t, _ in arrays for c in t if c not in out))
+    if any(sizes[c] == 0 for c in out):
+        return
+
+    def deliver(at: dict[str, Index], value: Any) -> None:
+        for factor in factors:
+            value = code.mul(value, factor)
+        put(tuple(at[c] for c in out), value)
+
+    if unrolled:
+        for place in itertools.product(*(range(sizes[c]) for c in out)):
+            at: dict[str, Index] = dict(zip(out, place, strict=True))
+            value = None
+            for inner in itertools.product(*(range(sizes[c]) for c in summed)):
+                value = _gathered(code, arrays, at | dict(zip(summed, inner, strict=True)), value)
+            deliver(at, code.zero if value is None else value)
+        return
+    arrays = [(t, in_memory(code, v)) for t, v in arrays]
+    tiled = _tiled_letter(arrays, out, summed, sizes)
+    _nest_out(code, arrays, out, summed, sizes, tiled, deliver)
+
+
+def _gathered(code: LaneCode, arrays: Terms, at: dict[str, Index], total: Any) -> Any:
+    """The running sum with the product at one place."""
+    values = [read(code, v, [at[c] for c in t]) for t, v in arrays]
+    if not values:
+        return code.one if total is None else code.add(total, code.one)
+    *first, last = values
+    if not first:
+        return last if total is None else code.add(total, last)
+    product = first[0]
+    for value in first[1:]:
+        product = code.mul(product, value)
+    return code.mul(product, last) if total is None else code.fma(product, last, total)
+
+
+def _tiled_letter(arrays: Terms, out: str, summed: str, sizes: dict[str, int]) -> str:
+    if not summed:
+        return ""
+    letters = [c for c in out if sizes[c] > 1 and (len(arrays) == 1 or any(c not in t for t, _ in arrays))]
+    return max(letters, key=lambda c: min(sizes[c], ROWS), default="")
+
+
+def _nest_out(
+    code: LaneCode, arrays: Terms, out: str, summed: str, sizes: dict[str, int], tiled: str, deliver: Any
+) -> None:
+    outer = [c for c in out if c != tiled]
+
+    def tile(at: dict[str, Index], start: Index, rows: int) -> None:
+        places = [at | {tiled: code.place([(start, 1)], r)} if tiled else at for r in range(rows)]
+        totals = _sums(code, arrays, summed, sizes, places)
+        for place, total in zip(places, totals, strict=True):
+            deliver(place, total)
+
+    def tiles(at: dict[str, Index]) -> None:
+        if not tiled:
+            tile(at, 0, 1)
+            return
+        n = sizes[tiled]
+        whole = n - n % ROWS
+
+        def once(i: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            tile(at, i, ROWS)
+            return ()
+
+        code.loop(0, whole, once, step=ROWS)
+        if n > whole:
+            tile(at, whole, n - whole)
+
+    code.nest([sizes[c] for c in outer], lambda place: tiles(dict(zip(outer, place, strict=True))))
+
+
+def _sums(
+    code: LaneCode, arrays: Terms, summed: str, sizes: dict[str, int], places: list[dict[str, Index]]
+) -> Sequence[Any]:
+    if not summed:
+        return [_gathered(code, arrays, at, None) for at in places]
+
+    def level(depth: int, inner: dict[str, Index], totals: Sequence[Any]) -> Sequence[Any]:
+        if depth == len(summed):
+            return [_gathered(code, arrays, at | inner, t) for at, t in zip(places, totals, strict=True)]
+        letter = summed[depth]
+        return code.loop(0, sizes[letter], lambda i, state: level(depth + 1, inner | {letter: i}, state), totals)
+
+    return level(0, {}, [code.zero] * len(places))
