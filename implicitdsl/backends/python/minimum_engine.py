@@ -130,11 +130,25 @@ class MinimumEngine(ImplicitEngine):
     def adjoint(self, w: Array, p: Array, notes: int, g: Array) -> tuple[Array, int]:
         if self._n == self._z_size:
             return super().adjoint(w, p, notes, g)
-        lam, found = np.zeros(self._n, self._dtype), np.zeros(1, np.int64)
-        return lam, int(implicit_adjoint(self._n, self.jacobian(w, p), 1, g, lam, found))
+        lam, found, k = np.zeros(self._n, self._dtype), np.zeros(1, np.int64), self.jacobian(w, p)
+        status = int(implicit_adjoint(self._n, k, 1, g, lam, found))
+        return lam, self._judged(status, int(found[0]), k)
 
     def tangent(self, w: Array, p: Array, notes: int, r: Array) -> tuple[Array, int]:
         if self._n == self._z_size:
             return super().tangent(w, p, notes, r)
-        x, found = np.zeros(self._n, self._dtype), np.zeros(1, np.int64)
-        return x, int(implicit_tangent(self._n, self.jacobian(w, p), 1, -r, x, found))
+        x, found, k = np.zeros(self._n, self._dtype), np.zeros(1, np.int64), self.jacobian(w, p)
+        status = int(implicit_tangent(self._n, k, 1, -r, x, found))
+        return x, self._judged(status, int(found[0]), k)
+
+    def _judged(self, status: int, found: int, k: Array) -> int:
+        """Least norm is refused where held rows are neither dependent nor clearly independent: it would drop the small
+        singular value that the derivative is made of, and give a damped one."""
+        if status != codes.SUCCESS or not found & codes.DEPENDENT_ROWS:
+            return status
+        rows = k.reshape(self._n, self._n)[self._z_size :, : self._z_size]
+        lengths = np.linalg.norm(rows, axis=1)
+        values = np.linalg.svd(rows[lengths > 0] / lengths[lengths > 0, None], compute_uv=False)
+        eps = float(np.finfo(self._dtype).eps)
+        unclear = (values > 16 * self._n * eps) & (values < eps**0.5)
+        return codes.SINGULAR if unclear.any() else status
