@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,18 @@ def _read(layer: str, spec: InputSpec, value: Any) -> tuple[Tensor, bool]:
 
 def _plain(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def check_values(layer: str, values: Mapping[str, Tensor]) -> None:
+    """Raises TypeError for params and consts of a type, ValueError for ones on a device, that no layer computes in."""
+    for name, value in values.items():
+        if value.dtype not in FLOATS:
+            raise TypeError(
+                f"{layer}: `{name}` is {_plain(value.dtype)}; layers compute in float32 or float64 "
+                "(`layer.float()`, `layer.double()`)"
+            )
+        if value.device.type != "cpu":
+            raise ValueError(f"{layer}: `{name}` is on {value.device}; layers are solved on the CPU (`layer.cpu()`)")
 
 
 def promote(dtypes: Sequence[torch.dtype], default: torch.dtype) -> torch.dtype:

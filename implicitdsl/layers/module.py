@@ -71,6 +71,7 @@ class Layer(torch.nn.Module):
         name = blueprint.name
         read = batching.read_inputs(name, blueprint.inputs, inputs)
         values = self._values("")
+        batching.check_values(name, values)
         kinds = [tensor.dtype for tensor, counts in read if counts] + [v.dtype for v in values.values()]
         dtype = batching.promote(kinds, blueprint.options.dtype or torch.get_default_dtype())
         shapes = [tuple(tensor.shape) for tensor, _ in read]
@@ -182,6 +183,10 @@ class Layer(torch.nn.Module):
         for number, piece in enumerate(self.blueprint.program):
             if not isinstance(piece, CallPiece):
                 self._binding.entry(number, chosen, {name: sizes[name] for name in wanted})
+                continue
+            inner = cast(Layer, self._modules[piece.use])
+            if not inner.blueprint.call_sizes:  # those of others follow from values of the call
+                inner.prepare(batch=batch, dtype=chosen)
         return self
 
     def _own_dtype(self) -> torch.dtype:
