@@ -153,7 +153,10 @@ def cost(expr: Expr) -> int:
 
 
 def _fixed_power(c: LaneCode, x: Any, p: float) -> Any:
-    """Small whole powers by products; the reciprocal is taken first, so that no product overflows on the way."""
+    """Small whole powers by products, the reciprocal taken first, so that no product overflows on the way; the square
+    root, as NumPy has it."""
+    if p == 0.5:
+        return c.intrinsic("llvm.sqrt", x)
     if p not in (2.0, 3.0, 4.0, -1.0, -2.0, -3.0):
         return call(c, "pow", x, c.number(p))
     base = x if p > 0.0 else c.div(c.one, x)
