@@ -127,6 +127,9 @@ def test_powell_singular_is_found_flagged_and_not_differentiated():
     assert "near_singular" in note_names(int(built.last.notes))
     # Linear convergence: the error halves a step, so 1e-6 takes about 20.
     assert built.last.steps.item() >= 10
+    with pytest.raises(implicitdsl.SolveError, match="singular") as caught:
+        torch.autograd.grad(x.sum(), s)
+    assert caught.value.stage == "backward"
 
 
 def test_a_double_root_in_a_batch_spoils_no_other_gradient():
