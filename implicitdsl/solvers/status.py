@@ -42,19 +42,79 @@ class Status:
 
 STATUSES: tuple[Status, ...] = (
     Status(SUCCESS, "success", "the condition holds to the tolerance asked for", ""),
-    Status(MAX_STEPS, "max_steps", "the step or iteration limit was reached before the end", "raise max_steps, loosen rtol and atol, or try another solver"),
-    Status(DT_UNDERFLOW, "dt_underflow", "no step was small enough to meet the tolerance: the solution has a singularity or a jump there", "shorten the interval, loosen the tolerance, or look at the model near the time named"),
-    Status(NONFINITE, "nonfinite", "a function gave NaN or infinity and no smaller step avoids it", "start inside the functions' domains, or bound the unknowns with `in`"),
-    Status(DIVERGED, "diverged", "the iterates grow without bound", "use another solver, a better start, or damp the iteration"),
-    Status(STALLED, "stalled", "no further progress is possible at this precision, and the residual is above the tolerance", "use float64, loosen the tolerance, or rescale the equations"),
-    Status(NO_ROOT, "no_root", "the search ended at a point that is no root: a local minimum of the residual, or a bound", "try another start; the equations may have no solution"),
-    Status(SINGULAR, "singular", "the system matrix is singular at the answer, so the answer or its derivative is not unique", "remove redundant equations, or add a condition that makes the answer unique"),
-    Status(INFEASIBLE, "infeasible", "no point satisfies all constraints", "relax a constraint; the certificate is in the dual values"),
+    Status(
+        MAX_STEPS,
+        "max_steps",
+        "the step or iteration limit was reached before the end",
+        "raise max_steps, loosen rtol and atol, or try another solver",
+    ),
+    Status(
+        DT_UNDERFLOW,
+        "dt_underflow",
+        "no step was small enough to meet the tolerance: the solution has a singularity or a jump there",
+        "shorten the interval, loosen the tolerance, or look at the model near the time named",
+    ),
+    Status(
+        NONFINITE,
+        "nonfinite",
+        "a function gave NaN or infinity and no smaller step avoids it",
+        "start inside the functions' domains, or bound the unknowns with `in`",
+    ),
+    Status(
+        DIVERGED,
+        "diverged",
+        "the iterates grow without bound",
+        "use another solver, a better start, or damp the iteration",
+    ),
+    Status(
+        STALLED,
+        "stalled",
+        "no further progress is possible at this precision, and the residual is above the tolerance",
+        "use float64, loosen the tolerance, or rescale the equations",
+    ),
+    Status(
+        NO_ROOT,
+        "no_root",
+        "the search ended at a point that is no root: a local minimum of the residual, or a bound",
+        "try another start; the equations may have no solution",
+    ),
+    Status(
+        SINGULAR,
+        "singular",
+        "the system matrix is singular at the answer, so the answer or its derivative is not unique",
+        "remove redundant equations, or add a condition that makes the answer unique",
+    ),
+    Status(
+        INFEASIBLE,
+        "infeasible",
+        "no point satisfies all constraints",
+        "relax a constraint; the certificate is in the dual values",
+    ),
     Status(UNBOUNDED, "unbounded", "the objective improves without bound", "bound the variables or add curvature"),
-    Status(NONCONVEX, "nonconvex", "a convexity condition of the model does not hold for this sample's data", "check the data named by `inspect`, or use `solver local()`"),
-    Status(BAD_INPUT, "bad_input", "an input is outside the set that its signature names, or not finite", "check the data of this sample"),
-    Status(BAD_TIMES, "bad_times", "the times are not monotone, not finite, or outside the interval", "sort the times of this sample"),
-    Status(ZENO, "zeno", "more than 100 rounds of events fired at one instant", "give the reset a minimal change, or stop the run"),
+    Status(
+        NONCONVEX,
+        "nonconvex",
+        "a convexity condition of the model does not hold for this sample's data",
+        "check the data named by `inspect`, or use `solver local()`",
+    ),
+    Status(
+        BAD_INPUT,
+        "bad_input",
+        "an input is outside the set that its signature names, or not finite",
+        "check the data of this sample",
+    ),
+    Status(
+        BAD_TIMES,
+        "bad_times",
+        "the times are not monotone, not finite, or outside the interval",
+        "sort the times of this sample",
+    ),
+    Status(
+        ZENO,
+        "zeno",
+        "more than 100 rounds of events fired at one instant",
+        "give the reset a minimal change, or stop the run",
+    ),
 )
 
 NOTES: tuple[tuple[int, str, str], ...] = (

@@ -87,7 +87,9 @@ def second_error(
     product = sum((g * d).sum() for g, d in zip(first, directions, strict=True))
     exact = torch.autograd.grad(product, given, allow_unused=True)
     moved = [
-        gradient([(v + s * step * d).detach().requires_grad_() for v, d in zip(given, directions, strict=True)], again=False)
+        gradient(
+            [(v + s * step * d).detach().requires_grad_() for v, d in zip(given, directions, strict=True)], again=False
+        )
         for s in (1, -1)
     ]
     worst = 0.0

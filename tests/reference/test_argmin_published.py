@@ -100,7 +100,10 @@ def test_hard_margin_whose_multipliers_are_not_unique() -> None:
 def test_double_integrator() -> None:
     """T34: u0 = -K0 x0 for every x0, J = x0'P0 x0/2; both derivatives of J are the Riccati ones."""
     A, B = tensor([[1, 0.1], [0, 1]]), tensor([0.005, 0.1])
-    K, P = np.array([2.43015183978, 3.39099165325]), np.array([[12.7752253699, 3.01891310827], [3.01891310827, 4.54193730866]])
+    K, P = (
+        np.array([2.43015183978, 3.39099165325]),
+        np.array([[12.7752253699, 3.01891310827], [3.01891310827, 4.54193730866]]),
+    )
     layer = layer_of("DoubleIntegrator")
     u0, J = layer(tensor([1, 0]), A, B)
     assert u0.item() == pytest.approx(-K[0], rel=1e-10) and J.item() == pytest.approx(6.38761268493, rel=1e-11)
@@ -196,5 +199,3 @@ def test_float32_reference_cases() -> None:
         x = outputs(layer(*(tensor(v).float() for v in inputs)))[0]
         assert x.dtype == torch.float32
         np.testing.assert_allclose(x, np.reshape(want, x.shape), atol=2e-5)
-
-

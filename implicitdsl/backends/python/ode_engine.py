@@ -241,8 +241,8 @@ class OdeEngine(SampleEngine):
         )
         tangent_replay(
             self._functions["rhs_tangent"], n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m,
-            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, values, values_dot,
-            end2, states2,
+            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, values,
+            values_dot, end2, states2,
         )  # fmt: skip
         return TangentRun(values, values_dot, end2, states2)
 
@@ -315,9 +315,9 @@ class OdeEngine(SampleEngine):
             f["output_jvp_vjp"](*self._instant(start, slope, tangent, j), cot, *bars)
         tangent_pullback(
             f["rhs_tangent"], self._rhs_tangent_vjp, n, slope.p2, start.interval, slope.interval_dot, self._m,
-            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, tangent.states2,
-            values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar,
-            times_dot_bar,
+            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows,
+            tangent.states2, values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar,
+            times_bar, times_dot_bar,
         )  # fmt: skip
         self._ends_to_times(interval_bar, times_bar)
         self._ends_to_times(interval_dot_bar, times_dot_bar)
