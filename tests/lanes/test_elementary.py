@@ -60,7 +60,7 @@ def test_every_record_of_the_table_has_one_on_lanes():
 def test_a_function_without_a_record_is_refused_by_name(monkeypatch):
     monkeypatch.delitem(elementary.RECORDS, "tanh")
     function = Derived("f", (group("p", (X,)),), (group("out", (b.apply("tanh", X),)),))
-    with pytest.raises(elementary.NotEmitted, match=r'`tanh` is not executable on lanes yet, use backend="python"'):
+    with pytest.raises(elementary.NotEmittedError, match=r'`tanh` is not executable on lanes yet, use backend="python"'):
         Compiled([function])
 
 
@@ -119,7 +119,8 @@ def test_without_the_vector_library_the_c_library_serves(monkeypatch):
     monkeypatch.setattr(elementary, "sleef_library", lambda: False)
     chosen = [c for c in cases() if c[0].split("_")[0] in ("exp", "tanh", "atan2", "pow", "softplus")]
     functions = [
-        Derived(name, (group("p", (X, Y, Z)),), (group("out", (mapped(expr, (X, Y, Z)),)),)) for name, _, _, expr in chosen
+        Derived(name, (group("p", (X, Y, Z)),), (group("out", (mapped(expr, (X, Y, Z)),)),))
+        for name, _, _, expr in chosen
     ]
     run = Compiled(functions, "float64", 4)
     one = Compiled(functions, "float64", 1)
@@ -134,4 +135,6 @@ def test_no_operation_carries_a_fast_math_flag():
     function = Derived("f", (group("p", (X, Y)),), (group("out", (b.apply("tanh", b.add(b.mul(X, Y), Y)),)),))
     text = emit_functions([function], "float64", 8)
     assert "fmul" in text
-    assert not any(flag in text for flag in (" fast ", " contract ", " reassoc ", " nnan ", " ninf ", " arcp ", " afn "))
+    assert not any(
+        flag in text for flag in (" fast ", " contract ", " reassoc ", " nnan ", " ninf ", " arcp ", " afn ")
+    )

@@ -37,7 +37,7 @@ VECTOR_FUNCTIONS = (
 )  # fmt: skip
 
 
-class NotEmitted(LookupError):
+class NotEmittedError(LookupError):
     """An elementwise function of the table that the back end `lanes` has no record of."""
 
 
@@ -115,7 +115,7 @@ def _vector_call(code: LaneCode, name: str, args: Sequence[Any]) -> Any:
 
 
 def emit_expression(code: LaneCode, expr: Expr, args: Sequence[Any]) -> Any:
-    """The value of an expression of the table for the elements `args`. Raises NotEmitted for a function without a
+    """The value of an expression of the table for the elements `args`. Raises NotEmittedError for a function without a
     record."""
     value: dict[Expr, Any] = {}
     for e in walk(expr):
@@ -134,7 +134,7 @@ def emit_expression(code: LaneCode, expr: Expr, args: Sequence[Any]) -> Any:
 def _emit_apply(code: LaneCode, e: Apply, value: dict[Expr, Any]) -> Any:
     record = RECORDS.get(e.function)
     if record is None:
-        raise NotEmitted(f'`{e.function}` is not executable on lanes yet, use backend="python"')
+        raise NotEmittedError(f'`{e.function}` is not executable on lanes yet, use backend="python"')
     fixed = SCALAR[e.function].constants
     if e.function == "pow" and isinstance(e.args[1], Const):
         return _fixed_power(code, value[e.args[0]], e.args[1].value)
@@ -146,7 +146,7 @@ def _emit_apply(code: LaneCode, e: Apply, value: dict[Expr, Any]) -> Any:
 
 def cost(expr: Expr) -> int:
     """Operations of an expression, a call of a vector function counted as several."""
-    return sum(8 if e.function in HEAVY else 1 for e in walk(expr) if isinstance(e, Apply))
+    return sum(8 if e.function not in LIGHT else 1 for e in walk(expr) if isinstance(e, Apply))
 
 
 # ---------------------------------------------------------------- records
@@ -382,7 +382,6 @@ RECORDS: dict[str, Record] = {
 }
 
 LIGHT = frozenset(
-    "add sub mul div neg scaled lt le gt ge eq and or not select heaviside larger maximum minimum clip abs sign floor sqrt "
-    "norm_root one_minus_square relu".split()
+    "add sub mul div neg scaled lt le gt ge eq and or not select heaviside larger maximum minimum clip abs sign floor "
+    "sqrt norm_root one_minus_square relu".split()
 )
-HEAVY = frozenset(RECORDS) - LIGHT

@@ -63,7 +63,7 @@ def emit_functions(
 ) -> str:
     """The LLVM text of a module with `imp_NAME` for every function, and `i64 @imp_size_NAME_GROUP()` for its groups.
 
-    Raises NotEmitted for an elementwise function that lanes have no record of, ValueError for a leaf that is no input.
+    Raises NotEmittedError for an elementwise function that lanes have no record of, ValueError for a leaf that is no input.
     """
     module = ir.Module("model")
     given = functions.values() if isinstance(functions, Mapping) else functions
@@ -409,9 +409,7 @@ class Emission:
         factor, right = node.args
         assert isinstance(factor, Factor)
         found = self._factor(factor.args[0], factor.kind)
-        pointer = emit_algebra.solve(
-            self.code, found, self.values[right], factor.kind, transposed=node.transposed
-        )
+        pointer = emit_algebra.solve(self.code, found, self.values[right], factor.kind, transposed=node.transposed)
         items = None
         if node.size <= SMALL:
             items = [self.code.load(pointer, k) for k in range(node.size)]
@@ -420,9 +418,7 @@ class Emission:
     def _emit_log_det(self, node: LogDet) -> None:
         # A singular matrix has a determinant, so the factors are always those of LU.
         found = self._factor(node.args[0].args[0], "lu")
-        value = emit_algebra.determinant(
-            self.code, found, node.what, lambda x: elementary.call(self.code, "log", x)
-        )
+        value = emit_algebra.determinant(self.code, found, node.what, lambda x: elementary.call(self.code, "log", x))
         self._items(node, [value])
 
 
@@ -437,5 +433,3 @@ def _added(code: LaneCode, found: list[Any]) -> Any:
     for item in found[1:]:
         total = code.add(total, item)
     return total
-
-

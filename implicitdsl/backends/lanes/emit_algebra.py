@@ -168,9 +168,7 @@ def solve(code: LaneCode, factors: Factors, right: Value, kind: str, *, transpos
     source = right if written else in_memory(code, right)
     code.nest(
         right.shape,
-        lambda at: code.store(
-            read(code, source, at), x, code.place(list(zip(at, (columns, 1), strict=False)), 0)
-        ),
+        lambda at: code.store(read(code, source, at), x, code.place(list(zip(at, (columns, 1), strict=False)), 0)),
         unrolled=written,
     )
 
@@ -219,7 +217,9 @@ def _permute(code: LaneCode, f: Factors, x: Any, place: Place, *, backwards: boo
     _each(code, 0, f.n, column, unrolled=f.unrolled)
 
 
-def _row(code: LaneCode, f: Factors, x: Any, place: Place, i: Index, span: Any, *, transposed: bool, unit: bool) -> None:
+def _row(
+    code: LaneCode, f: Factors, x: Any, place: Place, i: Index, span: Any, *, transposed: bool, unit: bool
+) -> None:
     start, stop = span
     slot = code.load(x, place(i))
 

@@ -1,7 +1,7 @@
 """Contracts on lanes: permutations and broadcasts as strides, products and sums as loops with accumulators.
 
-A sum runs in index order from 0 through `fma`, one accumulator an element of the result. Where an operand lacks a letter
-of the result, `ROWS` places of that letter are computed at once, so that what the operand holds is loaded once.
+A sum runs in index order through `fma`, one accumulator an element of the result. Where an operand lacks a letter of
+the result, `ROWS` places of that letter are computed at once, so that what the operand holds is loaded once.
 """
 
 from __future__ import annotations

@@ -142,9 +142,7 @@ def reduce(code: LaneCode, kind: str, value: Value, target: Value, *, unrolled: 
         top = extreme(at, "maximum")
         bounded = code.compare("<", code.intrinsic("llvm.fabs", top), code.number(math.inf))
         shift = code.select(bounded, top, code.zero)
-        total = along(
-            at, lambda a, b: code.add(a, elementary.call(code, "exp", code.sub(b, shift))), code.zero, 0
-        )
+        total = along(at, lambda a, b: code.add(a, elementary.call(code, "exp", code.sub(b, shift))), code.zero, 0)
         return code.add(elementary.call(code, "log", total), shift)
 
     def row(at: tuple[Index, ...]) -> None:
