@@ -63,7 +63,7 @@ def emit_functions(
 ) -> str:
     """The LLVM text of a module with `imp_NAME` for every function, and `i64 @imp_size_NAME_GROUP()` for its groups.
 
-    Raises NotEmittedError for an elementwise function that lanes have no record of, ValueError for a leaf that is no input.
+    Raises NotEmittedError for an elementwise function without a record, ValueError for a leaf that is no input.
     """
     module = ir.Module("model")
     given = functions.values() if isinstance(functions, Mapping) else functions
