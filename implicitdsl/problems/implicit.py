@@ -17,6 +17,7 @@ from implicitdsl.ir import build
 from implicitdsl.ir import derive as calculus
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.problems.derived import Derived, group, tangent, transpose
+from implicitdsl.problems.kinks import kink_distances
 
 
 def flat(nodes: Sequence[Node]) -> Node:
@@ -37,7 +38,8 @@ def jacobian(name: str, inputs: Derived, rows: Sequence[Node], unknowns: Sequenc
 def derive_implicit(
     *, unknowns: Sequence[Leaf], residual: Sequence[Node], outputs: Sequence[Node], arguments: Sequence[Leaf]
 ) -> dict[str, Derived]:
-    """The functions of 0 = F(z, p), o = g(z, p): `residual`, `residual_jacobian`, `output`, and their vjp, jvp and the
+    """The functions of 0 = F(z, p), o = g(z, p): `residual`, `residual_jacobian`, `output`, `kinks`
+    (what is zero where one of them has a kink), and their vjp, jvp and the
     vjp
     of the jvp."""
     given = (group("z", unknowns), group("p", arguments))
@@ -47,4 +49,5 @@ def derive_implicit(
         value_jvp = tangent(value, ("z", "p"))
         found += [value, transpose(value, ("z", "p")), value_jvp, transpose(value_jvp, ("z", "p", "z_dot", "p_dot"))]
     found.append(jacobian("residual_jacobian", found[0], residual, unknowns))
+    found.append(Derived("kinks", given, (group("out", kink_distances((*residual, *outputs))),)))
     return {f.name: f for f in found}

@@ -312,3 +312,40 @@ def test_an_epidemic_against_scipy(models: Any) -> None:
     for row, beta in enumerate((1.5, 2.0)):
         expected = solve_ivp(rhs, (0, 1), [0.99, 0.01], t_eval=TIMES.numpy(), args=(beta,), rtol=1e-11, atol=1e-13)
         assert np.allclose([s[row].detach(), i[row].detach()], expected.y, rtol=1e-8, atol=1e-11)
+
+
+KINKS = """
+fixpoint Rectified(x) -> z {
+  var z = 0
+  z = relu(z/2 + x)
+  return z
+}
+
+root Larger(x) -> z {
+  var z = 5
+  2*z + max(z, 1) = x
+  return z
+}
+
+argmin Hinge(t) -> (x, m) {
+  var x
+  minimize 1/2*(x - t)^2
+  return x, max(x, 0)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "kinked"),
+    [
+        ("Rectified", (-1.0, 0.0, 1.0), (False, True, False)),
+        ("Larger", (2.0, 3.0, 4.0), (False, True, False)),
+        ("Hinge", (-1.0, 0.0, 2.0), (False, True, False)),
+    ],
+)
+def test_an_answer_on_a_kink_is_noted(name: str, inputs: tuple[float, ...], kinked: tuple[bool, ...]) -> None:
+    from implicitdsl.solvers.status import KINK
+
+    layer = implicitdsl.loads(KINKS)[name](dtype=F64)
+    layer(number(*inputs))
+    assert [bool(note & KINK) for note in layer.last.notes.tolist()] == list(kinked)

@@ -43,6 +43,7 @@ class ImplicitEngine(SampleEngine):
         super().__init__(signature, tuple(o.shape for o in outputs), saved, dtype)
         self._functions = {name: flat_function(simplified(f)) for name, f in functions.items()}
         self._n = unknowns
+        self._kinks = functions["kinks"].outputs[0].size
         self._out_size = sum(o.size for o in outputs)
 
     def arguments_of(self, values: Sequence[Array], saved: Sequence[Array]) -> Array:
@@ -59,6 +60,10 @@ class ImplicitEngine(SampleEngine):
         out = np.zeros(self._out_size, self._dtype)
         full = self.arguments_of(values, [w, np.asarray(notes), *extra])
         self._functions["output"](w, full, out)
+        distances = np.ones(self._kinks, self._dtype)
+        self._functions["kinks"](w, full, distances)
+        if status == codes.SUCCESS and not distances.all():
+            notes |= codes.KINK
         return Answer(split(out, self._outputs), [w, np.asarray(notes), *extra], status, notes, steps)
 
     # ------------------------------------------------------------ derivatives
