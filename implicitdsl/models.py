@@ -38,8 +38,8 @@ class Template:
     def blueprint(self, **keywords: Any) -> Blueprint:
         """What `__call__` makes its layer from."""
         options = {name: value for name, value in keywords.items() if name in OPTION_NAMES and name not in self.sizes}
-        sizes = {name: _whole(name, value) for name, value in keywords.items() if name not in options}
-        for name in sizes:
+        rest = {name: value for name, value in keywords.items() if name not in options}
+        for name in rest:
             if name not in self.sizes:
                 near = difflib.get_close_matches(name, (*self.sizes, *OPTION_NAMES), 1)
                 hint = f"; did you mean `{near[0]}`?" if near else ""
@@ -47,6 +47,7 @@ class Template:
                     f"{self.definition.name} has neither a size nor an option `{name}`{hint} "
                     f"(sizes: {', '.join(self.sizes) or 'none'}; options: {', '.join(OPTION_NAMES)})"
                 )
+        sizes = {name: _whole(name, value) for name, value in rest.items()}
         return compiler.construct(self._unit, self.definition.name, sizes, read_options(**options))
 
     def __call__(self, **keywords: Any) -> Layer:

@@ -123,6 +123,7 @@ def resolve(
 
     Raises ImpError E610 for an unknown method or option, E611 for one that is not executable yet, E612 for a fixed-step
     method without `dt`."""
+    _refuse_unheard(kind, python_solver, python_adjoint, given, where)
     solver, options = python_solver or file_solver or (DEFAULT_SOLVER[kind], {})
     adjoint, _ = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
     if kind == "net":
@@ -159,6 +160,23 @@ def resolve(
     ):
         raise _error("E610", "rtol, atol and dt are positive numbers", where)
     return found
+
+
+def _refuse_unheard(
+    kind: str, solver: Choice | None, adjoint: Choice | None, given: Mapping[str, Any], where: Span | None
+) -> None:
+    """Raises E610 for a keyword that could change nothing: left alone it would be taken for granted."""
+    named = {**given, "solver": solver, "adjoint": adjoint}
+    told = [name for name, value in named.items() if value is not None]
+    if kind == "net" and told:
+        raise _error(
+            "E610",
+            f"a `net` has no solver that `{told[0]}` could be for",
+            where,
+            help=f"a layer that it uses takes it in the text: `use f = Layer[sizes]({told[0]} = …)`",
+        )
+    if kind != "ode" and "dt" in told:
+        raise _error("E610", f"`dt` is the step of time, and `{kind}` has none", where)
 
 
 def _method(table: Mapping[str, Method], what: str, name: str, kind: str, where: Span | None) -> Method:
