@@ -60,7 +60,9 @@ def test_every_record_of_the_table_has_one_on_lanes():
 def test_a_function_without_a_record_is_refused_by_name(monkeypatch):
     monkeypatch.delitem(elementary.RECORDS, "tanh")
     function = Derived("f", (group("p", (X,)),), (group("out", (b.apply("tanh", X),)),))
-    with pytest.raises(elementary.NotEmittedError, match=r'`tanh` is not executable on lanes yet, use backend="python"'):
+    with pytest.raises(
+        elementary.NotEmittedError, match=r'`tanh` is not executable on lanes yet, use backend="python"'
+    ):
         Compiled([function])
 
 
