@@ -1,0 +1,72 @@
+"""Solver functions to unoptimised LLVM text, by Numba: once for each (function, dtype, width).
+
+The text is left unoptimised, because it is optimised after model functions are linked in: optimising twice costs a
+third of the speed. No Python object, no exception and no allocation can occur in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from types import FunctionType
+from typing import Any
+
+from numba import types
+from numba.core import compiler, config
+from numba.core.extending import register_jitable
+from numba.core.registry import cpu_target
+
+from implicitdsl.backends.lanes import words as words  # registers the vocabulary
+
+_LOCK = threading.Lock()
+_known: set[FunctionType] = set()
+_LLVM = {types.float64: "double", types.float32: "float", types.int64: "i64"}
+
+
+def _llvm(kind: types.Type) -> str:
+    return "ptr" if isinstance(kind, types.CPointer) else _LLVM[kind]
+
+
+def make_callable(functions: Iterable[Callable[..., Any]]) -> None:
+    """Let compiled functions call these plain functions."""
+    for function in functions:
+        if isinstance(function, FunctionType) and function not in _known:
+            _known.add(function)
+            register_jitable(error_model="numpy")(function)
+
+
+def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], result: types.Type, symbol: str) -> str:
+    """The LLVM text of a module that defines `symbol` as the C function of these argument and result types.
+
+    Raises numba's TypingError for a function outside Numba's subset."""
+    flags = compiler.Flags()
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.error_model = "numpy"
+    flags.nrt = False
+    flags.enable_pyobject = False
+    with _LOCK:
+        level = config.OPT
+        config.OPT = type(level)(0)
+        try:
+            typing, target = cpu_target.typing_context, cpu_target.target_context
+            typing.refresh()
+            target.refresh()
+            found = compiler.compile_extra(typing, target, function, arguments, result, flags, {})
+            text = found.library.get_llvm_str()
+        finally:
+            config.OPT = level
+    return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
+
+
+def _entry(body: str, arguments: tuple[types.Type, ...], result: types.Type, symbol: str) -> str:
+    """The C function around Numba's, which returns through a pointer and has a place for exceptions."""
+    given = [f"{_llvm(kind)} %a{i}" for i, kind in enumerate(arguments)]
+    r = _llvm(result)
+    passed = "".join(f", {text}" for text in given)
+    return (
+        f"\ndefine {r} @{symbol}({', '.join(given)}) {{\n"
+        f"  %result = alloca {r}\n  %raised = alloca ptr\n"
+        f"  %status = call i32 @{body}(ptr %result, ptr %raised{passed})\n"
+        f"  %value = load {r}, ptr %result\n  ret {r} %value\n}}\n"
+    )

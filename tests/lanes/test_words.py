@@ -1,0 +1,179 @@
+"""Operators and words on lanes against NumPy, at several widths, with NaN, infinities and signed zeros among the values."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import types
+
+from implicitdsl.backends.lanes.element import element, pointer
+from implicitdsl.backends.lanes.link import Linked
+from implicitdsl.backends.lanes.lower import lower
+from implicitdsl.solvers.vocabulary import (
+    all_,
+    all_finite,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_sign,
+    copy_where,
+    dot,
+    epsilon,
+    fill,
+    fma,
+    is_finite,
+    not_,
+    or_,
+    power,
+    scale,
+    select,
+    vabs,
+    view,
+    vmax,
+    vmin,
+    vsqrt,
+)
+
+CASES = [("float64", 1), ("float64", 8), ("float32", 16), ("float64", 2)]
+N = 6
+
+
+def run(function: Any, dtype: str, width: int, *arrays: np.ndarray, outputs: int) -> list[np.ndarray]:
+    """Calls function(n, *arrays, *outputs) on arrays (N, width); each output is (N, width)."""
+    array = pointer(element(dtype, width))
+    count = len(arrays) + outputs
+    text = lower(function, (types.int64, *[array] * count), types.int64, "entry")
+    made = Linked([text], ["entry"]).function("entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count)
+    places = [aligned(a.astype(dtype)) for a in arrays] + [aligned(np.zeros((N, width), dtype)) for _ in range(outputs)]
+    made(N, *[p.ctypes.data for p in places])
+    return places[len(arrays) :]
+
+
+def aligned(a: np.ndarray) -> np.ndarray:
+    raw = np.zeros(a.nbytes + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    found = raw[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    found[...] = a
+    return found
+
+
+def values(dtype: str, width: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    found = rng.standard_normal((N, width))
+    special = [0.0, -0.0, np.nan, np.inf, -np.inf, 1.0]
+    found[rng.random(found.shape) < 0.4] = 0.0
+    return np.where(found == 0.0, rng.choice(special, found.shape), found).astype(dtype)
+
+
+def elementwise(n, a, b, o0, o1, o2, o3, o4, o5, o6, o7):
+    for i in range(n):
+        o0[i] = vmin(a[i], b[i]) + 0.5
+        o1[i] = vmax(a[i], 1) - b[i]
+        o2[i] = vabs(a[i]) / b[i]
+        o3[i] = vsqrt(2 * a[i])
+        o4[i] = copy_sign(a[i], b[i])
+        o5[i] = select(and_(is_finite(a[i]), not_(a[i] < b[i])), -a[i], 3.0)
+        o6[i] = select(or_(a[i] != b[i], a[i] >= 1.0), 1.0, 2)
+        o7[i] = select(or_(a[i] == b[i], and_(a[i] <= 0.0, a[i] > b[i])), b[i], 7.0)
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_elementwise_words_are_numpys(dtype: str, width: int) -> None:
+    a, b = values(dtype, width, 0), values(dtype, width, 1)
+    found = run(elementwise, dtype, width, a, b, outputs=8)
+    with np.errstate(all="ignore"):
+        expected = [
+            np.where(a < b, a, b) + 0.5,
+            np.where(a > 1, a, 1) - b,
+            np.abs(a) / b,
+            np.sqrt(2 * a),
+            np.copysign(a, b),
+            np.where(np.isfinite(a) & ~(a < b), -a, 3.0),
+            np.where((a != b) | (a >= 1.0), 1.0, 2),
+            np.where((a == b) | ((a <= 0.0) & (a > b)), b, 7.0),
+        ]
+    for f, e in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(f, e.astype(dtype))
+
+
+def reductions(n, a, b, o):
+    o[0] = dot(n, a, 0, b, 0)
+    o[1] = select(all_finite(n, a, 0), 1.0, 0.0)
+    o[2] = epsilon(a)
+    if any_(a[0] > 0.0):
+        o[3] = 1.0
+    if all_(a[0] > 0.0):
+        o[4] = 1
+    o[5] = fma(a[0], b[0], 0.25)
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_sums_and_truths_are_numpys(dtype: str, width: int) -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((N, width)).astype(dtype), rng.standard_normal((N, width)).astype(dtype)
+    a[0] = np.abs(a[0])
+    a[0, 0] = -abs(a[0, 0])
+    a[2, -1] = np.inf
+    (o,) = run(reductions, dtype, width, a, b, outputs=1)
+    tolerance = 20 * np.finfo(dtype).eps
+    finite = np.isfinite(a).all(0)
+    np.testing.assert_allclose(o[0][finite], (a.astype("f8") * b).sum(0)[finite], rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(o[1], finite)
+    np.testing.assert_array_equal(o[2], np.finfo(dtype).eps)
+    np.testing.assert_array_equal(o[3], float((a[0] > 0).any()))
+    np.testing.assert_array_equal(o[4], float((a[0] > 0).all()))
+    np.testing.assert_allclose(o[5], a[0] * b[0] + 0.25, rtol=tolerance, atol=tolerance)
+
+
+def arrays(n, a, b, copied, chosen, summed, scaled, filled):
+    copy(n - 1, a, 1, copied, 0)
+    copy_where(b[0] > 0.0, n, a, 0, chosen, 0)
+    work = buffer(a, n)
+    axpy(n, 2.0, a, 0, work, 0)
+    axpy(n - 2, b[0], a, 0, view(work, 2, n - 2), 0)
+    copy(n, work, 0, summed, 0)
+    copy(n, a, 0, scaled, 0)
+    scale(n, b[1], scaled, 0)
+    fill(2, 1.5, filled, 3)
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_array_words_are_numpys(dtype: str, width: int) -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.standard_normal((N, width)).astype(dtype), rng.standard_normal((N, width)).astype(dtype)
+    copied, chosen, summed, scaled, filled = run(arrays, dtype, width, a, b, outputs=5)
+    np.testing.assert_array_equal(copied[: N - 1], a[1:])
+    np.testing.assert_array_equal(copied[N - 1], 0.0)
+    np.testing.assert_array_equal(chosen, np.where(b[0] > 0, a, 0.0))
+    expected = 2 * a
+    expected[2:] += b[0] * a[:-2]
+    np.testing.assert_allclose(summed, expected, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(scaled, a * b[1])
+    np.testing.assert_array_equal(filled[:, 0], [0, 0, 0, 1.5, 1.5, 0])
+
+
+def powers(n, a, b, o):
+    for i in range(n):
+        o[i] = power(a[i], b[i])
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_powers_for_step_control(dtype: str, width: int) -> None:
+    rng = np.random.default_rng(5)
+    a = np.exp(8 * rng.standard_normal((N, width))).astype(dtype)
+    b = rng.uniform(-1, 1, (N, width)).astype(dtype)
+    a[0, 0] = np.nan
+    a[1, 0], b[1, 0] = 1.0, 0.3
+    (o,) = run(powers, dtype, width, a, b, outputs=1)
+    exact = a.astype("f8") ** b.astype("f8")
+    np.testing.assert_allclose(o, exact, rtol=1e-13 if dtype == "float64" else 3e-6)
+    assert o[1, 0] == 1.0
