@@ -11,11 +11,12 @@ from implicitdsl.ir.degree import degree
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.ir.text import equation_text
 from implicitdsl.problems.signature import MemberSet
-from implicitdsl.semantics.curvature import Condition, Verdict, verdict
+from implicitdsl.semantics.curvature import Condition
 from implicitdsl.semantics.declarations import call_size_names
 from implicitdsl.semantics.elaborate import Body, gather
 from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Program
+from implicitdsl.semantics.verdict import Verdict, verdict
 from implicitdsl.syntax import tree
 
 LOCAL_HELP = "`solver local()` accepts a local solution from the start of the unknowns"
@@ -49,7 +50,9 @@ def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagno
         )
     judged = [(span, node, verdict(node, unknowns, sets)) for span, node in terms]
     if whole.outcome in ("unknown", "refuted") and degree(body.objective, set(unknowns)) == 2:
-        judged = [(body.objective_statement.value.span, body.objective, whole)]
+        # The terms that are refuted alone are to blame; without one it is their sum.
+        culprits = [found for found in judged if found[2].outcome == "refuted"]
+        judged = culprits or [(body.objective_statement.value.span, body.objective, whole)]
     for span, node, found in judged:
         _say(findings, conditions, span, found, "the objective", node)
     for constraint in body.equalities:
@@ -123,7 +126,7 @@ def _say(
                     "E502",
                     f"`{span.text}` is not convex",
                     span,
-                    f"{what} has a direction of negative curvature",
+                    f"{what} has a direction of negative curvature{found.direction and f': {found.direction}'}",
                     (),
                     LOCAL_HELP,
                 )
@@ -139,7 +142,11 @@ def condition_text(condition: Condition) -> str:
         case "nonpos":
             return f"{text} <= 0"
         case "psd":
-            return "its Hessian is positive semidefinite"
+            return (
+                f"{text} is positive semidefinite"
+                if isinstance(condition.node, Leaf)
+                else "its Hessian is positive semidefinite"
+            )
 
 
 def check_convexity(library: Library, report: Report) -> None:

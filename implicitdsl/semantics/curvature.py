@@ -1,10 +1,7 @@
-"""Convexity in the unknowns, with inputs, params and consts as constants: proven, conditional, unknown or refuted.
+"""Curvature in the unknowns, with inputs, params and consts as constants.
 
 The composition rules of disciplined convex programming (Grant, Boyd & Ye 2006) over the IR, with two additions: a
-factor
-of unknown sign makes a verdict *conditional* on its sign, and a quadratic term that the rules cannot decide is judged
-by
-its Hessian (a number: proven or refuted; an expression of the data: conditional on its being positive semidefinite).
+factor of unknown sign makes a judgement conditional on its sign, and a quadratic form x'Mx on M being positive semidefinite.
 """
 
 from __future__ import annotations
@@ -18,9 +15,7 @@ import numpy as np
 from implicitdsl.functions.expression import Apply, Arg, Const, Expr
 from implicitdsl.functions.record import Sign, is_nonneg, is_nonpos, opposite
 from implicitdsl.functions.scalar import SCALAR, arguments, substitute
-from implicitdsl.ir import build, evaluate
-from implicitdsl.ir import derive as calculus
-from implicitdsl.ir.degree import degree
+from implicitdsl.ir import build
 from implicitdsl.ir.node import (
     Constant,
     Contract,
@@ -40,9 +35,9 @@ from implicitdsl.ir.node import (
     walk,
 )
 from implicitdsl.problems.signature import MemberSet
+from implicitdsl.semantics.definite import is_psd, set_sign
 
 Requirement = Literal["nonneg", "nonpos", "psd"]
-Outcome = Literal["proven", "conditional", "unknown", "refuted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,75 +68,6 @@ class Judgement:
 NOTHING = Judgement(None, None)
 
 
-@dataclass(frozen=True, eq=False)
-class Verdict:
-    """The outcome for a value that should be convex, and the conditions where it is conditional."""
-
-    outcome: Outcome
-    conditions: Conditions = ()
-
-
-def verdict(node: Node, unknowns: Sequence[Leaf], sets: Mapping[Leaf, MemberSet]) -> Verdict:
-    """Whether a node is convex in the unknowns; `sets` tells what is known of the data."""
-    found = judge(node, unknowns, sets)
-    if found.convex is not None:
-        if not found.convex:
-            return Verdict("proven")
-        if degree(node, set(unknowns)) != 2:
-            return Verdict("conditional", found.convex)
-    order = degree(node, set(unknowns))
-    if order == 2:
-        return _quadratic(node, unknowns, sets, found)
-    if found.concave == () and order != 1:
-        return Verdict("refuted")
-    return Verdict("unknown")
-
-
-def _quadratic(node: Node, unknowns: Sequence[Leaf], sets: Mapping[Leaf, MemberSet], rules: Judgement) -> Verdict:
-    gradient = calculus.pullback((node,), (build.constant(1.0),), unknowns)
-    nodes = [build.zeros(u.shape) if g is None else g for g, u in zip(gradient, unknowns, strict=True)]
-    blocks = [
-        build.concat([build.reshape(calculus.jacobian(g, u), (g.size, u.size)) for u in unknowns], axis=1)
-        for g in nodes
-    ]
-    hessian = build.concat(blocks, axis=0)
-    if not any(isinstance(n, Leaf) for n in walk((hessian,))):
-        value = evaluate.evaluate((hessian,), {})[0]
-        lowest = float(np.linalg.eigvalsh((value + value.T) / 2)[0])
-        return Verdict("proven" if lowest >= -1e-12 * float(np.abs(value).max()) else "refuted")
-    if len(unknowns) == 1 and is_psd(calculus.jacobian(nodes[0], unknowns[0]), sets):
-        return Verdict("proven")
-    if rules.convex is not None:
-        return Verdict("conditional", rules.convex)
-    if rules.concave == ():
-        return Verdict("refuted")
-    return Verdict("conditional", (Condition(hessian, "psd"),))
-
-
-def is_psd(node: Node, sets: Mapping[Leaf, MemberSet]) -> bool:
-    """Whether a matrix is positive semidefinite by its structure."""
-    match node:
-        case Leaf():
-            return node in sets and sets[node].name in ("psd", "spd")
-        case Delta():
-            return True
-        case Constant():
-            value = node.value
-            return value.ndim == 2 and bool(np.linalg.eigvalsh((value + value.T) / 2)[0] >= 0)
-        case Contract(ins=(ab,), out=out) if len(ab) == 2 and out == ab[::-1]:
-            return is_psd(node.args[0], sets)
-        case Contract(ins=(a, b), out=out, args=(left, right)) if left is right and len(a) == len(b) == 2:
-            return len(out) == 2 and {a[0], b[0]} == set(out) and a[1] == b[1]
-        case Map(expr=Apply(function="add"), args=args):
-            return all(is_psd(a, sets) for a in args)
-        case Map(expr=Apply(function="mul", args=(Const(value=c), Arg())), args=(inner,)) if c >= 0:
-            return is_psd(inner, sets)
-        case Map(expr=Apply(function="mul", args=(Arg(), Const(value=c))), args=(inner,)) if c >= 0:
-            return is_psd(inner, sets)
-        case _:
-            return False
-
-
 def judge(node: Node, unknowns: Sequence[Leaf], sets: Mapping[Leaf, MemberSet]) -> Judgement:
     """The judgement of the composition rules alone."""
     chosen = set(unknowns)
@@ -153,17 +79,6 @@ def judge(node: Node, unknowns: Sequence[Leaf], sets: Mapping[Leaf, MemberSet]) 
 
 def _constant(sign: Sign) -> Judgement:
     return Judgement((), (), sign, constant=True)
-
-
-def set_sign(set_: MemberSet | None) -> Sign:
-    """The sign of every element of a set."""
-    match set_:
-        case MemberSet(name="positive" | "nonneg" | "simplex"):
-            return "nonneg"
-        case MemberSet(name="interval", args=(low, high)):
-            return "nonneg" if low >= 0 else "nonpos" if high <= 0 else "unknown"
-        case _:
-            return "unknown"
 
 
 def _node(n: Node, unknowns: set[Leaf], sets: Mapping[Leaf, MemberSet], known: Mapping[Node, Judgement]) -> Judgement:
@@ -179,7 +94,8 @@ def _node(n: Node, unknowns: set[Leaf], sets: Mapping[Leaf, MemberSet], known: M
         case Map():
             return _Elementwise(n, known).judge(n.expr)
         case Contract():
-            return _contract(n, args)
+            form = quadratic_form(n, known)
+            return _contract(n, args) if form is None else _form(form[1], sets)
         case Pick() | Place() | Reshape() | Window() | Scatter() | Factor():
             return args[0]
         case Reduce():
@@ -201,6 +117,37 @@ def _value_sign(value: object) -> Sign:
     if not array.any():
         return "zero"
     return "nonneg" if bool((array >= 0).all()) else "nonpos" if bool((array <= 0).all()) else "unknown"
+
+
+def quadratic_form(n: Node, known: Mapping[Node, Judgement]) -> tuple[Node, Node] | None:
+    """(x, M) where the node is x'Mx with x affine in the unknowns and M a matrix of the data."""
+    match n:
+        case Contract(ins=(a, b), out="", args=(u, v)) if a == b and len(a) == 1:
+            pairs = ((u, v), (v, u))
+        case Contract(ins=(a,), out="", args=(Map(expr=Apply(function="mul", args=(Arg(), Arg())), args=(u, v)),)) if (
+            len(a) == 1 and u.shape == v.shape
+        ):
+            pairs = ((u, v), (v, u))
+        case _:
+            return None
+    for x, image in pairs:
+        if known[x].constant or not known[x].affine or not isinstance(image, Contract) or len(image.args) != 2:
+            continue
+        for k in (0, 1):
+            matrix = image.args[1 - k]
+            product = len(image.ins[1 - k]) == 2 and len(image.out) == 1 and image.ins[k] in image.ins[1 - k]
+            if image.args[k] is x and product and len(image.ins[k]) == 1 and known[matrix].constant:
+                return x, matrix
+    return None
+
+
+def _form(matrix: Node, sets: Mapping[Leaf, MemberSet]) -> Judgement:
+    if is_psd(matrix, sets):
+        return Judgement((), None, "nonneg")
+    turned = build.neg(matrix)
+    if is_psd(turned, sets):
+        return Judgement(None, (), "nonpos")
+    return Judgement((Condition(matrix, "psd"),), (Condition(turned, "psd"),))
 
 
 def _reduce(kind: str, arg: Judgement) -> Judgement:
@@ -295,6 +242,8 @@ class _Elementwise:
             case Apply(function=function, args=args):
                 parts = [self.judge(a) for a in args]
                 sign = SCALAR[function].sign(*(p.sign for p in parts))
+                if function == "pow" and isinstance(args[1], Const) and args[1].value % 2 == 0:
+                    sign = "nonneg"
                 if all(p.constant for p in parts):
                     return _constant(sign)
                 found = self._apply(function, args, parts)
@@ -339,6 +288,8 @@ class _Elementwise:
         if not isinstance(expr, Arg):
             return False
         node = self.node.args[expr.index]
+        if quadratic_form(node, self.known) is not None:
+            return self.known[node].convex == ()
         if not isinstance(node, Contract) or len(node.args) != 2:
             return False
         return node.args[0] is node.args[1] and node.ins[0] == node.ins[1] and self.known[node.args[0]].affine
