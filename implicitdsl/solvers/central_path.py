@@ -60,6 +60,7 @@ def central_path(
     inner = count - equations
     best = np.inf + 0.0 * eps
     stuck = 0
+    proximal = delta
     for iteration in range(max_steps + 1):
         worst = residuals(n, equations, count, hessian, cost, rows, sides, x, multipliers, slack, rest)
         mu = mean_product(equations, count, slack, multipliers)
@@ -95,19 +96,25 @@ def central_path(
         if iteration == max_steps:
             break
         steps[0] = iteration + 1
-        kkt_matrix(n, equations, count, base, slack, multipliers, delta, matrix)
-        copy(size * size, matrix, 0, factors, 0)
-        if not ldl_factor(size, n, 0.5 * delta, factors):
-            return STALLED
         for i in range(equations, count):
             complement[i] = slack[i] * multipliers[i]
-        # Predictor, then corrector, on one factorisation.
+        # Predictor, then corrector, on one factorisation; where rounding spoils it a larger proximal term does not.
+        newton_side(n, equations, count, rest, complement, multipliers, rhs)
+        proximal = max(delta, 1e-2 * proximal)
+        solved = False
+        while not solved:
+            kkt_matrix(n, equations, count, base, slack, multipliers, proximal, matrix)
+            copy(size * size, matrix, 0, factors, 0)
+            if ldl_factor(size, n, 0.5 * proximal, factors):
+                solved = refined_solve(size, matrix, factors, rhs, step) <= 0.1
+            if not solved:
+                proximal *= 1e2
+                if not (proximal < 1.0):
+                    return STALLED
         for stage in range(2):
-            for k in range(size):
-                rhs[k] = -rest[k]
-            for i in range(equations, count):
-                rhs[n + i] += complement[i] / multipliers[i]
-            refined_solve(size, matrix, factors, rhs, step)
+            if stage == 1:
+                newton_side(n, equations, count, rest, complement, multipliers, rhs)
+                refined_solve(size, matrix, factors, rhs, step)
             for i in range(equations, count):
                 slack_step[i] = -(complement[i] + slack[i] * step[n + i]) / multipliers[i]
             if stage == 0 and inner > 0:
@@ -186,16 +193,31 @@ def kkt_matrix(
         matrix[place * size + place] = -ratio - delta
 
 
-def refined_solve(size: int, matrix: Array, factors: Array, rhs: Array, step: Array) -> None:
-    """step := matrix^-1 rhs by the LDL' factors and one refinement, which a matrix of such a range of sizes needs."""
+def newton_side(
+    n: int, equations: int, count: int, rest: Array, complement: Array, multipliers: Array, rhs: Array
+) -> None:
+    """rhs := -rest, with the slacks' steps eliminated, of which `complement` is what slack times multiplier has to lose."""
+    rhs[: n + count] = -rest[: n + count]
+    for i in range(equations, count):
+        rhs[n + i] += complement[i] / multipliers[i]
+
+
+def refined_solve(size: int, matrix: Array, factors: Array, rhs: Array, step: Array) -> Element:
+    """step := matrix^-1 rhs by the LDL' factors and one refinement, which a matrix of such a range of sizes needs.
+
+    Gives the largest residual before the refinement, relative to the largest of rhs; infinite where the step is not finite.
+    """
     rest = buffer(rhs, size)
     copy(size, rhs, 0, step, 0)
     ldl_solve(size, factors, step)
     matvec(size, size, matrix, step, rest)
     for k in range(size):
         rest[k] = rhs[k] - rest[k]
+    top = largest(size, rhs)
+    quality = largest(size, rest) / top if top > 0.0 else 0.0 * top
     ldl_solve(size, factors, rest)
     step[:size] += rest[:size]
+    return quality if all_finite(size, step, 0) else np.inf + 0.0 * epsilon_of(rhs)
 
 
 def residuals(

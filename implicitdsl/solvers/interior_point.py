@@ -15,6 +15,7 @@ import numpy as np
 
 from implicitdsl.solvers.active_set import held_rows_matrix
 from implicitdsl.solvers.central_path import central_path
+from implicitdsl.solvers.certificates import find_farkas, find_ray
 from implicitdsl.solvers.linear_algebra import (
     cholesky_factor,
     epsilon_of,
@@ -27,6 +28,7 @@ from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_fact
 from implicitdsl.solvers.status import (
     DEPENDENT_ROWS,
     INFEASIBLE,
+    MAX_STEPS,
     NEAR_SINGULAR,
     NONCONVEX,
     NONFINITE,
@@ -132,20 +134,12 @@ def interior_point(
     status = central_path(
         n, equations, count, hessian, cost, rows, sides, tol, max_steps, x, multipliers, held, singular, steps
     )
-    if status == STALLED:
-        # An objective that falls without end hides an empty feasible set; the rows alone show it.
-        flat = buffer(linear, n * n)
-        nothing = buffer(linear, n)
-        point = buffer(linear, n)
-        proof = buffer(linear, total)
-        more = np.zeros(1, np.int64)
-        feasibility = central_path(
-            n, equations, count, flat, nothing, rows, sides, tol, max_steps, point, proof, held, singular, more
-        )
-        steps[0] += more[0]
-        if feasibility == INFEASIBLE:
-            status = feasibility
-            copy(count, proof, 0, multipliers, 0)
+    if status == STALLED or status == MAX_STEPS or status == UNBOUNDED:
+        # A ray is no answer where no point meets the rows, and an empty set may lead the path anywhere.
+        if find_farkas(n, equations, count, rows, sides, tol, max_steps, multipliers, steps):
+            status = INFEASIBLE
+        elif status != UNBOUNDED and find_ray(n, equations, count, hessian, cost, rows, tol, max_steps, x, steps):
+            status = UNBOUNDED
     if status == SUCCESS:
         kinds = np.zeros(count, np.int64)
         notes[0] = notes[0] | classify(n, equations, count, hessian, rows, sides, x, multipliers, held, kinds)
