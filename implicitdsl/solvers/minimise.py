@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from implicitdsl.solvers.damped_newton import scaled_residual
 from implicitdsl.solvers.descent import relative_size
 from implicitdsl.solvers.linear_algebra import cholesky_factor, cholesky_solve, epsilon_of, largest, matvec
-from implicitdsl.solvers.newton import scaled_residual
 from implicitdsl.solvers.root_quality import SIMPLE, judge_root
 from implicitdsl.solvers.status import MAX_STEPS, NEAR_SINGULAR, NO_ROOT, NONFINITE, STALLED, SUCCESS, UNBOUNDED
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, dot, is_finite, vabs, vmax, vsqrt
@@ -70,10 +70,13 @@ def minimise(
         else:
             # A shift at rounding tells a semidefinite Hessian from an indefinite one.
             semidefinite = shifted_step(n, h, g, 1e2 * n * eps * top, factor, step)
-            if semidefinite and top > 0.0:
+            # Along a flat direction with a slope its step is of no use: it leaves for infinity.
+            within = largest(n, step) <= 1e3 * (1.0 + largest(n, z))
+            if semidefinite and top > 0.0 and within:
                 shift = 1e2 * n * eps * top
             else:
-                shift = vmax(0.1 * shift, 1e-3 * top + 1e-10)
+                # A step of the size of the point stays near the start's own minimum.
+                shift = vmax(0.1 * shift, vmax(1e-3 * top + 1e-10, largest(n, g) / (1.0 + largest(n, z))))
                 while not shifted_step(n, h, g, shift, factor, step):
                     shift *= 4.0
                     if not (shift < np.inf):

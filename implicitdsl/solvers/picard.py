@@ -4,6 +4,9 @@ Both need only F(z) = f(z) - z: a Picard step adds F to z. The contraction rate 
 follows how many steps are left and how far the fixed point is (a posteriori bound of Banach's theorem: |F| rate/(1 - rate)).
 When the steps left cost more than Newton's method, or there is no contraction, Newton takes over. It also has the last word on a
 converged point: one exact step brings it to full accuracy and tells whether it is isolated.
+
+Where Newton's descent ends at no fixed point, the search begins again from the start: along the flow dz/dt = f(z) - z, the limit of a
+damped Picard iteration, and last along the homotopy λ f(z) + (1 - λ) start = z, which reaches unstable fixed points too.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from implicitdsl.solvers.damped_newton import damped_newton
+from implicitdsl.solvers.homotopy import homotopy
 from implicitdsl.solvers.linear_algebra import epsilon_of
-from implicitdsl.solvers.newton import newton
+from implicitdsl.solvers.rescue import descent_share, finish, follow_flow, may_go_on, resume
 from implicitdsl.solvers.status import MAX_STEPS, NONFINITE, SUCCESS
-from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, vabs, vmax
+from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, select, vabs, vmax
 
 # A Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
 NEWTON_STEPS = 5
@@ -37,7 +42,7 @@ def picard(
     """Solves f(z, p) = z from the start in z and gives a status number.
 
     residual(z, p, out) writes f(z) - z (n), jacobian(z, p, out) its derivative df/dz - I (n*n, row-major); everything else, the
-    statuses included, as in `newton`. steps[0] counts Picard and Newton steps together.
+    statuses included, as in `newton`. steps[0] counts the steps of every kind together.
     """
     eps = epsilon_of(z)
     notes[0] = 0
@@ -46,7 +51,8 @@ def picard(
     f = buffer(z, n)
     trial = buffer(z, n)
     f_trial = buffer(z, n)
-    copy(n, z, 0, start, 0)
+    for i in range(n):
+        start[i] = select(z[i] < lower[i], lower[i], select(z[i] > upper[i], upper[i], z[i]))
     residual(z, p, f)
     if not (all_finite(n, z, 0) and all_finite(n, f, 0)):
         return NONFINITE
@@ -83,19 +89,34 @@ def picard(
             break
     steps[0] = count
     if count == max_steps and not met:
-        return MAX_STEPS if max_steps > 0 else newton(residual, jacobian, n, z, p, lower, upper, tol, 0, notes, steps)
+        return (
+            MAX_STEPS
+            if max_steps > 0
+            else damped_newton(residual, jacobian, n, z, p, lower, upper, tol, 0, notes, steps)
+        )
     if not met and not (rate < 1.0):
         # No contraction: the iterates have wandered, and the start is what chooses among several roots.
         copy(n, start, 0, z, 0)
     copy(n, z, 0, trial, 0)
-    status = newton(residual, jacobian, n, z, p, lower, upper, tol, max(max_steps - count, 1), notes, steps)
+    share = descent_share(max(max_steps - count, 1))
+    status = damped_newton(residual, jacobian, n, z, p, lower, upper, tol, share, notes, steps)
     steps[0] += count
     if met and status != SUCCESS and (status == MAX_STEPS or status == NONFINITE):
         # The contraction itself is the proof where no Jacobian is at hand, as on a kink.
         copy(n, trial, 0, z, 0)
         notes[0] = 0
         return SUCCESS
-    return status
+    if not may_go_on(status):
+        return status
+    ones = buffer(z, n)
+    ones[:n] = 1.0
+    if follow_flow(residual, jacobian, n, start, z, p, lower, upper, tol, max_steps, ones, notes, steps):
+        return SUCCESS
+    if homotopy(residual, jacobian, n, start, p, lower, upper, max_steps - steps[0], steps) and finish(
+        residual, jacobian, n, start, z, p, lower, upper, tol, max_steps, notes, steps
+    ):
+        return SUCCESS
+    return resume(residual, jacobian, n, z, p, lower, upper, tol, max_steps, status, notes, steps)
 
 
 def picard_size(n: int, f: Array, z: Array) -> Element:
