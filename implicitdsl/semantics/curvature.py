@@ -1,7 +1,7 @@
 """Curvature in the unknowns, with inputs, params and consts as constants.
 
-The composition rules of disciplined convex programming (Grant, Boyd & Ye 2006) over the IR, with two additions: a factor
-of unknown sign makes a judgement conditional on its sign, and a quadratic form x'Mx on M being psd.
+The composition rules of disciplined convex programming (Grant, Boyd & Ye 2006) over the IR, with two additions: a
+factor of unknown sign makes a judgement conditional on its sign, and a quadratic form x'Mx on M being psd.
 """
 
 from __future__ import annotations

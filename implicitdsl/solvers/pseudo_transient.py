@@ -64,6 +64,7 @@ def pseudo_transient(
         lu_factor(n, matrix, pivots)
         lu_solve(n, matrix, pivots, step)
         taken = False
+        after = length
         if all_finite(n, step, 0):
             inside(n, z, step, 1.0, lower, upper, trial)
             residual(trial, p, f_trial)
