@@ -20,7 +20,19 @@ from implicitdsl.ir.contraction import (
 )
 from implicitdsl.ir.elementwise import add, apply, mul, sub
 from implicitdsl.ir.layout import concat, diagonal, diagonal_matrix, index, pick, reshape, window
-from implicitdsl.ir.node import Cholesky, Delta, Factor, FactorKind, LogDet, Node, Reduce, ReduceKind, Shape, Solve
+from implicitdsl.ir.node import (
+    Cholesky,
+    Delta,
+    Factor,
+    FactorKind,
+    Leaf,
+    LogDet,
+    Node,
+    Reduce,
+    ReduceKind,
+    Shape,
+    Solve,
+)
 
 
 def matmul(a: Operand, b: Operand) -> Node:
@@ -98,6 +110,11 @@ def product_tree(a: Operand) -> Node:
             pairs = last
         node = pairs
     return reshape(node, node.shape[:-1])
+
+
+def factors(shape: tuple[int, ...]) -> Leaf:
+    """The leaf that stands for the factors of a product while it is differentiated."""
+    return Leaf("input", "the factors of a product", shape)
 
 
 def _square(node: Node, what: str) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from implicitdsl.functions.expression import Apply, Arg, Const, Expr
 from implicitdsl.functions.expression import apply as apply_scalar
 from implicitdsl.functions.scalar import SCALAR
-from implicitdsl.ir.algebra import product_tree, reduce, solve
+from implicitdsl.ir.algebra import factors, product_tree, reduce, solve
 from implicitdsl.ir.contraction import constant, contracted, delta, is_layout, transpose, uniform
 from implicitdsl.ir.elementwise import add, apply, mapped, mul, neg, select
 from implicitdsl.ir.expressions import arguments, is_linear_in, tangent
@@ -40,6 +40,7 @@ from implicitdsl.ir.node import (
     Window,
     walk,
 )
+from implicitdsl.ir.rebuild import rebuilt
 from implicitdsl.ir.tangents import (
     leading,
     lower_half,
@@ -238,7 +239,10 @@ def _reduce(node: Reduce, g: Node, lead: Shape) -> Node | None:
         case "cumsum":
             return flip(reduce("cumsum", flip(g)))
         case "prod":
-            return reverse((product_tree(x),), (g,), (x,), lead)[0]
+            # By a leaf in the place of the factors: the constructors fold through them, past what the sweep looks for.
+            leaf = factors(x.shape)
+            found = reverse((product_tree(leaf),), (g,), (leaf,), lead)[0]
+            return None if found is None else rebuilt((found,), {leaf: x}.get)[0]
         case "logsumexp":
             return mul(spread(weights(node), lead), repeat_last(g, x.shape[-1]))
         case "max" | "min":

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from implicitdsl.ir.algebra import product_tree, reduce, solve
+from implicitdsl.ir.algebra import factors, product_tree, reduce, solve
 from implicitdsl.ir.contraction import broadcast_axes, constant, contracted, delta, letters, transpose, uniform
 from implicitdsl.ir.elementwise import apply, div, mapped, mul, neg, sub
 from implicitdsl.ir.expressions import arguments, tangent
@@ -33,6 +33,7 @@ from implicitdsl.ir.node import (
     Window,
     walk,
 )
+from implicitdsl.ir.rebuild import rebuilt
 
 LEAD = "#"
 """The index letter of the leading axis."""
@@ -190,7 +191,9 @@ def _reduce(node: Reduce, t: Node, lead: Shape) -> Node | None:
         case "cumsum":
             return reduce("cumsum", t)
         case "prod":
-            return forward((product_tree(x),), {x: t}, lead)[0]
+            leaf = factors(x.shape)
+            found = forward((product_tree(leaf),), {leaf: t}, lead)[0]
+            return None if found is None else rebuilt((found,), {leaf: x}.get)[0]
         case "logsumexp":
             return contracted((text, leading(lead) + text), leading(lead) + text[:-1], (weights(node), t), {})
         case "max" | "min":

@@ -9,7 +9,7 @@ with qualified names; an implicit layer called inside a `net` is recorded as a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from implicitdsl.semantics.expressions import Scope, Used
 from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Program, UsedLayer
 from implicitdsl.semantics.size_scope import fail
+from implicitdsl.semantics.standins import differentiated, expressions_of, put_back, stand_ins
 from implicitdsl.syntax import tree
 
 EXECUTABLE = ("net", "ode", "root", "fixpoint", "argmin")
@@ -199,12 +200,19 @@ def inline(used: UsedLayer, arguments: Sequence[Node], program: Program, where: 
     """The outputs of a used net for the given argument nodes."""
     sizes = declarations.bind_shapes(used.definition, used.sizes, [a.shape for a in arguments], used.library, where)
     scope = Scope(used.library, sizes)
-    for item, node in zip(used.definition.inputs, arguments, strict=True):
-        scope.names[item.name] = node
+    given = {item.name: node for item, node in zip(used.definition.inputs, arguments, strict=True)}
+    leaves = stand_ins(given, differentiated(expressions_of(used.definition)))
+    scope.names.update({**given, **leaves})
     body = Body(scope)
+    calls, jumps = len(program.calls), len(program.jumps)
     run(used.definition, body, program, used.path + ".")
     check_outputs(used.definition, body)
-    return body.outputs
+    if leaves:
+        program.calls[calls:] = [
+            replace(c, arguments=put_back(c.arguments, leaves, given)) for c in program.calls[calls:]
+        ]
+        program.jumps[jumps:] = [replace(j, node=put_back((j.node,), leaves, given)[0]) for j in program.jumps[jumps:]]
+    return put_back(body.outputs, leaves, given)
 
 
 def check_outputs(definition: tree.Definition, body: Body) -> None:

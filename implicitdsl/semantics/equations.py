@@ -100,7 +100,9 @@ def _no_unknown(inference: Inference, equation: tree.Equation, name: str, unknow
     remark = "only unknowns stand alone on the left"
     if known is not None:
         remark = f"it is a {known.role}"
-        help_ = f"an equation about it is written the other way round: `{brief(equation.right)} = {name}`"
+        turned = f"an equation about it is written the other way round: `{brief(equation.right)} = {name}`"
+        bare = isinstance(equation.right, tree.Name) and equation.right.id not in unknowns
+        help_ = f"an equation about it is written `{name} - {brief(equation.right)} = 0`" if bare else turned
         if inference.block.definition.kind not in ("root", "dae"):
             help_ = f"give the new value another name: `let {name}_ = …`"
     inference.report.add("E405", f"`{name}` is not an unknown", equation.left.span, remark=remark, help=help_)

@@ -23,6 +23,7 @@ from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.semantics.library import Library
 from implicitdsl.semantics.program import Jump, Program
 from implicitdsl.semantics.size_scope import SizeScope, Spent, fail
+from implicitdsl.semantics.standins import differentiated, put_back, stand_ins
 from implicitdsl.syntax import tree
 
 CONSTANTS = {"pi": math.pi, "inf": math.inf}
@@ -296,15 +297,26 @@ class Scope(SizeScope):
                 f"`{function.name}` takes {len(function.arguments)} arguments, {len(values)} given",
                 expression.span,
             )
-        inner = Scope(library, dict(zip(function.arguments, values, strict=True)))
+        given = dict(zip(function.arguments, values, strict=True))
+        leaves = stand_ins(given, differentiated((function.value,)))
+        inner = Scope(library, {**given, **leaves})
         inner.program = self.program
-        return inner.value(function.value)
+        return put_back((inner.value(function.value),), leaves, given)[0]
 
     def _calculus(self, expression: tree.Call, name: str) -> Node:
         arguments = self._plain(expression)
         if len(arguments) != 2:
             raise fail("E302", f"{name} takes a value and what it is differentiated by", expression.span)
         value, by = self.value(arguments[0]), self.value(arguments[1])
+        through = None if self.program is None else self.program.call_between(value, by)
+        if through is not None:
+            raise fail(
+                "E615",
+                f"`{arguments[0].span.text}` depends on `{arguments[1].span.text}` through the layer `{through}`",
+                expression.span,
+                remark=f"{name} does not see through an implicit layer yet",
+                help="take this derivative in Python: `torch.func.grad` of the layer",
+            )
         if name == "grad":
             if value.shape != ():
                 raise fail(

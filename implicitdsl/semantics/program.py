@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from implicitdsl.diagnostics import Diagnostic, Span
-from implicitdsl.ir.node import Leaf, Node
+from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.signature import Given, Parameter
 from implicitdsl.semantics.library import Library
 from implicitdsl.syntax import tree
@@ -58,6 +58,21 @@ class Program:
     jumps: list[Jump] = field(default_factory=list[Jump])
     kinks: str = ""
     warnings: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def call_between(self, value: Node, by: Node) -> str | None:
+        """The layer through whose result a value depends on a node, or None."""
+        known = {result: call for call in self.calls for result in call.results}
+        work, met = [value], set[LayerCall]()
+        while work:
+            for node in walk((work.pop(),)):
+                call = known.get(node) if isinstance(node, Leaf) else None
+                if call is None or call in met:
+                    continue
+                met.add(call)
+                if by in walk(call.arguments):
+                    return call.path
+                work.extend(call.arguments)
+        return None
 
     def call(self, path: str, arguments: Sequence[Node], shapes: Sequence[tuple[int, ...]]) -> tuple[Node, ...]:
         """Record a call and give the leaves of its results."""

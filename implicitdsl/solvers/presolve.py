@@ -147,6 +147,11 @@ def drop_dependent(n: int, count: int, rows: Array, sides: Array, kept: Array, c
             weights[:size] = 0.0
             if rank > 0:
                 orthogonal_solve(n, size, rank, basis, tau, order, right, right_tau, column, weights)
+            # A weight that is rounding alone would make a contradiction of any side that it meets.
+            noise = rounding(eps, 1e2 * n) * max(1.0, largest(size, weights))
+            for k in range(size):
+                if vabs(weights[k]) <= noise:
+                    weights[k] = 0.0
             gap = sides[i]
             whole = vabs(sides[i])
             place = 0

@@ -35,6 +35,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:
 
 def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why the method named cannot solve this problem, or None."""
+    if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
+        return "the states have size 0: there is nothing to integrate"
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:

@@ -223,6 +223,24 @@ CODES: tuple[Code, ...] = (
         build="$ implicitdsl compile layer.imp -o built",
     ),
     Code(
+        code="E615",
+        title="a derivative through an implicit layer",
+        explanation=(
+            "`grad`, `div` and `jacobian` differentiate formulas. The result of an implicit layer that a `net` calls "
+            "is no formula of the net's, so a derivative through it inside the text is not executable yet. Take it in "
+            "Python: `torch.func.grad` of the layer."
+        ),
+        bad=(
+            "fixpoint Inner(x) -> z {\n  var z = 0\n  z = cos(z)/2 + x\n  return z\n}\n\n"
+            "net Layer(x) -> g {\n  use inner = Inner\n  return grad(inner(x)^2, x)\n}\n"
+        ),
+        good=(
+            "fixpoint Inner(x) -> z {\n  var z = 0\n  z = cos(z)/2 + x\n  return z\n}\n\n"
+            "net Layer(x) -> y {\n  use inner = Inner\n  return inner(x)^2\n}\n"
+        ),
+        build="Layer()",
+    ),
+    Code(
         code="W601",
         title="a jump that is not located",
         explanation=(
