@@ -242,7 +242,7 @@ def _reduce(node: Reduce, g: Node, lead: Shape) -> Node | None:
             # By a leaf in the place of the factors: the constructors fold through them, past what the sweep looks for.
             leaf = factors(x.shape)
             found = reverse((product_tree(leaf),), (g,), (leaf,), lead)[0]
-            return None if found is None else rebuilt((found,), {leaf: x}.get)[0]
+            return None if found is None else rebuilt((found,), lambda node: x if node is leaf else None)[0]
         case "logsumexp":
             return mul(spread(weights(node), lead), repeat_last(g, x.shape[-1]))
         case "max" | "min":

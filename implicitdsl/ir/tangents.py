@@ -193,7 +193,7 @@ def _reduce(node: Reduce, t: Node, lead: Shape) -> Node | None:
         case "prod":
             leaf = factors(x.shape)
             found = forward((product_tree(leaf),), {leaf: t}, lead)[0]
-            return None if found is None else rebuilt((found,), {leaf: x}.get)[0]
+            return None if found is None else rebuilt((found,), lambda node: x if node is leaf else None)[0]
         case "logsumexp":
             return contracted((text, leading(lead) + text), leading(lead) + text[:-1], (weights(node), t), {})
         case "max" | "min":
