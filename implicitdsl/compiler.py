@@ -144,6 +144,15 @@ def _mentions(expression: tree.Expression, names: tuple[str, ...]) -> bool:
             return False
 
 
+def _back_end(name: str) -> Any:
+    if name == "lanes":
+        # Imported when asked for: it loads LLVM.
+        from implicitdsl.backends import lanes
+
+        return lanes
+    return python_backend
+
+
 class _Builder:
     """Makes the engines of one definition, for each dtype and call sizes once."""
 
@@ -162,6 +171,11 @@ class _Builder:
         reason = python_backend.refuse(elaborated.problem, self.settings("float64"))
         if reason is not None:
             raise ImpError([Diagnostic("E613", reason, self.definition.name_span)])
+        if self.options.backend == "lanes":
+            lanes = _back_end("lanes")
+            reason = lanes.refuse(elaborated.problem, self.settings("float64"))
+            if reason is not None:
+                raise ImpError([Diagnostic("E611", reason, self.definition.name_span, help=lanes.HELP)])
         if isinstance(elaborated.problem, NetProblem) and elaborated.program.calls:
             pieces, self.results = cut(elaborated.problem, elaborated.program)
             self.program = tuple(
@@ -206,11 +220,13 @@ class _Builder:
                 explicit = cut(problem, elaborated.program)[0][piece]
                 assert not isinstance(explicit, CallCut)
                 problem = explicit.problem
-            self._engines[key] = python_backend.build(problem, self.settings(name), np.dtype(name))
+            self._engines[key] = _back_end(self.options.backend).build(problem, self.settings(name), np.dtype(name))
         return self._engines[key]
 
 
 # ---------------------------------------------------------------- what the stages say
+
+BATCHING = {"python": "one sample at a time", "lanes": "a vector of samples at a time"}
 
 
 def _builder(blueprint: Blueprint) -> _Builder:
@@ -249,6 +265,7 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
     simple = {name: simplified(f) for name, f in functions.items()}
     settings = builder.settings("float64")
     method = f"solver {settings.solver}, adjoint {settings.adjoint}" if settings.solver else "explicit"
+    back_end = builder.options.backend
     arguments = ", ".join(f"{leaf.name}{list(leaf.shape)}" for leaf in elaborated.problem.signature.arguments)
     return {
         "read": print_tree(tree.File(builder.library.file.source, (builder.definition,), span=builder.definition.span)),
@@ -257,5 +274,5 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
         "simplify": "\n\n".join(function_text(f) for f in simple.values()),
         "schedule": "\n".join(schedule_text(f) for f in simple.values()),
         "emit": "\n".join(f"# {name}\n{flat_function(f).source}" for name, f in simple.items()),
-        "bind": f"back end python, one sample at a time\n{method}, {settings}\narguments: {arguments}",
+        "bind": f"back end {back_end}, {BATCHING[back_end]}\n{method}, {settings}\narguments: {arguments}",
     }

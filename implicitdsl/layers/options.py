@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 
 OnFail = Literal["raise", "nan", "warn"]
-Backend = Literal["python"]
+Backend = Literal["python", "lanes"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 
 

@@ -155,7 +155,8 @@ def tangent_replay(
                     value = select(at_end, points[2 * s * n + i], found[i])
                     values[j * n + i] = select(inside, value, values[j * n + i])
                     values_dot[j * n + i] = select(inside, found[n + i], values_dot[j * n + i])
-                if j == cursor and all_(or_(not_(live), reached)):
+                # A sample without a step in this row may not have come to the time yet: the cursor waits for it.
+                if j == cursor and all_(direction * beyond <= 0.0):
                     cursor = j + 1
                 j = j + 1
             else:

@@ -1,1 +1,5 @@
-"""The back end `lanes`: a block of samples at a time, one sample a lane of an LLVM vector."""
+"""The back end `lanes`: solver functions compiled for a SIMD vector of samples at a time."""
+
+from implicitdsl.backends.lanes.build import HELP, build, refuse
+
+__all__ = ["HELP", "build", "refuse"]

@@ -35,8 +35,9 @@ _hold_over_fork()
 class Linked:
     """Machine code of some modules; `address(symbol)` of each entry."""
 
-    def __init__(self, modules: Iterable[str | bytes], entries: Sequence[str]) -> None:
-        """`modules` are LLVM texts or bitcode. Raises RuntimeError for modules that do not fit together."""
+    def __init__(self, modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False) -> None:
+        """`modules` are LLVM texts or bitcode; `inline_all` makes one function of each entry. Raises RuntimeError for
+        modules that do not fit together."""
         context = llvm.create_context()
         parsed = [
             llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
@@ -47,6 +48,8 @@ class Linked:
         for function in whole.functions:
             if not function.is_declaration and function.name not in entries:
                 function.linkage = "internal"
+                if inline_all:
+                    function.add_function_attribute("alwaysinline")
         for variable in whole.global_variables:
             if not variable.is_declaration:
                 variable.linkage = "internal"

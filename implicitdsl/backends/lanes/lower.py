@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import cache
 from types import FunctionType
 from typing import Any
 
 from numba import types
 from numba.core import compiler, config
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.extending import register_jitable
 from numba.core.registry import cpu_target
 
@@ -21,6 +23,35 @@ from implicitdsl.backends.lanes import words as words  # registers the vocabular
 _LOCK = threading.Lock()
 _known: set[FunctionType] = set()
 _LLVM = {types.float64: "double", types.float32: "float", types.int64: "i64"}
+
+
+class _TextLibrary(JITCodeLibrary):
+    """Code that is never loaded."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+    def _finalize_specific(self) -> None:
+        pass
+
+
+class _TextOnly(JITCPUCodegen):
+    """Makes LLVM modules and no machine code."""
+
+    _library_class = _TextLibrary
+
+    def _add_module(self, module: Any) -> None:
+        pass
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        pass
+
+
+@cache
+def _code_generator() -> _TextOnly:
+    # One for the life of the process: what it made is linked into what is made later.
+    return _TextOnly("lanes")
 
 
 def _llvm(kind: types.Type) -> str:
@@ -46,16 +77,19 @@ def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], resul
     flags.nrt = False
     flags.enable_pyobject = False
     with _LOCK:
-        level = config.OPT
+        typing, target = cpu_target.typing_context, cpu_target.target_context
+        level, codegen = config.OPT, target._internal_codegen
         config.OPT = type(level)(0)
+        # The usual code generator would load each module at once, and fail on model functions, which are linked later.
+        target._internal_codegen = _code_generator()
         try:
-            typing, target = cpu_target.typing_context, cpu_target.target_context
             typing.refresh()
             target.refresh()
             found = compiler.compile_extra(typing, target, function, arguments, result, flags, {})
             text = found.library.get_llvm_str()
         finally:
             config.OPT = level
+            target._internal_codegen = codegen
     return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
 
 

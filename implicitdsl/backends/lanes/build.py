@@ -1,0 +1,44 @@
+"""The engine of a problem on the back end `lanes`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.lanes.ode_engine import OdeEngine, too_large
+from implicitdsl.backends.settings import Settings
+from implicitdsl.diagnostics import Diagnostic, ImpError
+from implicitdsl.problems.kinds import Problem
+from implicitdsl.problems.net import NetProblem
+from implicitdsl.problems.ode import OdeProblem
+
+
+def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:
+    """The engine that solves and differentiates the problem in the given dtype. Raises ImpError E611 for a kind that
+    does not run here."""
+    if isinstance(problem, OdeProblem):
+        return OdeEngine(problem, settings, dtype)
+    raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
+
+
+HELP = 'leave `backend` out, or give backend="python"'
+
+
+def refusal(problem: Problem) -> str:
+    """The sentence for a kind that does not run here."""
+    kind = type(problem).__name__.removesuffix("Problem").lower()
+    return f"`{kind}` is not executable on the back end `lanes` yet"
+
+
+def refuse(problem: Problem, settings: Settings) -> str | None:
+    """Why this back end does not run the problem, or None. A `net` is asked about only when it is called itself:
+    inside an `ode` it is part of the `ode`."""
+    match problem:
+        case OdeProblem():
+            return too_large(problem, settings)
+        case NetProblem():
+            return None
+        case _:
+            return refusal(problem)

@@ -1,0 +1,95 @@
+"""The functions and numbers of a model, as the compiled solvers call them: declared here, defined when linked.
+
+Calling one of the functions below in compiled code calls the LLVM function `imp_NAME` that `emit.py` writes; elements
+are passed by value, arrays as pointers. `states` … are constants of the model, tableau and settings constants of the
+method, which the optimiser sees through after linking: `model_constants.py` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from implicitdsl.backends.lanes.element import INDEX, Lanes
+from implicitdsl.backends.lanes.words import register
+from implicitdsl.solvers.explicit_rk import ROWS
+
+FUNCTIONS = (
+    "rhs", "rhs_vjp", "rhs_tangent", "rhs_tangent_vjp", "output", "output_vjp", "output_jvp", "output_jvp_vjp", "begin",
+    "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at", "at_vjp", "at_jvp", "at_jvp_vjp",
+)  # fmt: skip
+NUMBERS = ("states", "size_p", "size_q", "save_times", "size_out", "has_times", "from_times", "max_steps")
+REALS = ("rtol", "atol", "dt")
+TABLES = ("tableau_a", "tableau_c", "tableau_error", "tableau_dense", "control")
+
+
+def _declared(name: str) -> Callable[..., Any]:
+    def function(*arguments: Any) -> Any:
+        raise NotImplementedError(f"{name} exists in compiled code only")
+
+    function.__name__ = name
+    return function
+
+
+model: dict[str, Callable[..., Any]] = {
+    name: _declared(name) for name in (*FUNCTIONS, *NUMBERS, *REALS, *TABLES, "rows_of")
+}
+"""What compiled sources name."""
+# Numba asks that a function which it is taught is found in its module.
+globals().update(model)
+
+
+def _register_function(name: str) -> None:
+    def typing(args: tuple[types.Type, ...]) -> Any:
+        # A scalar where an element is asked for (the time of a group `t`) becomes one.
+        arrays = [a for a in args if isinstance(a, types.CPointer)]
+        lanes = arrays[0].dtype
+        return types.void, tuple(a if isinstance(a, types.CPointer) else lanes for a in args)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kinds = [a.llvm if isinstance(a, Lanes) else ir.PointerType() for a in sig.args]
+        wanted = ir.FunctionType(ir.VoidType(), kinds)
+        function = cgutils.get_or_insert_function(builder.module, wanted, f"imp_{name}")
+        builder.call(function, args)
+        return context.get_dummy_value()
+
+    register(model[name], typing, lower)
+
+
+def _register_constant(name: str, result: Callable[[types.Type], types.Type]) -> None:
+    def typing(args: tuple[types.Type, ...]) -> Any:
+        return result(args[0] if args else types.none), args
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        wanted = ir.FunctionType(context.get_value_type(sig.return_type), [])
+        return builder.call(cgutils.get_or_insert_function(builder.module, wanted, f"imp_{name}"), [])
+
+    register(model[name], typing, lower)
+
+
+def _first_whole(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    place = builder.gep(args[0], [ir.Constant(INDEX, 1 + ROWS)])
+    number = builder.extract_element(builder.load(place), ir.Constant(ir.IntType(32), 0))
+    return builder.fptosi(number, INDEX)
+
+
+# The rows of a tape are those of the whole block: any lane tells.
+register(model["rows_of"], lambda args: (types.int64, args), _first_whole)
+
+
+def _real(like: Any) -> types.Type:
+    return like.dtype.dtype
+
+
+for _name in FUNCTIONS:
+    _register_function(_name)
+for _name in NUMBERS:
+    _register_constant(_name, lambda _: types.int64)
+for _name in REALS:
+    _register_constant(_name, _real)
+for _name in TABLES:
+    _register_constant(_name, lambda like: types.CPointer(_real(like)))

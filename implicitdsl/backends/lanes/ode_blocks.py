@@ -1,0 +1,185 @@
+"""`ode` for a range of blocks of samples, in Numba's subset: what `backends/python/ode_engine.py` does for one sample.
+
+Arrays hold one element a number, one block after another: `p_all` and `q_all` are the flat arguments, `out_all` and
+`cot_all` the outputs of every instant (`size_out` numbers each). The tape of one block lies in `grid` and `states`,
+room for `rows` rows, and is used again for the next block; a function that finds it too small stops and returns 1 +
+the number of the block, whose facts tell how many rows it needs; it returns 0 when all blocks are done. `work` and
+`trial` are room for what one block needs, by the number of save times and by the size of p.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from implicitdsl.backends.lanes.model_functions import model
+from implicitdsl.solvers.explicit_rk import STATISTICS, integrate
+from implicitdsl.solvers.explicit_rk_adjoint import pullback
+from implicitdsl.solvers.vocabulary import any_, buffer, fill, or_, select, view
+
+Array = Any
+
+rhs, rhs_vjp, rhs_tangent = model["rhs"], model["rhs_vjp"], model["rhs_tangent"]
+split_rhs_tangent_vjp = model["rhs_tangent_vjp"]
+output, output_vjp, output_jvp = model["output"], model["output_vjp"], model["output_jvp"]
+output_jvp_vjp = model["output_jvp_vjp"]
+begin, begin_vjp, begin_jvp, begin_jvp_vjp = (model[f"begin{end}"] for end in ("", "_vjp", "_jvp", "_jvp_vjp"))
+at, at_vjp, at_jvp, at_jvp_vjp = (model[f"at{end}"] for end in ("", "_vjp", "_jvp", "_jvp_vjp"))
+states_of_model, size_p, size_q, size_out = (model[name] for name in ("states", "size_p", "size_q", "size_out"))
+save_times, has_times, from_times, max_steps = (
+    model[name] for name in ("save_times", "has_times", "from_times", "max_steps")
+)
+rtol, atol, dt = model["rtol"], model["atol"], model["dt"]
+tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] for part in ("a", "c", "error", "dense"))
+control, rows_of = model["control"], model["rows_of"]
+
+FACTS = 1 + STATISTICS
+"""Numbers that a block reports of each sample: the status, then the statistics of `explicit_rk`."""
+S = 0
+DEGREE = 0
+"""Stages and degree of the method; sources are compiled once for each method, with its numbers in these places."""
+
+
+def rhs_tangent_vjp(
+    t: Any, t_dot: Any, y2: Array, p2: Array, lam2: Array, t2_bar: Array, y2_bar: Array, p2_bar: Array
+) -> None:
+    """The function of the model, which has t_bar and t_dot_bar apart."""
+    split_rhs_tangent_vjp(t, t_dot, y2, p2, lam2, t2_bar, view(t2_bar, 1, 1), y2_bar, p2_bar)
+
+
+def instants() -> int:
+    """The number of instants at which outputs are read."""
+    if has_times() == 1:
+        return save_times()
+    return 1
+
+
+def begin_run(p: Array, q: Array, y0: Array, interval: Array, times: Array) -> None:
+    """The start of a run from its arguments."""
+    begin(p, y0, interval, view(interval, 1, 1))
+    if has_times() == 1:
+        at(q, times)
+    if from_times() == 1:
+        interval[0] = times[0]
+        interval[1] = times[save_times() - 1]
+
+
+def run_block(
+    p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
+    states: Array, rows: int,
+) -> None:  # fmt: skip
+    """Integrate, keeping `rows` rows of the tape; writes the facts."""
+    facts[0] = integrate(
+        rhs, states_of_model(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
+        tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values, y_end,
+        view(facts, 1, STATISTICS), grid, rows, states, rows,
+    )  # fmt: skip
+
+
+def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> None:
+    """The outputs and facts of one block."""
+    n, m, k = states_of_model(), save_times(), size_out()
+    y0, interval, y_end = buffer(p, n), buffer(p, 2), buffer(p, n)
+    times, values = view(work, 0, m), view(work, m, m * n)
+    begin_run(p, q, y0, interval, times)
+    run_block(p, y0, interval, times, values, y_end, facts, facts, facts, 0)
+    if has_times() == 1:
+        for j in range(m):
+            output(times[j], view(values, j * n, n), p, view(out, j * k, k))
+    else:
+        output(interval[1], y_end, p, out)
+
+
+def solve(first: int, last: int, p_all: Array, q_all: Array, out_all: Array, facts_all: Array, work: Array) -> int:
+    """Blocks `first` … `last` - 1."""
+    size = instants() * size_out()
+    for block in range(first, last):
+        solve_block(
+            view(p_all, block * size_p(), size_p()), view(q_all, block * size_q(), size_q()),
+            view(out_all, block * size, size), view(facts_all, block * FACTS, FACTS), work,
+        )  # fmt: skip
+    return 0
+
+
+def add_output_vjp(
+    t: Any, y: Array, p: Array, cot: Array, t_bar: Array, y_bar: Array, p_bar: Array, trial: Array
+) -> None:
+    """The cotangents of one instant; a sample whose cotangents are all 0 gets exactly nothing. `trial` is room for
+    p_bar."""
+    asked = cot[0] != 0.0
+    for i in range(1, size_out()):
+        asked = or_(asked, cot[i] != 0.0)
+    if any_(asked):
+        n = states_of_model()
+        t_part, y_part = buffer(p, 1), buffer(p, n)
+        fill(size_p(), 0.0, trial, 0)
+        output_vjp(t, y, p, cot, t_part, y_part, trial)
+        t_bar[0] = t_bar[0] + select(asked, t_part[0], 0.0)
+        for i in range(n):
+            y_bar[i] = y_bar[i] + select(asked, y_part[i], 0.0)
+        for i in range(size_p()):
+            p_bar[i] = p_bar[i] + select(asked, trial[i], 0.0)
+
+
+def pull_block(
+    p: Array, q: Array, cot: Array, p_bar: Array, q_bar: Array, grid: Array, states: Array, rows: int, trial: Array,
+    facts: Array, work: Array,
+) -> int:  # fmt: skip
+    """The gradients of one block, or 1 where the tape has too few rows."""
+    n, m, k = states_of_model(), save_times(), size_out()
+    y0, interval, y_end = buffer(p, n), buffer(p, 2), buffer(p, n)
+    times, values = view(work, 0, m), view(work, m, m * n)
+    times_bar, values_bar = view(work, m * (n + 1), m), view(work, m * (n + 2), m * n)
+    begin_run(p, q, y0, interval, times)
+    run_block(p, y0, interval, times, values, y_end, facts, grid, states, rows)
+    made = rows_of(facts)
+    if made > rows:
+        return 1
+    interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
+    fill(m * (n + 1), 0.0, times_bar, 0)
+    fill(size_p(), 0.0, p_bar, 0)
+    fill(size_q(), 0.0, q_bar, 0)
+    if has_times() == 1:
+        for j in range(m):
+            add_output_vjp(
+                times[j], view(values, j * n, n), p, view(cot, j * k, k), view(times_bar, j, 1),
+                view(values_bar, j * n, n), p_bar, trial,
+            )  # fmt: skip
+    else:
+        add_output_vjp(interval[1], y_end, p, cot, view(interval_bar, 1, 1), end_bar, p_bar, trial)
+    pullback(
+        rhs, rhs_vjp, n, p, interval, m, times, S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), grid, made,
+        states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+    )  # fmt: skip
+    ends_to_times(interval_bar, times_bar)
+    begin_vjp(p, y0_bar, interval_bar, view(interval_bar, 1, 1), p_bar)
+    if has_times() == 1:
+        at_vjp(q, times_bar, q_bar)
+    return 0
+
+
+def ends_to_times(interval_bar: Array, times_bar: Array) -> None:
+    """Where the times define the interval, its cotangents are theirs."""
+    if from_times() == 1:
+        last = save_times() - 1
+        times_bar[0] = times_bar[0] + interval_bar[0]
+        times_bar[last] = times_bar[last] + interval_bar[1]
+        fill(2, 0.0, interval_bar, 0)
+
+
+def pull(
+    first: int, last: int, p_all: Array, q_all: Array, cot_all: Array, p_bar_all: Array, q_bar_all: Array,
+    facts_all: Array, grid: Array, states: Array, rows: int, trial: Array,
+    work: Array,
+) -> int:  # fmt: skip
+    """Blocks `first` … `last` - 1; 0, or 1 + the block that needs more rows than there are."""
+    size = instants() * size_out()
+    for block in range(first, last):
+        stopped = pull_block(
+            view(p_all, block * size_p(), size_p()), view(q_all, block * size_q(), size_q()),
+            view(cot_all, block * size, size), view(p_bar_all, block * size_p(), size_p()),
+            view(q_bar_all, block * size_q(), size_q()), grid, states, rows, trial,
+            view(facts_all, block * FACTS, FACTS), work,
+        )  # fmt: skip
+        if stopped == 1:
+            return block + 1
+    return 0

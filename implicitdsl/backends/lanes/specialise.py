@@ -1,0 +1,214 @@
+"""Solver sources for one method: its numbers put in, loops over its stages written out, zero coefficients left out.
+
+A solver function names its method by the parameters `s degree a c error dense`. Their values are known here, so a loop
+over a range of known bounds is written out, a condition on known values decided, and a coefficient a number;
+parameters stay as they are, so that callers need not change. The text is that of the solver, statement for statement:
+nothing is reordered.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import operator
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
+from typing import Any
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
+}  # fmt: skip
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}  # fmt: skip
+
+
+def rebound(
+    functions: Iterable[Callable[..., Any]], values: Mapping[str, Any], known: Mapping[str, Any] | None
+) -> dict[str, FunctionType]:
+    """Copies of plain functions that call one another's copies, with the globals `values`; by name.
+
+    `known` are the numbers of a method to be written into them (a number or a tuple of numbers by parameter name), None
+    leaves loops as they are."""
+    found: dict[str, FunctionType] = {}
+    for function in functions:
+        assert isinstance(function, FunctionType)
+        source = function if known is None else _written_out(function, known)
+        globals_ = {**function.__globals__, **values}
+        found[function.__name__] = FunctionType(source.__code__, globals_, function.__name__)
+    for made in found.values():
+        made.__globals__.update(found)
+    return found
+
+
+def _written_out(function: FunctionType, known: Mapping[str, Any]) -> FunctionType:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    definition = tree.body[0]
+    assert isinstance(definition, ast.FunctionDef)
+    names = {a.arg for a in definition.args.args}
+    here = {name: value for name, value in known.items() if name in names}
+    if not here or not any(isinstance(n, ast.For) for n in ast.walk(definition)):
+        return function
+    writer = _Writer(here, definition)
+    definition.body = writer.block(definition.body)
+    definition.returns = None
+    for argument in definition.args.args:
+        argument.annotation = None
+    space: dict[str, Any] = {}
+    exec(compile(ast.fix_missing_locations(tree), f"<{function.__name__} for one method>", "exec"), space)
+    return space[function.__name__]
+
+
+class _Writer:
+    """Writes statements out, given what is known."""
+
+    def __init__(self, known: Mapping[str, Any], definition: ast.FunctionDef) -> None:
+        self.known = dict(known)
+        self.depth = 0
+        self.names = {a.arg for a in definition.args.args}
+
+    def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for statement in body:
+            found += self.statement(statement)
+        return found
+
+    def statement(self, statement: ast.stmt) -> list[ast.stmt]:
+        match statement:
+            case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=bounds)):
+                return self.loop(statement, name, bounds)
+            case ast.If():
+                truth, test = self.condition(statement.test)
+                if truth is not None:
+                    return self.block(statement.body if truth else statement.orelse)
+                for name in _assigned(statement):
+                    self.known.pop(name, None)
+                body, orelse = self.block(statement.body), self.block(statement.orelse)
+                return [ast.If(test, body or [ast.Pass()], orelse)]
+            case ast.While():
+                for name in _assigned(statement):
+                    self.known.pop(name, None)
+                return [ast.While(self.expression(statement.test), self.block(statement.body), [])]
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if self.depth:
+                number = self.value(value)
+                if isinstance(number, int | float):
+                    self.known[name] = number
+                    return []
+                self.known.pop(name, None)
+                return [self.expression(statement)]
+            case _:
+                for name in _assigned(statement):
+                    self.known.pop(name, None)
+                return [self.expression(statement)]
+
+    def loop(self, statement: ast.For, name: str, bounds: list[ast.expr]) -> list[ast.stmt]:
+        numbers = [self.value(b) for b in bounds]
+        span = self.stages(bounds)
+        if all(isinstance(b, int) for b in numbers):
+            found: list[ast.stmt] = []
+            self.depth += 1
+            for value in range(*numbers):  # type: ignore[arg-type] - ints by the test above
+                self.known[name] = value
+                found += self.block(copy.deepcopy(statement.body))
+            self.depth -= 1
+            self.known.pop(name, None)
+            return found
+        if span is not None:
+            return self.guarded(statement, name, *span)
+        for assigned in (*_assigned(statement), name):
+            self.known.pop(assigned, None)
+        iterator = self.expression(statement.iter)
+        depth, self.depth = self.depth, 0
+        body = self.block(statement.body)
+        self.depth = depth
+        return [ast.For(statement.target, iterator, body, [])]
+
+    def stages(self, bounds: list[ast.expr]) -> tuple[ast.expr, ast.expr] | None:
+        """The parameters of `range(first, last + 1)`, which lie between 0 and s."""
+        match bounds:
+            case [ast.Name(id="first") as first, ast.BinOp(left=ast.Name(id="last") as last, op=ast.Add())]:
+                return (first, last) if {"first", "last"} <= self.names and "s" in self.known else None
+            case _:
+                return None
+
+    def guarded(self, statement: ast.For, name: str, first: ast.expr, last: ast.expr) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        self.depth += 1
+        for value in range(self.known["s"] + 1):
+            self.known[name] = value
+            number = ast.Constant(value)
+            test = ast.BoolOp(
+                ast.And(), [ast.Compare(first, [ast.LtE()], [number]), ast.Compare(number, [ast.LtE()], [last])]
+            )
+            found.append(ast.If(test, self.block(copy.deepcopy(statement.body)), []))
+        self.depth -= 1
+        self.known.pop(name, None)
+        return found
+
+    # ------------------------------------------------------------ expressions
+
+    def value(self, node: ast.expr) -> Any:
+        """The known value of an expression, or None."""
+        match node:
+            case ast.Constant(value=int() | float()):
+                return node.value
+            case ast.Name(id=name):
+                return self.known.get(name)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                x, y = self.value(left), self.value(right)
+                known = isinstance(x, int | float) and isinstance(y, int | float)
+                return _BINARY[type(op)](x, y) if known else None
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                x = self.value(operand)
+                return -x if isinstance(x, int | float) else None
+            case ast.Subscript(value=ast.Name(id=name), slice=place):
+                table, index = self.known.get(name), self.value(place)
+                return table[index] if isinstance(table, tuple) and isinstance(index, int) else None
+            case _:
+                return None
+
+    def condition(self, test: ast.expr) -> tuple[bool | None, ast.expr]:
+        """Whether a condition holds, if that is known, and what is left of it."""
+        match test:
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                x, y = self.value(left), self.value(right)
+                known = isinstance(x, int | float) and isinstance(y, int | float)
+                return (_COMPARE[type(op)](x, y) if known else None), self.expression(test)
+            case ast.BoolOp(op=op, values=values):
+                decided = isinstance(op, ast.Or)
+                left: list[ast.expr] = []
+                for part in values:
+                    truth, rest = self.condition(part)
+                    if truth is decided:
+                        return decided, test
+                    if truth is None:
+                        left.append(rest)
+                if not left:
+                    return not decided, test
+                return None, left[0] if len(left) == 1 else ast.BoolOp(op, left)
+            case _:
+                return None, self.expression(test)
+
+    def expression(self, node: Any) -> Any:
+        return _Numbers(self).visit(copy.deepcopy(node))
+
+
+class _Numbers(ast.NodeTransformer):
+    """Known numbers in place of the expressions that have them."""
+
+    def __init__(self, writer: _Writer) -> None:
+        self.writer = writer
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None) or ast.Load(), ast.Load):
+            number = self.writer.value(node)
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                return ast.Constant(number)
+        return self.generic_visit(node)
+
+
+def _assigned(statement: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
