@@ -17,5 +17,5 @@ def test_compiled_solvers_agree() -> None:
         check=False,
     )
     assert done.stdout.splitlines() == [
-        f"{name} agrees" for name in ("picard", "adjoint", "minimise", "interior_point")
+        f"{name} agrees" for name in ("picard", "rescue", "newton", "homotopy", "adjoint", "minimise", "interior_point")
     ], done.stdout + done.stderr
