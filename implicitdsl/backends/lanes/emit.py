@@ -5,8 +5,8 @@ others as pointers to elements, one vector of `width` floats an element; inputs,
 or added to where the function says so, and must not overlap inputs. A node is written out on registers while it is
 small and the function is within its budget, else as loops over buffers: the choice depends on shapes alone.
 
-A member of an input group may be *shared*: the first bytes of its first element then hold the address of its floats,
-one for all lanes, and its other elements are never read. Its cotangents stay one a lane.
+A member of an input group may be *shared*: it takes one element of its group, whose first bytes hold the address of its
+floats, one for all lanes. Its cotangents stay one a lane.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Emission:
             for leaf in group.leaves:
                 if leaf in needed:
                     self.values[leaf] = self._input(group, argument, leaf, start)
-                start += leaf.size
+                start += 1 if leaf in self.shared else leaf.size
 
     def _input(self, group: Group, argument: Any, leaf: Leaf, start: int) -> Value:
         if group.name in SCALAR_GROUPS:
