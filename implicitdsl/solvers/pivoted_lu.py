@@ -1,0 +1,98 @@
+"""LU with partial pivoting, each sample by rows of its own choice: P A = L U in the words of the vocabulary.
+
+Matrices are 1-D, row-major, from element 0 of their array. Rows are exchanged by select, where some sample asks for it;
+pivots are elements, the number of the row exchanged with row k. Source: Golub & Van Loan, Matrix Computations, 4th ed.,
+3.4.
+"""
+
+from __future__ import annotations
+
+from implicitdsl.solvers.vocabulary import Array, Element, any_, axpy, fma, select, vabs, vmax, vmin
+
+
+def pivoted_lu(n: int, a: Array, pivots: Array) -> Element:
+    """P A = L U in place of the n*n elements of `a`, n at least 1; pivots (n) receives the rows exchanged.
+
+    Gives min |U_kk| / max |U_kk|: 0 where A is singular, NaN where A, or its factors, are not finite.
+    """
+    low = vabs(a[0]) * 0.0 + 1.0
+    high = low
+    spoilt = low * 0.0
+    for k in range(n):
+        best = vabs(a[k * n + k])
+        chosen = best * 0.0 + k
+        for i in range(k + 1, n):
+            size = vabs(a[i * n + k])
+            larger = size > best
+            best = select(larger, size, best)
+            chosen = select(larger, i, chosen)
+        pivots[k] = chosen
+        for i in range(k + 1, n):
+            here = chosen == i
+            if any_(here):
+                exchange(here, n, a, k * n, i * n)
+        pivot = a[k * n + k]
+        size = vabs(pivot)
+        # 0 times a number that is not finite is NaN, and stays it.
+        spoilt = spoilt + 0.0 * pivot
+        low = size if k == 0 else vmin(size, low)
+        high = size if k == 0 else vmax(size, high)
+        # Below a pivot of 0 stand zeros: nothing is to be eliminated.
+        inverse = 1.0 / select(size > 0.0, pivot, 1.0)
+        eliminate(n, k, inverse, a)
+    return select(high > 0.0, low / select(high > 0.0, high, 1.0), 0.0) + spoilt
+
+
+def exchange(mask: Element, n: int, a: Array, at: int, other: int) -> None:
+    """The n elements at one place for those at another, for the samples of the mask."""
+    for j in range(n):
+        x = a[at + j]
+        y = a[other + j]
+        a[at + j] = select(mask, y, x)
+        a[other + j] = select(mask, x, y)
+
+
+def eliminate(n: int, k: int, inverse: Element, a: Array) -> None:
+    """The rows below row k less their multiples of it, which are kept in column k."""
+    for i in range(k + 1, n):
+        factor = a[i * n + k] * inverse
+        a[i * n + k] = factor
+        axpy(n - k - 1, -factor, a, k * n + k + 1, a, i * n + k + 1)
+
+
+def pivoted_lu_solve(n: int, lu: Array, pivots: Array, x: Array) -> None:
+    """x := A^-1 x from `pivoted_lu`."""
+    exchange_all(n, pivots, x, 1)
+    for k in range(1, n):
+        total = x[k]
+        for j in range(k):
+            total = fma(-lu[k * n + j], x[j], total)
+        x[k] = total
+    for step in range(n):
+        k = n - 1 - step
+        total = x[k]
+        for j in range(k + 1, n):
+            total = fma(-lu[k * n + j], x[j], total)
+        x[k] = total / lu[k * n + k]
+
+
+def pivoted_lu_solve_transposed(n: int, lu: Array, pivots: Array, x: Array) -> None:
+    """x := A^-T x from `pivoted_lu`."""
+    for k in range(n):
+        x[k] = x[k] / lu[k * n + k]
+        axpy(n - k - 1, -x[k], lu, k * n + k + 1, x, k + 1)
+    for step in range(n):
+        k = n - 1 - step
+        axpy(k, -x[k], lu, k * n, x, 0)
+    exchange_all(n, pivots, x, -1)
+
+
+def exchange_all(n: int, pivots: Array, x: Array, direction: int) -> None:
+    """The elements of x exchanged as the rows were, first to last, or last to first with direction -1."""
+    for step in range(n):
+        k = step if direction == 1 else n - 1 - step
+        chosen = pivots[k]
+        for i in range(k + 1, n):
+            here = chosen == i
+            if any_(here):
+                exchange(here, 1, x, k, i)
