@@ -220,7 +220,8 @@ class _Builder:
                 explicit = cut(problem, elaborated.program)[0][piece]
                 assert not isinstance(explicit, CallCut)
                 problem = explicit.problem
-            self._engines[key] = _back_end(self.options.backend).build(problem, self.settings(name), np.dtype(name))
+            build = _back_end(self.options.backend).build
+            self._engines[key] = build(problem, self.settings(name), np.dtype(name), self.options.threads)
         return self._engines[key]
 
 

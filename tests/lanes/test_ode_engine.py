@@ -12,6 +12,7 @@ import torch
 import implicitdsl
 from implicitdsl import compiler
 from implicitdsl.backends.engine import RunOptions
+from implicitdsl.backends.lanes.ode_build import build_ode
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine as Reference
 from implicitdsl.diagnostics import ImpError
@@ -53,7 +54,7 @@ def engines(name: str, sizes: dict[str, int], dtype: str = "float64", **options:
     blueprint = compiler.construct(compiler.read_unit(TEXT), name, {}, Options(solver="dopri5", **options))
     builder = compiler._builder(blueprint)
     problem, settings = builder.elaborated(sizes).problem, builder.settings(dtype)
-    return OdeEngine(problem, settings, np.dtype(dtype)), Reference(problem, settings, np.dtype(dtype))
+    return build_ode(problem, settings, np.dtype(dtype)), Reference(problem, settings, np.dtype(dtype))
 
 
 def lotka(batch: int, times: np.ndarray, dtype: str = "float64", seed: int = 0) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 from numba import types
 
 from implicitdsl.backends.lanes.element import element, pointer
-from implicitdsl.backends.lanes.link import Linked
+from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.vocabulary import (
     all_,
@@ -48,7 +48,9 @@ def run(function: Any, dtype: str, width: int, *arrays: np.ndarray, outputs: int
     array = pointer(element(dtype, width))
     count = len(arrays) + outputs
     text = lower(function, (types.int64, *[array] * count), types.int64, "entry")
-    made = Linked([text], ["entry"]).function("entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count)
+    made = Loaded(make_object([text], ["entry"])).function(
+        "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count
+    )
     places = [aligned(a.astype(dtype)) for a in arrays] + [aligned(np.zeros((N, width), dtype)) for _ in range(outputs)]
     made(N, *[p.ctypes.data for p in places])
     return places[len(arrays) :]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.engine import Engine
-from implicitdsl.backends.lanes.ode_engine import OdeEngine, too_large
+from implicitdsl.backends.lanes.ode_build import build_ode, too_large
 from implicitdsl.backends.settings import Settings
 from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.problems.kinds import Problem
@@ -15,11 +15,12 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 
 
-def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:
-    """The engine that solves and differentiates the problem in the given dtype. Raises ImpError E611 for a kind that
+def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
+    """The engine that solves and differentiates the problem in the given dtype, on so many threads (None: torch's
+    number). Raises ImpError E611 for a kind that
     does not run here."""
     if isinstance(problem, OdeProblem):
-        return OdeEngine(problem, settings, dtype)
+        return build_ode(problem, settings, dtype, threads)
     raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
 
 

@@ -1,6 +1,6 @@
-"""Link solver and model, optimise once, and make machine code.
+"""Link solver and model, optimise once, and make machine code: an object file, and from that functions.
 
-Everything but the entries becomes internal and is inlined where it pays. Each `Linked` owns its engine and target
+Everything but the entries becomes internal and is inlined where it pays. Each `Loaded` owns its engine and target
 machine (an engine disposes of its machine, so two must never share one). Forking while another thread is inside LLVM
 would leave the child waiting for llvmlite's lock for ever, so the lock is held over every fork.
 """
@@ -8,15 +8,23 @@ would leave the child waiting for llvmlite's lock for ever, so the lock is held 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
+from implicitdsl.backends.lanes.cache import kept_object
+
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
+
+PORTABLE = "x86-64-v3"
+"""AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""
 
 
 def _hold_over_fork() -> None:
@@ -32,36 +40,66 @@ def _hold_over_fork() -> None:
 _hold_over_fork()
 
 
-class Linked:
-    """Machine code of some modules; `address(symbol)` of each entry."""
+@cache
+def processor(cpu: str) -> tuple[str, str]:
+    """Name and features of a processor for LLVM; `native` is this machine's."""
+    if cpu == "native":
+        return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return cpu, ""
 
-    def __init__(self, modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False) -> None:
-        """`modules` are LLVM texts or bitcode; `inline_all` makes one function of each entry. Raises RuntimeError for
-        modules that do not fit together."""
-        context = llvm.create_context()
-        parsed = [
-            llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
-        ]
-        whole = parsed[0]
-        for other in parsed[1:]:
-            whole.link_in(other)
-        for function in whole.functions:
-            if not function.is_declaration and function.name not in entries:
-                function.linkage = "internal"
-                if inline_all:
-                    function.add_function_attribute("alwaysinline")
-        for variable in whole.global_variables:
-            if not variable.is_declaration:
-                variable.linkage = "internal"
-        whole.verify()
-        target = llvm.Target.from_default_triple()
-        machine = target.create_target_machine(
-            opt=3, cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten()
-        )
-        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-        passes.getModulePassManager().run(whole, passes)
-        self._context = context
-        self._engine = llvm.create_mcjit_compiler(whole, machine)
+
+def _machine(cpu: str) -> llvm.TargetMachine:
+    name, features = processor(cpu)
+    return llvm.Target.from_default_triple().create_target_machine(
+        opt=3, cpu=name, features=features, reloc="pic", codemodel="default"
+    )
+
+
+def make_object(
+    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, cpu: str = "native"
+) -> bytes:
+    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry.
+
+    What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
+    """
+    parts = list(modules)
+    found = hashlib.sha256(repr((llvmlite.__version__, processor(cpu), list(entries), inline_all)).encode())
+    for part in parts:
+        found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
+    return kept_object(found.hexdigest(), lambda: _make(parts, entries, inline_all=inline_all, cpu=cpu))
+
+
+def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all: bool, cpu: str) -> bytes:
+    context = llvm.create_context()
+    parsed = [
+        llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
+    ]
+    whole = parsed[0]
+    for other in parsed[1:]:
+        whole.link_in(other)
+    for function in whole.functions:
+        if not function.is_declaration and function.name not in entries:
+            function.linkage = "internal"
+            if inline_all:
+                function.add_function_attribute("alwaysinline")
+    for variable in whole.global_variables:
+        if not variable.is_declaration:
+            variable.linkage = "internal"
+    whole.verify()
+    machine = _machine(cpu)
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    passes.getModulePassManager().run(whole, passes)
+    return machine.emit_object(whole)
+
+
+class Loaded:
+    """An object file in memory; `function(symbol, …)` for each entry."""
+
+    def __init__(self, code: bytes) -> None:
+        """Raises RuntimeError for code that names a function which this process does not have."""
+        self._context = llvm.create_context()
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", self._context), _machine("native"))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
     def address(self, symbol: str) -> int:
@@ -71,5 +109,5 @@ class Linked:
     def function(self, symbol: str, result: Any, *arguments: Any) -> Any:
         """An entry as a ctypes function, which keeps this object alive; it runs without Python's lock."""
         made = ctypes.CFUNCTYPE(result, *arguments)(self.address(symbol))
-        made.__dict__["linked"] = self
+        made.__dict__["loaded"] = self
         return made

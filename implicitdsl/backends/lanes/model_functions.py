@@ -22,7 +22,10 @@ FUNCTIONS = (
     "rhs", "rhs_vjp", "rhs_tangent", "rhs_tangent_vjp", "output", "output_vjp", "output_jvp", "output_jvp_vjp", "begin",
     "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at", "at_vjp", "at_jvp", "at_jvp_vjp",
 )  # fmt: skip
-NUMBERS = ("states", "size_p", "size_q", "save_times", "size_out", "has_times", "from_times", "max_steps")
+NUMBERS = (
+    "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
+    "max_steps",
+)  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = ("tableau_a", "tableau_c", "tableau_error", "tableau_dense", "control")
 

@@ -1,10 +1,12 @@
 """`ode` for a range of blocks of samples, in Numba's subset: what `backends/python/ode_engine.py` does for one sample.
 
-Arrays hold one element a number, one block after another: `p_all` and `q_all` are the flat arguments, `out_all` and
-`cot_all` the outputs of every instant (`size_out` numbers each). The tape of one block lies in `grid` and `states`,
-room for `rows` rows, and is used again for the next block; a function that finds it too small stops and returns 1 +
-the number of the block, whose facts tell how many rows it needs; it returns 0 when all blocks are done. `work` and
-`trial` are room for what one block needs, by the number of save times and by the size of p.
+Arrays hold one element a number, one block after another: `p_all` and `q_all` are the flat arguments (`q_step` is the
+distance of two blocks in q_all, 0 where all have the same), `out_all` and `cot_all` the outputs of every instant
+(`size_out` numbers each). In p_bar the first `own_bar` elements are gradients of the lanes, the rest are addresses of
+gradients that are added up over all lanes. The tape of one block lies in `grid` and `states`, room for `rows` rows, and
+is used again for the next block; a function that finds it too small stops and returns 1 + the number of the block; it
+returns 0 when all blocks are done. `work` and `trial` are room for what one block needs, by the number of save times
+and by the size of p_bar.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.explicit_rk import STATISTICS, integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
-from implicitdsl.solvers.vocabulary import any_, buffer, fill, or_, select, view
+from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
 
 Array = Any
 
@@ -25,6 +27,7 @@ output_jvp_vjp = model["output_jvp_vjp"]
 begin, begin_vjp, begin_jvp, begin_jvp_vjp = (model[f"begin{end}"] for end in ("", "_vjp", "_jvp", "_jvp_vjp"))
 at, at_vjp, at_jvp, at_jvp_vjp = (model[f"at{end}"] for end in ("", "_vjp", "_jvp", "_jvp_vjp"))
 states_of_model, size_p, size_q, size_out = (model[name] for name in ("states", "size_p", "size_q", "size_out"))
+size_bar, own_bar = model["size_bar"], model["own_bar"]
 save_times, has_times, from_times, max_steps = (
     model[name] for name in ("save_times", "has_times", "from_times", "max_steps")
 )
@@ -89,12 +92,14 @@ def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> No
         output(interval[1], y_end, p, out)
 
 
-def solve(first: int, last: int, p_all: Array, q_all: Array, out_all: Array, facts_all: Array, work: Array) -> int:
+def solve(
+    first: int, last: int, p_all: Array, q_all: Array, q_step: int, out_all: Array, facts_all: Array, work: Array
+) -> int:  # fmt: skip
     """Blocks `first` … `last` - 1."""
     size = instants() * size_out()
     for block in range(first, last):
         solve_block(
-            view(p_all, block * size_p(), size_p()), view(q_all, block * size_q(), size_q()),
+            view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(out_all, block * size, size), view(facts_all, block * FACTS, FACTS), work,
         )  # fmt: skip
     return 0
@@ -111,12 +116,13 @@ def add_output_vjp(
     if any_(asked):
         n = states_of_model()
         t_part, y_part = buffer(p, 1), buffer(p, n)
-        fill(size_p(), 0.0, trial, 0)
+        fill(own_bar(), 0.0, trial, 0)
+        copy(size_bar() - own_bar(), p_bar, own_bar(), trial, own_bar())
         output_vjp(t, y, p, cot, t_part, y_part, trial)
         t_bar[0] = t_bar[0] + select(asked, t_part[0], 0.0)
         for i in range(n):
             y_bar[i] = y_bar[i] + select(asked, y_part[i], 0.0)
-        for i in range(size_p()):
+        for i in range(own_bar()):
             p_bar[i] = p_bar[i] + select(asked, trial[i], 0.0)
 
 
@@ -136,7 +142,7 @@ def pull_block(
         return 1
     interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
     fill(m * (n + 1), 0.0, times_bar, 0)
-    fill(size_p(), 0.0, p_bar, 0)
+    fill(own_bar(), 0.0, p_bar, 0)
     fill(size_q(), 0.0, q_bar, 0)
     if has_times() == 1:
         for j in range(m):
@@ -167,7 +173,7 @@ def ends_to_times(interval_bar: Array, times_bar: Array) -> None:
 
 
 def pull(
-    first: int, last: int, p_all: Array, q_all: Array, cot_all: Array, p_bar_all: Array, q_bar_all: Array,
+    first: int, last: int, p_all: Array, q_all: Array, q_step: int, cot_all: Array, p_bar_all: Array, q_bar_all: Array,
     facts_all: Array, grid: Array, states: Array, rows: int, trial: Array,
     work: Array,
 ) -> int:  # fmt: skip
@@ -175,8 +181,8 @@ def pull(
     size = instants() * size_out()
     for block in range(first, last):
         stopped = pull_block(
-            view(p_all, block * size_p(), size_p()), view(q_all, block * size_q(), size_q()),
-            view(cot_all, block * size, size), view(p_bar_all, block * size_p(), size_p()),
+            view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
+            view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
             view(q_bar_all, block * size_q(), size_q()), grid, states, rows, trial,
             view(facts_all, block * FACTS, FACTS), work,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from implicitdsl.solvers.tableau import TABLEAUS
 
 Part = Literal["solve", "pull", "second"]
 
-SIGNATURES: dict[Part, str] = {"solve": "nnaaaaa", "pull": "nnaaaaaaaanaa", "second": "nnaaaaaaaaanaaan"}
+SIGNATURES: dict[Part, str] = {"solve": "nnaanaaa", "pull": "nnaanaaaaaanaa", "second": "nnaanaaaaaaanaaan"}
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOURCES = (
     *(f"solvers/{name}.py" for name in (

@@ -20,7 +20,7 @@ from implicitdsl.backends.lanes.ode_blocks import (
     run_block,
 )
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
-from implicitdsl.solvers.vocabulary import any_, buffer, fill, or_, select, view
+from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
 
 Array = Any
 
@@ -29,6 +29,7 @@ output_jvp, output_jvp_vjp = model["output_jvp"], model["output_jvp_vjp"]
 begin_vjp, begin_jvp, begin_jvp_vjp = model["begin_vjp"], model["begin_jvp"], model["begin_jvp_vjp"]
 at_vjp, at_jvp, at_jvp_vjp = model["at_vjp"], model["at_jvp"], model["at_jvp_vjp"]
 states_of_model, size_p, size_q, size_out = (model[name] for name in ("states", "size_p", "size_q", "size_out"))
+size_bar, own_bar = model["size_bar"], model["own_bar"]
 save_times, has_times, from_times = model["save_times"], model["has_times"], model["from_times"]
 tableau_a, tableau_c, tableau_dense = model["tableau_a"], model["tableau_c"], model["tableau_dense"]
 rows_of = model["rows_of"]
@@ -43,20 +44,23 @@ def add_output_jvp_vjp(
     for i in range(1, size_out()):
         asked = or_(asked, cot[i] != 0.0)
     if any_(asked):
-        n, size = states_of_model(), size_p()
+        n, size, bar, own = states_of_model(), size_p(), size_bar(), own_bar()
         t_part, y_part = buffer(p2, 2), buffer(p2, 2 * n)
-        fill(2 * size, 0.0, trial, 0)
+        for half in range(2):
+            fill(own, 0.0, trial, half * bar)
+            copy(bar - own, p2_bar, half * bar + own, trial, half * bar + own)
         output_jvp_vjp(
             t, y, p2, t_dot, y_dot, view(p2, size, size), cot, t_part, y_part, trial, view(t_part, 1, 1),
-            view(y_part, n, n), view(trial, size, size),
+            view(y_part, n, n), view(trial, bar, bar),
         )  # fmt: skip
         t_bar[0] = t_bar[0] + select(asked, t_part[0], 0.0)
         t_dot_bar[0] = t_dot_bar[0] + select(asked, t_part[1], 0.0)
         for i in range(n):
             y_bar[i] = y_bar[i] + select(asked, y_part[i], 0.0)
             y_dot_bar[i] = y_dot_bar[i] + select(asked, y_part[n + i], 0.0)
-        for i in range(2 * size):
-            p2_bar[i] = p2_bar[i] + select(asked, trial[i], 0.0)
+        for half in range(2):
+            for i in range(half * bar, half * bar + own):
+                p2_bar[i] = p2_bar[i] + select(asked, trial[i], 0.0)
 
 
 def second_block(
@@ -106,6 +110,7 @@ def transpose_block(
 ) -> None:  # fmt: skip
     """The gradients of <cot, tangents> of one block, after its replay; in the first half of `p2_bar`."""
     n, m, k, size = states_of_model(), save_times(), size_out(), size_p()
+    bar, own = size_bar(), own_bar()
     p_dot, q_dot = view(p2, size, size), view(q2, size_q(), size_q())
     times, values = view(work, 0, m), view(work, m, m * n)
     times_dot, values_dot = view(work, m * (n + 1), m), view(work, m * (n + 2), m * n)
@@ -115,7 +120,8 @@ def transpose_block(
     y2_bar, end2_bar = buffer(p2, 2 * n), buffer(p2, 2 * n)
     interval_bar, interval_dot_bar = buffer(p2, 2), buffer(p2, 2)
     fill(2 * m * (n + 1), 0.0, bars, 0)
-    fill(2 * size, 0.0, p2_bar, 0)
+    fill(own, 0.0, p2_bar, 0)
+    fill(own, 0.0, p2_bar, bar)
     fill(size_q(), 0.0, q_bar, 0)
     if has_times() == 1:
         for j in range(m):
@@ -137,10 +143,10 @@ def transpose_block(
     ends_to_times(interval_bar, times_bar)
     ends_to_times(interval_dot_bar, times_dot_bar)
     # The gradient wanted is that of p alone: the cotangents of its tangent go nowhere.
-    fill(size, 0.0, p2_bar, size)
+    fill(own, 0.0, p2_bar, bar)
     begin_vjp(p2, y2_bar, interval_bar, view(interval_bar, 1, 1), p2_bar)
     begin_jvp_vjp(
-        p2, p_dot, view(y2_bar, n, n), interval_dot_bar, view(interval_dot_bar, 1, 1), p2_bar, view(p2_bar, size, size)
+        p2, p_dot, view(y2_bar, n, n), interval_dot_bar, view(interval_dot_bar, 1, 1), p2_bar, view(p2_bar, bar, bar)
     )
     if has_times() == 1:
         at_vjp(q2, times_bar, q_bar)
@@ -149,8 +155,8 @@ def transpose_block(
 
 
 def second(
-    first: int, last: int, p2_all: Array, q2_all: Array, cot_all: Array, out_dot_all: Array, p2_bar_all: Array,
-    q_bar_all: Array, facts_all: Array, grid: Array, states: Array, rows: int, states2: Array, trial: Array, work:
+    first: int, last: int, p2_all: Array, q2_all: Array, q_step: int, cot_all: Array, out_dot_all: Array,
+    p2_bar_all: Array, q_bar_all: Array, facts_all: Array, grid: Array, states: Array, rows: int, states2: Array, trial: Array, work:
     Array, asked: int,
 ) -> int:  # fmt: skip
     """Blocks `first` … `last` - 1; 0, or 1 + the block that needs more rows than there are."""
@@ -158,9 +164,9 @@ def second(
     for block in range(first, last):
         place = block * asked
         stopped = second_block(
-            view(p2_all, 2 * block * size_p(), 2 * size_p()), view(q2_all, 2 * block * size_q(), 2 * size_q()),
+            view(p2_all, 2 * block * size_p(), 2 * size_p()), view(q2_all, block * q_step, 2 * size_q()),
             view(cot_all, place * size, size), view(out_dot_all, block * size, size),
-            view(p2_bar_all, 2 * place * size_p(), 2 * size_p()), view(q_bar_all, place * size_q(), size_q()), grid,
+            view(p2_bar_all, 2 * place * size_bar(), 2 * size_bar()), view(q_bar_all, place * size_q(), size_q()), grid,
             states, rows, states2, trial, view(facts_all, block * FACTS, FACTS), work, asked,
         )  # fmt: skip
         if stopped == 1:

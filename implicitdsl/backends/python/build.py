@@ -20,8 +20,8 @@ from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 
 
-def build(problem: Problem, settings: Settings, dtype: np.dtype[Any]) -> Engine:
-    """The engine that solves and differentiates the problem in the given dtype."""
+def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
+    """The engine that solves and differentiates the problem in the given dtype, on one thread whatever is asked for."""
     match problem:
         case NetProblem():
             return NetEngine(problem, dtype)

@@ -1,0 +1,145 @@
+"""What every engine of the back end `lanes` does: arguments into lanes, tasks to threads, gradients out of lanes.
+
+A subclass says which arguments its flat groups hold, which parts its machine code has, and what a task does with its
+blocks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Argument, Array, Shape
+from implicitdsl.backends.lanes import threads
+from implicitdsl.backends.lanes.arena import Arena, room
+from implicitdsl.backends.lanes.layout import Packing, Rows, flat_values, packing, shared_arguments
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.solvers import status as codes
+
+WIDTH = {"float64": 8, "float32": 16}
+"""Lanes of straight-line and sparse work."""
+TASK_BYTES = 1 << 22
+"""Bytes of packed arrays of one task: they stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an engine is, in plain data: enough to run machine code that is at hand."""
+
+    layer_name: str
+    dtype: str
+    width: int
+    arguments: tuple[Argument, ...]
+    outputs: tuple[Shape, ...]
+    saved: tuple[tuple[Shape, str], ...]
+    groups: dict[str, tuple[int, ...]]
+    """The arguments that each flat group holds, by number."""
+    numbers: dict[str, int] = field(default_factory=dict[str, int])
+    """Further sizes and switches of the kind."""
+
+
+class BlockEngine:
+    """An engine over blocks of lanes; see `Engine` for its duties."""
+
+    def __init__(self, spec: Spec, code: MachineCode, threads_wanted: int | None = None) -> None:
+        self.spec = spec
+        self.code = code
+        self.arguments = spec.arguments
+        self.outputs = spec.outputs
+        self.saved = tuple((shape, np.dtype(kind)) for shape, kind in spec.saved)
+        self.dtype = np.dtype(spec.dtype)
+        self.layer_name = spec.layer_name
+        self.width = spec.width
+        self._sizes = tuple(int(np.prod(a.shape, dtype=np.int64)) for a in spec.arguments)
+        self._threads = threads_wanted
+        self._seconds: dict[str, float] = {}
+        self._packings: dict[tuple[str, tuple[int, ...]], Packing] = {}
+
+    # ------------------------------------------------------------ arguments
+
+    def layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
+        """The arguments that the code reads as shared arrays."""
+        return shared_arguments(self.arguments, args, batch)
+
+    def values(self, args: Sequence[Array], batch: int) -> list[Array]:
+        """The arguments flat; keep them for as long as code runs on packed addresses of them."""
+        return flat_values(self.arguments, args, self.dtype, batch)
+
+    def packing(self, group: str, shared: tuple[int, ...]) -> Packing:
+        """The layout of a flat group."""
+        found = self._packings.get((group, shared))
+        if found is None:
+            found = packing(self.spec.groups[group], self._sizes, shared)
+            self._packings[group, shared] = found
+        return found
+
+    def is_common(self, group: str, values: Sequence[Array]) -> bool:
+        """Whether all samples have the same values of a group, so that one block holds them."""
+        return all(values[i].ndim == 1 for i in self.spec.groups[group])
+
+    # ------------------------------------------------------------ tasks
+
+    def blocks_of(self, samples: int) -> int:
+        """The number of blocks that hold so many samples."""
+        return -(-samples // self.width)
+
+    def run_tasks(
+        self, part: str, samples: int, block_bytes: int, work: Callable[[int, int], None], *, whole: int = 1
+    ) -> None:
+        """`work(first, last)` over ranges of blocks, of a bounded size, by as many threads as pay; a range begins at a
+        multiple of `whole`."""
+        blocks = self.blocks_of(samples)
+        most = max(TASK_BYTES // max(block_bytes, 1), 1)
+        wanted = threads.default() if self._threads is None else self._threads
+        # The time of a block is that of the last call: the first runs on one thread.
+        if wanted > 1 and self._seconds.get(part, 0.0) * blocks > 2 * threads.WORTHWHILE:
+            most = min(most, -(-blocks // (2 * wanted)))
+        else:
+            wanted = 1
+        step = max(most - most % whole, whole)
+        tasks = [(first, min(first + step, blocks)) for first in range(0, blocks, step)]
+        begun = time.perf_counter()
+        threads.run(tasks, work, wanted)
+        self._seconds[part] = (time.perf_counter() - begun) * min(wanted, len(tasks)) / blocks
+
+    def arena(self, *shapes: tuple[int, ...]) -> list[tuple[Array, int]]:
+        """Arrays of the element type, the last axis being the lanes, each with its address; one thread's until its
+        next call."""
+        full = [(*shape, self.width) for shape in shapes]
+        sizes = [room(int(np.prod(shape, dtype=np.int64)), self.dtype.itemsize) for shape in full]
+        found = Arena(sum(sizes))
+        return [found.take(shape, self.dtype) for shape in full]
+
+    def samples_of(self, rows: NDArray[np.int64] | None, first: int, last: int, samples: int) -> Rows:
+        """The samples in a range of blocks; `rows` is their order, None the given one."""
+        place = slice(first * self.width, min(last * self.width, samples))
+        return place if rows is None else rows[place]
+
+
+def in_order_of_cost(cost: Array | None, width: int) -> NDArray[np.int64] | None:
+    """The order of samples by cost, where a block of lanes in the given order would wait much for its slowest."""
+    if cost is None or len(cost) <= width:
+        return None
+    blocks = len(cost) // width
+    waiting = cost[: blocks * width].reshape(blocks, width).max(axis=1).sum() * width
+    if waiting <= 1.05 * max(cost[: blocks * width].sum(), 1):
+        return None
+    return np.argsort(cost, kind="stable")
+
+
+def spread(whole: Sequence[Array], rows: Rows, flat: Array) -> None:
+    """Flat results of some samples into the arrays of all outputs."""
+    start = 0
+    for array in whole:
+        size = int(np.prod(array.shape[1:], dtype=np.int64))
+        array[rows] = flat[:, start : start + size].reshape(-1, *array.shape[1:])
+        start += size
+
+
+def failed(status: NDArray[np.int32], asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Samples that a cotangent asks about and that have no derivative."""
+    return asked & (status != codes.SUCCESS)

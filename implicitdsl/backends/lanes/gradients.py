@@ -1,0 +1,90 @@
+"""Gradients out of the lanes: by sample for arguments of their own, summed for what the samples share.
+
+Sums run over chunks of blocks whose number depends on sizes alone, first inside a chunk, then chunk after chunk: their
+bits do not depend on how many threads share the chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Argument, Array, is_per_sample
+from implicitdsl.backends.lanes.layout import Packing, Rows, set_address
+
+CHUNKS = 64
+CHUNK_BYTES = 1 << 26
+"""Bounds of the partial sums: their number and their memory."""
+
+
+class Gradients:
+    """The gradients of one call, being gathered."""
+
+    def __init__(
+        self, arguments: Sequence[Argument], args: Sequence[Array], groups: Sequence[Packing], blocks: int, width: int
+    ) -> None:
+        self._arguments, self._args, self._width = arguments, args, width
+        members = sorted({i for packed in groups for i in packed.members})
+        shared = [i for i in members if not is_per_sample(args[i], arguments[i])]
+        size = sum(args[i].size for i in shared) * (args[0].itemsize if args else 8)
+        count = max(min(blocks, CHUNKS, CHUNK_BYTES // max(size, 1)), 1)
+        self.chunk = -(-blocks // count)
+        """Blocks of a chunk: no two threads may work on one."""
+        chunks = -(-blocks // self.chunk)
+        self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared}
+        self._waste = np.zeros(0)
+        self._own = {i: np.zeros((len(args[i]), args[i][0].size), args[i].dtype) for i in members if i not in shared}
+
+    def set_addresses(self, packed: Packing, into: Array, first: int, start: int = 0) -> None:
+        """Tells the code, for blocks from `first` on, where the sums of shared members are: addresses into the places
+        of a group that begins at the element `start`."""
+        place = start + packed.own_size
+        for i in packed.shared:
+            rows = self._sums[i]
+            chunk = np.arange(first, first + len(into)) // self.chunk
+            into[:, place].view(np.int64)[:, 0] = rows.__array_interface__["data"][0] + chunk * rows.strides[0]
+            place += 1
+
+    def set_waste(self, packed: Packing, into: Array, start: int) -> None:
+        """As `set_addresses`, for sums that nobody wants."""
+        if packed.shared:
+            size = max(self._args[i].size for i in packed.shared)
+            self._waste = np.zeros(size, self._args[0].dtype)
+            at = start + packed.own_size
+            for place in range(at, at + len(packed.shared)):
+                set_address(into, place, self._waste.__array_interface__["data"][0])
+
+    def add(self, packed: Packing, found: Array, first: int, rows: Rows) -> None:
+        """The gradients of the own members (samples, own size) of blocks from `first` on; `rows` are their samples."""
+        start = 0
+        for i, size in zip(packed.own, packed.sizes, strict=False):
+            part = found[:, start : start + size]
+            start += size
+            if i in self._own:
+                self._own[i][rows] += part
+                continue
+            step = self.chunk * self._width
+            for chunk in range(-(-len(part) // step)):
+                total = np.add.reduce(part[chunk * step : (chunk + 1) * step], axis=0)
+                self._sums[i][first // self.chunk + chunk] += total
+
+    def result(self, spoiled: NDArray[np.bool_]) -> list[Array | None]:
+        """The gradient of every argument; a spoiled sample has none."""
+        grads: list[Array | None] = []
+        any_spoiled = bool(spoiled.any())
+        for i, (arg, argument) in enumerate(zip(self._args, self._arguments, strict=True)):
+            if i in self._own:
+                grad = self._own[i].reshape(arg.shape)
+            elif i in self._sums:
+                grad = self._sums[i][0].copy()
+                for row in self._sums[i][1:]:
+                    grad += row
+                grad = grad.reshape(arg.shape)
+            else:
+                grad = np.zeros(arg.shape, arg.dtype)
+            if any_spoiled:
+                grad[spoiled if is_per_sample(arg, argument) else ...] = np.nan
+            grads.append(grad)
+        return grads

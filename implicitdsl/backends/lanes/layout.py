@@ -1,0 +1,113 @@
+"""How the arguments of an engine lie in memory: one element a number and sample, or one array that all samples share.
+
+A flat group (`p`, `q`) holds its own members first, one element (a vector of lanes) for each of their numbers, and
+then one element for each shared member, whose first bytes are the address of its floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Argument, is_per_sample
+
+Array = NDArray[Any]
+Rows = slice | NDArray[np.int64]
+
+LARGE = 4
+"""Numbers from which on a shared array is read where it lies; fewer are put into every lane."""
+
+
+def shared_arguments(arguments: Sequence[Argument], args: Sequence[Array], batch: int) -> tuple[int, ...]:
+    """Which arguments are read as shared arrays. An input of rank below 2, and every input of a single sample, lies in
+    the lanes, so that a sample alone runs the code that it runs in a batch."""
+    found: list[int] = []
+    for i, (argument, value) in enumerate(zip(arguments, args, strict=True)):
+        if value.ndim != len(argument.shape) or value.size < LARGE:
+            continue
+        if argument.role != "input" or (batch > 1 and len(argument.shape) > 1):
+            found.append(i)
+    return tuple(found)
+
+
+def flat_values(arguments: Sequence[Argument], args: Sequence[Array], dtype: np.dtype[Any], batch: int) -> list[Array]:
+    """The arguments as (batch, size), or (size,) where shared, contiguous."""
+    found: list[Array] = []
+    for argument, value in zip(arguments, args, strict=True):
+        shape = (batch, -1) if is_per_sample(value, argument) else (-1,)
+        found.append(np.ascontiguousarray(value, dtype).reshape(shape))
+    return found
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A flat group: the numbers of its arguments in order, own ones first, and their sizes."""
+
+    own: tuple[int, ...]
+    shared: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def own_size(self) -> int:
+        """Elements of the own members."""
+        return sum(self.sizes[: len(self.own)])
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole group."""
+        return self.own_size + len(self.shared)
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """All members in the order in which they lie."""
+        return (*self.own, *self.shared)
+
+    def pack(self, values: Sequence[Array], rows: Rows, into: Array, start: int = 0) -> None:
+        """Writes the group for some samples into blocks (blocks, size, width) from an element on; the last block is
+        filled up with copies of the last sample."""
+        for i, size in zip(self.own, self.sizes, strict=False):
+            fill_lanes(into[:, start : start + size], values[i], rows)
+            start += size
+        for i in self.shared:
+            address = values[i].__array_interface__["data"][0]
+            set_address(into, start, address)
+            start += 1
+
+
+def packing(members: Iterable[int], sizes: Sequence[int], shared: Sequence[int]) -> Packing:
+    """The group of some arguments (their numbers), `sizes[i]` being the size of argument i."""
+    given = list(members)
+    own, common = [i for i in given if i not in shared], [i for i in given if i in shared]
+    return Packing(tuple(own), tuple(common), tuple(sizes[i] for i in (*own, *common)))
+
+
+def set_address(into: Array, place: int, address: int | Array) -> None:
+    """An address in the first bytes of an element of every block."""
+    into[:, place].view(np.int64)[:, 0] = address
+
+
+def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = None) -> None:
+    """Puts (batch, size) or (size,) into blocks (blocks, size, width); the lanes left over get copies of the last
+    sample, or `fill`."""
+    if value.ndim == 1:
+        into[...] = value[None, :, None]
+        return
+    picked = value[rows]
+    blocks, size, width = into.shape
+    full = len(picked) // width
+    if full:
+        into[:full] = picked[: full * width].reshape(full, width, size).transpose(0, 2, 1)
+    if full < blocks:
+        rest = len(picked) - full * width
+        into[full, :, :rest] = picked[full * width :].T
+        into[full, :, rest:] = picked[-1][:, None] if fill is None else fill
+
+
+def take_lanes(found: Array, count: int) -> Array:
+    """(blocks, size, width) as (count, size)."""
+    blocks, size, width = found.shape
+    return np.ascontiguousarray(found.transpose(0, 2, 1)).reshape(blocks * width, size)[:count]

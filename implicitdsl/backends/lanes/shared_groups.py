@@ -1,0 +1,37 @@
+"""Derived functions with the shared members of their groups last, as `layout.Packing` lays them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from implicitdsl.ir.node import Leaf
+from implicitdsl.problems.derived import Derived, Group, tangent_leaf
+
+
+def arranged(functions: Iterable[Derived], shared: Collection[Leaf]) -> tuple[list[Derived], set[Leaf]]:
+    """The functions, every flat group in the order of its packing: own members, then shared ones (a group of values and
+    directions in one has that twice); and all leaves that are read as shared arrays, directions included."""
+    common = {*shared, *(tangent_leaf(leaf) for leaf in shared)}
+    return [_arranged(f, common) for f in functions], common
+
+
+def _arranged(function: Derived, common: set[Leaf]) -> Derived:
+    inputs = tuple(
+        Group(g.name, tuple(g.members[k] for k in _order(g, common)), _sizes(g, common)) for g in function.inputs
+    )
+    return Derived(function.name, inputs, function.outputs, function.adds)
+
+
+def _order(group: Group, common: set[Leaf]) -> list[int]:
+    """The numbers of the members, own ones before shared ones; values before directions."""
+
+    def key(k: int) -> tuple[bool, bool, int]:
+        leaf = group.members[k]
+        assert isinstance(leaf, Leaf)
+        return (leaf.kind == "tangent" and group.name.endswith("2"), leaf in common, k)
+
+    return sorted(range(len(group.members)), key=key)
+
+
+def _sizes(group: Group, common: set[Leaf]) -> tuple[int, ...]:
+    return tuple(group.sizes[k] for k in _order(group, common))

@@ -1,0 +1,86 @@
+"""Blocks of samples handed to threads: machine code runs without Python's lock, so a pool of threads shares the work.
+
+The pool is made when first needed and dropped in the child after a fork, where its threads do not exist.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import Any
+
+WORTHWHILE = 100e-6
+"""Seconds of work below which handing it over costs more than it brings."""
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+_default: Callable[[], int] = _cores
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+_lock = threading.Lock()
+
+
+def set_default(count: Callable[[], int]) -> None:
+    """How many threads a layer uses that does not say: torch's number, where there is torch."""
+    global _default
+    _default = count
+
+
+def default() -> int:
+    """The number of threads of a layer that does not say."""
+    return _default()
+
+
+def _drop_pool() -> None:
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_drop_pool)
+
+
+def _the_pool(size: int) -> ThreadPoolExecutor:
+    global _pool, _pool_size
+    with _lock:
+        if _pool is None or _pool_size < size:
+            if _pool is not None:
+                _pool.shutdown(wait=False)
+            _pool, _pool_size = ThreadPoolExecutor(size, thread_name_prefix="implicitdsl"), size
+        return _pool
+
+
+def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: int) -> None:
+    """`work(*task)` for every task, by up to `threads` threads, in any order. The first exception is raised, and what
+    had not begun then is left out; so is Ctrl-C, once the tasks in hand have ended."""
+    if threads < 2 or len(tasks) < 2:
+        for task in tasks:
+            work(*task)
+        return
+    left = iter(tasks)
+    stopped = threading.Event()
+    guard = threading.Lock()
+
+    def worker() -> None:
+        while not stopped.is_set():
+            with guard:
+                task = next(left, None)
+            if task is None:
+                return
+            work(*task)
+
+    pool = _the_pool(threads - 1)
+    futures = [pool.submit(worker) for _ in range(min(threads, len(tasks)) - 1)]
+    try:
+        worker()
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    except BaseException:
+        stopped.set()
+        wait(futures)
+        raise
+    for future in done:
+        future.result()
