@@ -156,8 +156,8 @@ def transpose_block(
 
 def second(
     first: int, last: int, p2_all: Array, q2_all: Array, q_step: int, cot_all: Array, out_dot_all: Array,
-    p2_bar_all: Array, q_bar_all: Array, facts_all: Array, grid: Array, states: Array, rows: int, states2: Array, trial: Array, work:
-    Array, asked: int,
+    p2_bar_all: Array, q_bar_all: Array, facts_all: Array, grid: Array, states: Array, rows: int, states2: Array,
+    trial: Array, work: Array, asked: int,
 ) -> int:  # fmt: skip
     """Blocks `first` … `last` - 1; 0, or 1 + the block that needs more rows than there are."""
     size = instants() * size_out()
