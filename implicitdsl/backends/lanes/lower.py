@@ -1,7 +1,8 @@
 """Solver functions to unoptimised LLVM text, by Numba: once for each (function, dtype, width).
 
 The text is left unoptimised, because it is optimised after model functions are linked in: optimising twice costs a
-third of the speed. No Python object, no exception and no allocation can occur in it.
+third of the speed. No Python object can occur in it; an exception and an allocation only in what `lower_with_arrays`
+lowers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numba.core import compiler, config
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.extending import register_jitable
 from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 
 from implicitdsl.backends.lanes import words as words  # registers the vocabulary
 
@@ -70,14 +72,33 @@ def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], resul
     """The LLVM text of a module that defines `symbol` as the C function of these argument and result types.
 
     Raises numba's TypingError for a function outside Numba's subset."""
+    found = _compiled(function, arguments, result, arrays=False)
+    return found.library.get_llvm_str() + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
+
+
+def lower_with_arrays(
+    function: Callable[..., Any], arguments: tuple[types.Type, ...], result: types.Type, symbol: str, *, broken: int
+) -> str:
+    """As `lower`, for a function that makes NumPy arrays: it needs the functions of `memory.py`, and gives `broken`
+    where it would raise an exception."""
+    found = _compiled(function, arguments, result, arrays=True)
+    text = found.library.get_llvm_str()
+    return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol, broken)
+
+
+def _compiled(
+    function: Callable[..., Any], arguments: tuple[types.Type, ...], result: types.Type, *, arrays: bool
+) -> Any:
     flags = compiler.Flags()
     flags.no_cpython_wrapper = True
     flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
-    flags.nrt = False
+    flags.nrt = arrays
     flags.enable_pyobject = False
     with _LOCK:
         typing, target = cpu_target.typing_context, cpu_target.target_context
+        if arrays:
+            rtsys.initialize(target)
         level, codegen = config.OPT, target._internal_codegen
         config.OPT = type(level)(0)
         # The usual code generator would load each module at once, and fail on model functions, which are linked later.
@@ -85,22 +106,28 @@ def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], resul
         try:
             typing.refresh()
             target.refresh()
-            found = compiler.compile_extra(typing, target, function, arguments, result, flags, {})
-            text = found.library.get_llvm_str()
+            return compiler.compile_extra(typing, target, function, arguments, result, flags, {})
         finally:
             config.OPT = level
             target._internal_codegen = codegen
-    return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
 
 
-def _entry(body: str, arguments: tuple[types.Type, ...], result: types.Type, symbol: str) -> str:
+def _entry(
+    body: str, arguments: tuple[types.Type, ...], result: types.Type, symbol: str, broken: int | None = None
+) -> str:
     """The C function around Numba's, which returns through a pointer and has a place for exceptions."""
     given = [f"{_llvm(kind)} %a{i}" for i, kind in enumerate(arguments)]
     r = _llvm(result)
     passed = "".join(f", {text}" for text in given)
+    value = "%value"
+    chosen = ""
+    if broken is not None:
+        value = "%told"
+        # 0 is a return, -2 the return of None; all else is an exception.
+        chosen = f"  %raised.now = icmp ne i32 %status, 0\n  %told = select i1 %raised.now, {r} {broken}, {r} %value\n"
     return (
         f"\ndefine {r} @{symbol}({', '.join(given)}) {{\n"
         f"  %result = alloca {r}\n  %raised = alloca ptr\n"
         f"  %status = call i32 @{body}(ptr %result, ptr %raised{passed})\n"
-        f"  %value = load {r}, ptr %result\n  ret {r} %value\n}}\n"
+        f"  %value = load {r}, ptr %result\n{chosen}  ret {r} {value}\n}}\n"
     )

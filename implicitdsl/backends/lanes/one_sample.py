@@ -1,0 +1,131 @@
+"""Solvers that work on one sample at a time, compiled as they stand: what lanes leave to them, they settle.
+
+`lanes` solve many samples with one flow of control. Solvers that search (damping, rescues, active sets) have a flow of
+control of their own for each sample, so they are compiled for one sample, from the same source that the back end
+`python` runs, arrays and slices included. The code is made once for each (solver, dtype), in tens of seconds, and kept
+on disk; it holds no model. A model comes as a *table* of addresses in the place of the solver's `p`: the flat
+arguments, then its functions in the order in which the solver takes them, emitted for one lane.
+
+`memory.py` gives the arrays that such code allocates.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.lanes.cache import fingerprint, kept
+from implicitdsl.backends.lanes.link import Linked
+from implicitdsl.backends.lanes.memory import MEMORY
+
+ROOT = Path(__file__).parents[2]
+SOURCES = (
+    *sorted(f"solvers/{path.name}" for path in (ROOT / "solvers").glob("*.py")),
+    *(f"backends/lanes/{name}.py" for name in ("lower", "memory", "one_sample", "words")),
+)
+"""All that the code is made from."""
+BROKEN = -1
+"""What a solver gives when memory ran out, or an array operation did not fit: never a status."""
+
+
+@cache
+def one_sample(solver: str, signature: str, dtype: str) -> Callable[..., int]:
+    """A solver, `module.function` of `solvers/`, as a function of one sample that gives what the solver returns.
+
+    `signature` has one letter a parameter of the solver: f a function of the model (nothing is passed for it), n a
+    whole number, r a float, a an array of floats, i one of int64, p the table of the model (see `model_table`). Arrays
+    are NumPy's, contiguous, and are written in place. The call runs without Python's lock. Raises MemoryError where
+    memory ran out."""
+    key = (fingerprint(SOURCES), solver, signature, dtype)
+    code = kept(key, lambda: _make(solver, signature, dtype))
+    passed: list[Any] = []
+    for letter in signature:
+        passed += _C[letter]
+    floating = ctypes.c_double if dtype == "float64" else ctypes.c_float
+    kinds = [floating if kind is float else kind for kind in passed]
+    entry = Linked([code, MEMORY], ["imp_one_sample"]).function("imp_one_sample", ctypes.c_int64, *kinds)
+
+    def call(*arguments: Any) -> int:
+        given: list[Any] = []
+        for letter, argument in zip(signature.replace("f", ""), arguments, strict=True):
+            if letter in "ai":
+                given += [argument.__array_interface__["data"][0], argument.size]
+            else:
+                given.append(argument.__array_interface__["data"][0] if letter == "p" else argument)
+        found = entry(*given)
+        if found == BROKEN:
+            raise MemoryError(f"{solver} found no memory")
+        return found
+
+    return call
+
+
+def model_table(p: NDArray[Any], functions: Sequence[int]) -> NDArray[np.int64]:
+    """The table of a model: its flat arguments, which must outlive it, and the addresses of its functions."""
+    return np.array([p.__array_interface__["data"][0], *functions], np.int64)
+
+
+_C: dict[str, list[Any]] = {
+    "f": [],
+    "n": [ctypes.c_int64],
+    "r": [float],
+    "a": [ctypes.c_void_p, ctypes.c_int64],
+    "i": [ctypes.c_void_p, ctypes.c_int64],
+    "p": [ctypes.c_void_p],
+}
+"""What is passed for each letter of a signature."""
+
+
+def _make(solver: str, signature: str, dtype: str) -> str:
+    # Numba is imported only here: a solver found on disk needs none of it.
+    from numba import carray, types
+
+    from implicitdsl.backends.lanes.element import SCALARS
+    from implicitdsl.backends.lanes.lower import lower_with_arrays, make_callable
+    from implicitdsl.backends.lanes.table_functions import TABLE_FUNCTIONS
+
+    make_callable(solver_functions())
+    module, name = solver.split(".")
+    target = getattr(import_module(f"implicitdsl.solvers.{module}"), name)
+    real, whole = SCALARS[dtype], types.int64
+    kinds = {
+        "n": [whole], "r": [real], "a": [types.CPointer(real), whole], "i": [types.CPointer(whole), whole],
+        "p": [types.CPointer(whole)],
+    }  # fmt: skip
+    parameters: list[str] = []
+    passed: list[str] = []
+    arguments: list[types.Type] = []
+    functions = 0
+    for place, letter in enumerate(signature):
+        if letter == "f":
+            passed.append(f"function_{functions}")
+            functions += 1
+            continue
+        arguments += kinds[letter]
+        parameters.append(f"x{place}")
+        if letter in "ai":
+            parameters.append(f"n{place}")
+            passed.append(f"carray(x{place}, n{place})")
+        else:
+            passed.append(f"x{place}")
+    space: dict[str, Any] = {f"function_{k}": made for k, made in enumerate(TABLE_FUNCTIONS)}
+    space |= {"solver": target, "carray": carray}
+    exec(f"def entry({', '.join(parameters)}):\n    return solver({', '.join(passed)})\n", space)
+    return lower_with_arrays(space["entry"], tuple(arguments), whole, "imp_one_sample", broken=BROKEN)
+
+
+def solver_functions() -> list[FunctionType]:
+    """Every function of `solvers/`."""
+    found: list[FunctionType] = []
+    for path in sorted((ROOT / "solvers").glob("[a-z]*.py")):
+        module = import_module(f"implicitdsl.solvers.{path.stem}")
+        found += [f for f in vars(module).values() if isinstance(f, FunctionType) and f.__module__ == module.__name__]
+    return found
