@@ -33,7 +33,7 @@ def read_inputs(
         elif spec.name in archive:
             found[spec.name] = np.asarray(archive[spec.name], dtype=np.float64)
     sizes = call_sizes(blueprint, found, given)
-    times = _times(definition)
+    times = times_input(definition)
     for spec in blueprint.inputs:
         shape = tuple(sizes[d] if isinstance(d, str) else d for d in spec.shape)
         if spec.name not in found:
@@ -62,13 +62,14 @@ def call_sizes(blueprint: Blueprint, found: Mapping[str, Array], given: Mapping[
 
 def _bind(spec: InputSpec, value: Array, sizes: dict[str, int]) -> None:
     if value.ndim < len(spec.shape):
-        raise UsageError(f"the input {spec.name} has {len(spec.shape)} axes, {value.ndim} given")
+        wanted, given = ", ".join(map(str, spec.shape)), list(value.shape) if value.ndim else "a number"
+        raise UsageError(f"the input {spec.name} is [{wanted}]; {given} given")
     for extent, size in zip(value.shape[value.ndim - len(spec.shape) :], spec.shape, strict=True):
         if isinstance(size, str):
             sizes.setdefault(size, extent)
 
 
-def _times(definition: tree.Definition) -> str | None:
+def times_input(definition: tree.Definition) -> str | None:
     """The input that holds the times of `return … at`, if it is one."""
     for statement in definition.body:
         if isinstance(statement, tree.Return) and isinstance(statement.at, tree.Name):

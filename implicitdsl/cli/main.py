@@ -10,6 +10,8 @@ from implicitdsl.cli.explain import explain
 from implicitdsl.cli.fmt import fmt
 from implicitdsl.cli.gradcheck import gradcheck
 from implicitdsl.cli.inspect import inspect
+from implicitdsl.cli.plot import plot
+from implicitdsl.cli.run import run as run_layer
 
 app = typer.Typer(
     name="implicitdsl",
@@ -20,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (check, fmt, compile, explain, inspect, gradcheck):
+for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot):
     app.command(command.__name__)(command)
 
 
