@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numba import types
 
-from implicitdsl.backends.lanes.blocks import aligned, pack, unpack
 from implicitdsl.backends.lanes.element import element, pointer
-from implicitdsl.backends.lanes.link import Linked
+from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.lower import lower, make_callable
 from implicitdsl.solvers import pivoted_lu as solvers
 from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
@@ -33,7 +33,14 @@ def on_lanes(dtype: str, width: int) -> Any:
     make_callable([f for f in vars(solvers).values() if getattr(f, "__module__", "") == solvers.__name__])
     array = pointer(element(dtype, width))
     text = lower(solve_both, (types.int64, *[array] * 5), types.int64, "entry")
-    return Linked([text], ["entry"]).function("entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 5)
+    made = Loaded(make_object([text], ["entry"]))
+    return made.function("entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 5)
+
+
+def aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    raw = np.zeros(int(np.prod(shape)) * np.dtype(dtype).itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : raw.size - 64 + start].view(dtype).reshape(shape)
 
 
 def found(a: np.ndarray, b: np.ndarray, c: np.ndarray, dtype: str, width: int) -> tuple[np.ndarray, ...]:
@@ -46,15 +53,15 @@ def found(a: np.ndarray, b: np.ndarray, c: np.ndarray, dtype: str, width: int) -
             for row in range(SAMPLES):
                 solve_both(n, *[part[row] for part in parts])
         return tuple(parts)
-    packed = [pack([part], [part.shape[1]], SAMPLES, width, dtype) for part in parts]
-    for block in range(len(packed[0])):
-        held = [aligned(part[block].shape, dtype) for part in packed]
-        for place, part in zip(held, packed, strict=True):
-            place[...] = part[block]
+    for block in range(0, SAMPLES, width):
+        rows = slice(block, block + width)
+        held = [aligned((1, part.shape[1], width), dtype) for part in parts]
+        for place, part in zip(held, parts, strict=True):
+            fill_lanes(place, part, rows)
         on_lanes(dtype, width)(n, *[h.ctypes.data for h in held])
-        for place, part in zip(held, packed, strict=True):
-            part[block] = place
-    return tuple(unpack(part, SAMPLES) for part in packed)
+        for place, part in zip(held, parts, strict=True):
+            part[rows] = take_lanes(place, width)
+    return tuple(parts)
 
 
 CASES = [("float64", 0), ("float64", 1), ("float64", 8), ("float32", 0), ("float32", 16)]

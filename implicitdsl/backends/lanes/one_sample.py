@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept
-from implicitdsl.backends.lanes.link import Linked
+from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.memory import MEMORY
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,8 @@ def one_sample(solver: str, signature: str, dtype: str) -> Callable[..., int]:
         passed += _C[letter]
     floating = ctypes.c_double if dtype == "float64" else ctypes.c_float
     kinds = [floating if kind is float else kind for kind in passed]
-    entry = Linked([code, MEMORY], ["imp_one_sample"]).function("imp_one_sample", ctypes.c_int64, *kinds)
+    made = Loaded(make_object([code, MEMORY], ["imp_one_sample"]))
+    entry = made.function("imp_one_sample", ctypes.c_int64, *kinds)
 
     def call(*arguments: Any) -> int:
         given: list[Any] = []
