@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,3 +144,18 @@ def spread(whole: Sequence[Array], rows: Rows, flat: Array) -> None:
 def failed(status: NDArray[np.int32], asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Samples that a cotangent asks about and that have no derivative."""
     return asked & (status != codes.SUCCESS)
+
+
+def split(flat: Array, shapes: Sequence[Shape]) -> list[Array]:
+    """Flat results (batch, size) as arrays of the shapes."""
+    if len(shapes) == 1:
+        return [flat.reshape(len(flat), *shapes[0])]
+    found = [np.empty((len(flat), *shape), flat.dtype) for shape in shapes]
+    spread(found, slice(None), flat)
+    return found
+
+
+def flat_rows(arrays: Sequence[Array], batch: int, dtype: np.dtype[Any]) -> Array:
+    """Arrays of all outputs as (batch, size)."""
+    parts = [np.asarray(a, dtype).reshape(batch, -1) for a in arrays]
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.lanes.net_engine import build_net
 from implicitdsl.backends.lanes.ode_build import build_ode, too_large
 from implicitdsl.backends.settings import Settings
 from implicitdsl.diagnostics import Diagnostic, ImpError
@@ -17,11 +18,14 @@ from implicitdsl.problems.ode import OdeProblem
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
     """The engine that solves and differentiates the problem in the given dtype, on so many threads (None: torch's
-    number). Raises ImpError E611 for a kind that
-    does not run here."""
-    if isinstance(problem, OdeProblem):
-        return build_ode(problem, settings, dtype, threads)
-    raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
+    number). Raises ImpError E611 for a kind that does not run here."""
+    match problem:
+        case OdeProblem():
+            return build_ode(problem, settings, dtype, threads)
+        case NetProblem():
+            return build_net(problem, dtype, threads)
+        case _:
+            raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
 
 
 HELP = 'leave `backend` out, or give backend="python"'
@@ -34,8 +38,7 @@ def refusal(problem: Problem) -> str:
 
 
 def refuse(problem: Problem, settings: Settings) -> str | None:
-    """Why this back end does not run the problem, or None. A `net` is asked about only when it is called itself:
-    inside an `ode` it is part of the `ode`."""
+    """Why this back end does not run the problem, or None."""
     match problem:
         case OdeProblem():
             return too_large(problem, settings)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.engine import Argument, Shape
+from implicitdsl.backends.engine import Shape
+from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
@@ -21,7 +22,6 @@ from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.ode import OdeProblem, derive, used_arguments
-from implicitdsl.problems.signature import Signature
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.tableau import TABLEAUS
 
@@ -44,12 +44,6 @@ def too_large(problem: OdeProblem, settings: Settings) -> str | None:
     n = sum(s.size for s in problem.states)
     needed = 8 * (TABLEAUS[settings.solver].stages + 1) * n * 64
     return f"{n} states are more than fit the stack" if needed > STACK else None
-
-
-def arguments_of(signature: Signature) -> tuple[Argument, ...]:
-    """The arguments of an engine: inputs, params, consts."""
-    roles = (("input", signature.inputs), ("param", signature.params), ("const", signature.consts))
-    return tuple(Argument(item.name, item.leaf.shape, role) for role, items in roles for item in items)
 
 
 def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> OdeEngine:

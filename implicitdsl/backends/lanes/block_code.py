@@ -1,0 +1,117 @@
+"""The machine code of kinds whose solvers take no method: blocks, solvers and model, linked part by part.
+
+`BLOCKS` names the module of each kind's entries, which Numba lowers once for each (entry, dtype, width); models are
+linked in after that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from types import FunctionType
+
+import numpy as np
+
+from implicitdsl.backends.engine import Argument
+from implicitdsl.backends.lanes.block_engine import Spec
+from implicitdsl.backends.lanes.cache import fingerprint, kept
+from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.layout import packing
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.model_constants import constants_text
+from implicitdsl.backends.lanes.shared_groups import arranged
+from implicitdsl.ir.node import Leaf
+from implicitdsl.problems.derived import Derived, simplified
+from implicitdsl.problems.signature import Signature
+
+LOWERING = ("element", "lower", "model_functions", "power", "words", "block_code")
+"""Modules of this package that every solver is lowered by."""
+
+
+def arguments_of(signature: Signature) -> tuple[Argument, ...]:
+    """The arguments of an engine: inputs, params, consts."""
+    roles = (("input", signature.inputs), ("param", signature.params), ("const", signature.consts))
+    return tuple(Argument(item.name, item.leaf.shape, role) for role, items in roles for item in items)
+
+
+@cache
+def block_solver(entry: str, signature: str, dtype: str, width: int, modules: tuple[str, ...]) -> bytes:
+    """Bitcode that defines `imp_PART` for `entry`, `module.part` of this package.
+
+    The signature has one letter a parameter: n a whole number, a an array of elements. `modules` are all solvers that
+    the entry calls, paths inside the package `implicitdsl` without ending."""
+    blocks, part = entry.split(".")
+    sources = (
+        "solvers/vocabulary.py",
+        *(f"{m}.py" for m in modules),
+        *(f"backends/lanes/{m}.py" for m in (*LOWERING, blocks)),
+    )
+    key = (fingerprint(sources), part, signature, dtype, width)
+    return kept(key, lambda: _lowered(blocks, part, signature, dtype, width, modules))
+
+
+def _lowered(blocks: str, part: str, signature: str, dtype: str, width: int, modules: tuple[str, ...]) -> str:
+    # Numba is imported only here: a solver found on disk needs none of it.
+    from numba import types
+
+    from implicitdsl.backends.lanes.element import element, pointer
+    from implicitdsl.backends.lanes.lower import lower, make_callable
+
+    entries = import_module(f"implicitdsl.backends.lanes.{blocks}")
+    for module in (*(import_module(f"implicitdsl.{m.replace('/', '.')}") for m in modules), entries):
+        if module.__name__ != "implicitdsl.solvers.vocabulary":
+            make_callable(
+                f for f in vars(module).values() if isinstance(f, FunctionType) and f.__module__ == module.__name__
+            )
+    kinds = {"n": types.int64, "a": pointer(element(dtype, width))}
+    arguments = tuple(kinds[letter] for letter in signature)
+    return lower(vars(entries)[part], arguments, types.int64, f"imp_{part}")
+
+
+class BlockCode:
+    """Makes the object file of one part for one layout of an engine's arguments."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        leaves: Sequence[Leaf],
+        functions: Mapping[str, Derived],
+        *,
+        blocks: str,
+        signatures: Mapping[str, str],
+        calls: Mapping[str, Sequence[str]],
+        modules: tuple[str, ...] = (),
+        reals: Mapping[str, float] | None = None,
+    ) -> None:
+        """`calls` names the functions of the model that each part calls, `reals` numbers that solvers read."""
+        self._spec, self._leaves, self._functions = spec, leaves, functions
+        self._blocks, self._signatures, self._calls = blocks, signatures, calls
+        self._modules, self._reals = modules, dict(reals or {})
+        self._simple: dict[str, Derived] = {}
+        self._lock = threading.Lock()
+
+    def _chosen(self, part: str) -> list[Derived]:
+        with self._lock:
+            for name in self._calls[part]:
+                if name not in self._simple:
+                    self._simple[name] = simplified(self._functions[name])
+            return [self._simple[name] for name in self._calls[part]]
+
+    def make(self, part: str, shared: tuple[int, ...]) -> bytes:
+        """The object file that defines `imp_PART`, the arguments `shared` being arrays that all samples share."""
+        spec = self._spec
+        code = block_solver(
+            f"{self._blocks}.{part}", self._signatures[part], spec.dtype, spec.width, self._modules
+        )  # fmt: skip
+        chosen, every = arranged(self._chosen(part), {self._leaves[i] for i in shared})
+        model = emit_functions(chosen, spec.dtype, spec.width, shared=every)  # type: ignore[arg-type] - one of two names
+        return make_object([code, model, self._constants(shared)], [f"imp_{part}"])
+
+    def _constants(self, shared: tuple[int, ...]) -> str:
+        spec = self._spec
+        sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
+        p, bar = (packing(spec.groups["p"], sizes, s) for s in (shared, ()))
+        numbers = {**spec.numbers, "size_p": p.size, "size_bar": bar.size, "own_bar": bar.own_size}
+        return constants_text(spec.dtype, numbers, self._reals, {})

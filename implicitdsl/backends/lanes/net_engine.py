@@ -1,0 +1,142 @@
+"""`net` on the back end `lanes`: an explicit function of blocks of samples, and its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
+from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
+from implicitdsl.backends.lanes.block_engine import WIDTH, BlockEngine, Spec, failed, flat_rows, split
+from implicitdsl.backends.lanes.gradients import Gradients
+from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.problems.net import NetProblem, derive
+from implicitdsl.solvers import status as codes
+
+SIGNATURES = {"solve": "nnaa", "pull": "nnaaa", "push": "nnaaa", "second": "nnaaaaa"}
+CALLS = {"solve": ("output",), "pull": ("output_vjp",), "push": ("output_jvp",), "second": ("output_jvp_vjp",)}
+
+
+def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = None) -> NetEngine:
+    """The engine of a `net` problem."""
+    leaves = problem.signature.arguments
+    spec = Spec(
+        layer_name=problem.signature.layer,
+        dtype=dtype.name,
+        width=WIDTH[dtype.name],
+        arguments=arguments_of(problem.signature),
+        outputs=tuple(o.shape for o in problem.outputs),
+        saved=(),
+        groups={"p": tuple(range(len(leaves)))},
+        numbers={"size_out": sum(o.size for o in problem.outputs)},
+    )
+    maker = BlockCode(spec, leaves, derive(problem), blocks="net_blocks", signatures=SIGNATURES, calls=CALLS)
+    return NetEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
+
+
+class NetEngine(BlockEngine):
+    """o = g(p)."""
+
+    def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
+        super().__init__(spec, code, threads)
+        self._out = spec.numbers["size_out"]
+
+    def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
+        """See `Engine`."""
+        flat = self._forward("solve", args, batch, None)
+        zeros = np.zeros(batch, np.int64)
+        return Solution(split(flat, self.outputs), np.zeros(batch, np.int32), zeros, zeros.copy())
+
+    def _forward(self, part: str, args: Sequence[Array], batch: int, dots: Sequence[Array] | None) -> Array:
+        """The outputs, or their tangents along directions, as (batch, size)."""
+        values, shared = self.values(args, batch), self.layout(args, batch)
+        directions = None if dots is None else self.values(dots, batch)
+        p, entry = self.packing("p", shared), self.code.entry(part, shared)
+        flat = np.empty((batch, self._out), self.dtype)
+
+        def work(first: int, last: int) -> None:
+            count, rows = last - first, self.samples_of(None, first, last, batch)
+            (p_all, p_at), (dot, dot_at), (out, out_at) = self.arena(
+                (count, p.size), (count if directions else 0, p.size), (count, self._out)
+            )
+            p.pack(values, rows, p_all)
+            if directions is not None:
+                p.pack(directions, rows, dot)
+                entry(0, count, p_at, dot_at, out_at)
+            else:
+                entry(0, count, p_at, out_at)
+            flat[rows] = take_lanes(out, len(flat[rows]))
+
+        elements = (p.size if dots is None else 2 * p.size) + self._out
+        self.run_tasks(part, batch, elements * self.width * self.dtype.itemsize, work)
+        return flat
+
+    def _backward(
+        self, args: Sequence[Array], batch: int, cot: Array, dots: Sequence[Array] | None, spoiled: NDArray[np.bool_]
+    ) -> list[Array | None]:
+        """The gradients of <cot, output>, or with directions of <cot, tangent of the output>."""
+        part = "pull" if dots is None else "second"
+        values, shared = self.values(args, batch), self.layout(args, batch)
+        directions = None if dots is None else self.values(dots, batch)
+        p, bar, entry = self.packing("p", shared), self.packing("p", ()), self.code.entry(part, shared)
+        # A sample whose cotangents are all 0 adds nothing at all.
+        order = np.flatnonzero(cot.any(axis=1) & ~spoiled)
+        grads = Gradients(self.arguments, args, (bar,), self.blocks_of(len(order)), self.width)
+
+        def work(first: int, last: int) -> None:
+            count, rows = last - first, self.samples_of(order, first, last, len(order))
+            (p_all, p_at), (dot, dot_at), (c, c_at), (p_bar, bar_at), (waste, waste_at) = self.arena(
+                (count, p.size), (count if directions else 0, p.size), (count, self._out), (count, bar.size),
+                (1 if directions else 0, bar.size),
+            )  # fmt: skip
+            p.pack(values, rows, p_all)
+            fill_lanes(c, cot, rows, fill=0.0)
+            grads.set_addresses(bar, p_bar, first)
+            if directions is not None:
+                p.pack(directions, rows, dot)
+                waste[...] = 0.0
+                grads.set_waste(bar, waste, 0)
+                entry(0, count, p_at, dot_at, c_at, bar_at, waste_at)
+            else:
+                entry(0, count, p_at, c_at, bar_at)
+            grads.add(bar, take_lanes(p_bar[:, : bar.own_size], len(rows)), first, rows)
+
+        if len(order):
+            elements = (2 if dots is None else 3) * p.size + self._out
+            self.run_tasks(part, len(order), elements * self.width * self.dtype.itemsize, work, whole=grads.chunk)
+        return grads.result(spoiled)
+
+    def pullback(
+        self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], cotangents: list[Array]
+    ) -> Gradient:
+        """See `Engine`."""
+        cot = flat_rows(cotangents, batch, self.dtype)
+        grads = self._backward(args, batch, cot, None, failed(status, cot.any(axis=1)))
+        return Gradient(grads, np.zeros(batch, np.int32))
+
+    def pullback_pullback(
+        self,
+        args: list[Array],
+        batch: int,
+        saved: list[Array],
+        status: NDArray[np.int32],
+        cotangents: list[Array],
+        directions: list[Array],
+    ) -> Second:
+        """See `Engine`."""
+        cot = flat_rows(cotangents, batch, self.dtype)
+        tangents = self.pushforward(args, batch, saved, status, directions)
+        grads = self._backward(args, batch, cot, directions, failed(status, cot.any(axis=1)))
+        return Second(tangents.outputs, grads, tangents.status)
+
+    def pushforward(
+        self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], tangents: list[Array]
+    ) -> Tangents:
+        """See `Engine`."""
+        flat = self._forward("push", args, batch, tangents)
+        flat[status != codes.SUCCESS] = np.nan
+        return Tangents(split(flat, self.outputs), np.zeros(batch, np.int32))
