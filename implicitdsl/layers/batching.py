@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -124,12 +125,40 @@ def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequenc
     return torch.Size(found)
 
 
-def flatten(tensor: Tensor, rank: int, batch: tuple[int, ...]) -> Tensor:
-    """The argument of an engine: per sample, [B, *shape], or shared, [*shape].
+@dataclass(frozen=True)
+class Call:
+    """What follows from the types and shapes of a call: the type it computes in, its call sizes and batch shape, and
+    the shape in which each input goes to the engines (None: as it is)."""
 
-    An input without batch dimensions stays shared: its gradient is then summed by the engine, in order. In a call
-    without any batch, scalars and vectors go as the one sample that they are, the layout that batches have too."""
-    own = tuple(tensor.shape[tensor.ndim - rank :]) if rank else ()
-    if tensor.ndim == rank and (batch or rank >= 2):
-        return tensor
-    return tensor.expand((*batch, *own)).reshape((math.prod(batch), *own))
+    dtype: torch.dtype
+    sizes: Mapping[str, int]
+    batch: torch.Size
+    inputs: tuple[tuple[str, tuple[int, ...] | None], ...]
+
+    def slots(self, read: Sequence[tuple[Tensor, bool]]) -> dict[str, Tensor]:
+        """The inputs by name, flat and of the type of the call."""
+        found: dict[str, Tensor] = {}
+        for (name, own), (tensor, _) in zip(self.inputs, read, strict=True):
+            value = tensor if tensor.dtype == self.dtype else tensor.to(self.dtype)
+            if own is not None:
+                value = value.expand((*self.batch, *own)).reshape((math.prod(self.batch), *own))
+            found[name] = value
+        return found
+
+
+def plan_call(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequence[int]], dtype: torch.dtype) -> Call:
+    """The plan of a call with inputs of these shapes. Raises ValueError for shapes that do not fit.
+
+    An input goes per sample, [B, *shape], or shared, [*shape]: without batch dimensions it stays shared, and its
+    gradient is summed by the engine, in order. In a call without any batch, scalars and vectors go as the one sample
+    that they are, the layout that batches have too."""
+    sizes = bind_sizes(layer, specs, shapes)
+    batch = batch_shape(layer, specs, shapes)
+    flat: list[tuple[str, tuple[int, ...] | None]] = []
+    for spec, shape in zip(specs, shapes, strict=True):
+        rank = len(spec.shape)
+        own = tuple(shape[len(shape) - rank :]) if rank else ()
+        shared = len(shape) == rank and (batch or rank >= 2)
+        as_it_is = shared or (len(batch) == 1 and tuple(shape) == (*batch, *own))
+        flat.append((spec.name, None if as_it_is else own))
+    return Call(dtype, sizes, batch, tuple(flat))

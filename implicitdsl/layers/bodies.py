@@ -63,10 +63,13 @@ def solve(
     """Outputs, status, notes, steps and what is saved, each with the leading axis B = prod(shape)."""
     engine = entry.engine
     batch = int(np.prod(shape, dtype=np.int64))
+    good = _good(entry, args, batch)
+    if batch and good.all():
+        return _solve_all(entry, args, batch, shape, on_fail, seed, first)
     outputs = [np.full((batch, *s), np.nan, engine.dtype) for s in engine.outputs]
     saved = [np.zeros((batch, *s), t) for s, t in engine.saved]
     notes, steps = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
-    status = np.where(_good(entry, args, batch), 0, BAD_INPUT).astype(np.int32)
+    status = np.where(good, 0, BAD_INPUT).astype(np.int32)
     rows = np.flatnonzero(status == 0)
     extras: dict[str, Array] = {}
     if rows.size:
@@ -79,14 +82,43 @@ def solve(
         for name, value in found.extras.items():
             blank = np.zeros((batch, *np.shape(value)[1:]), np.asarray(value).dtype)
             extras[name] = _put(blank, np.asarray(value), rows).reshape((*shape, *np.shape(value)[1:]))
+    return _told(entry, outputs, status, notes, steps, saved, extras, shape, on_fail, seed)
+
+
+def _solve_all(
+    entry: Entry, args: list[Array], batch: int, shape: Batch, on_fail: str, seed: int | None, first: int
+) -> tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array]]:
+    """As `solve`, where no input is bad: nothing is left out, nothing is copied."""
+    found = entry.engine.solve(args, batch, RunOptions(seed, np.arange(first, first + batch)))
+    extras = {name: v.reshape((*shape, *v.shape[1:])) for name, v in found.extras.items()}
+    status = np.ascontiguousarray(found.status, np.int32)
+    return _told(
+        entry, found.outputs, status, found.notes, found.steps, found.saved, extras, shape, on_fail, seed
+    )  # fmt: skip
+
+
+def _told(
+    entry: Entry,
+    outputs: list[Array],
+    status: NDArray[np.int32],
+    notes: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    saved: list[Array],
+    extras: Mapping[str, Array],
+    shape: Batch,
+    on_fail: str,
+    seed: int | None,
+) -> tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array]]:
+    """The answer, after telling listeners and treating failures."""
     for heard in _listeners.stack:
         heard.append(
             Record(entry.layer, status.reshape(shape), notes.reshape(shape), steps.reshape(shape), seed, extras)
         )
-    _report(entry, status, shape, on_fail, "forward")
-    if on_fail == "nan":
-        for output in outputs:
-            output[status != 0] = np.nan
+    if status.any():
+        _report(entry, status, shape, on_fail, "forward")
+        if on_fail == "nan":
+            for output in outputs:
+                output[status != 0] = np.nan
     return outputs, status, notes, steps, saved
 
 
@@ -194,6 +226,8 @@ def _good(entry: Entry, args: Sequence[Array], batch: int) -> NDArray[np.bool_]:
     good = np.ones(batch, np.bool_)
     for check in entry.checks:
         value = args[check.argument]
+        if check.set is None and not np.isnan(value).any():
+            continue
         rank = len(entry.engine.arguments[check.argument].shape)
         inside = ~np.isnan(value).any(axis=tuple(range(value.ndim - rank, value.ndim)))
         if check.set is not None:

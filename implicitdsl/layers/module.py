@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from implicitdsl.layers import batching, bodies, registry
+from implicitdsl.layers import batching, bodies, direct, registry
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, ParamSpec, Piece
 from implicitdsl.layers.constrained import Constrained, read_only
 from implicitdsl.layers.derivatives import Poison, Solve, apply, head
@@ -19,7 +19,10 @@ from implicitdsl.layers.last import Last, summarise
 from implicitdsl.layers.options import read_dtype
 from implicitdsl.layers.sets import SETS
 
-_TRANSIENT = ("blueprint", "_binding", "_token", "_guarded", "last")
+_TRANSIENT = ("blueprint", "_binding", "_token", "_guarded", "_records", "_summary", "_calls", "_plans")
+
+PLANS = 256
+"""Plans of calls that a layer keeps."""
 
 
 class Layer(torch.nn.Module):
@@ -36,7 +39,6 @@ class Layer(torch.nn.Module):
     """
 
     blueprint: Blueprint
-    last: Last | None
     _binding: registry.Binding
     _token: str
     _guarded: tuple[str, ...]
@@ -61,64 +63,95 @@ class Layer(torch.nn.Module):
 
     def _bind(self, blueprint: Blueprint) -> None:
         binding = registry.Binding(BlueprintEntries(blueprint))
-        self.__dict__.update(
-            blueprint=blueprint, _binding=binding, _token=binding.token, _guarded=guarded(blueprint), last=None
-        )
+        self.__dict__.update(blueprint=blueprint, _binding=binding, _token=binding.token, _guarded=guarded(blueprint))
+        self.__dict__.update(_records=None, _summary=None, _calls={}, _plans={})
+
+    @property
+    def last(self) -> Last | None:
+        """What the last call found out; None before the first."""
+        if self._summary is None and self._records is not None:
+            self.__dict__["_summary"] = summarise(self._records, self.blueprint.name)
+        return self._summary
 
     def forward(self, *inputs: Any, seed: int | None = None, first_sample: int = 0) -> Any:
         """The answer; see the class."""
         blueprint = self.blueprint
-        name = blueprint.name
-        read = batching.read_inputs(name, blueprint.inputs, inputs)
+        read = batching.read_inputs(blueprint.name, blueprint.inputs, inputs)
         values = self._values("")
-        batching.check_values(name, values)
-        kinds = [tensor.dtype for tensor, counts in read if counts] + [v.dtype for v in values.values()]
-        dtype = batching.promote(kinds, blueprint.options.dtype or torch.get_default_dtype())
-        shapes = [tuple(tensor.shape) for tensor, _ in read]
-        sizes = batching.bind_sizes(name, blueprint.inputs, shapes)
-        batch = batching.batch_shape(name, blueprint.inputs, shapes)
-        slots = {
-            spec.name: batching.flatten(tensor.to(dtype), len(spec.shape), batch)
-            for spec, (tensor, _) in zip(blueprint.inputs, read, strict=True)
-        }
         if torch.compiler.is_compiling():
-            found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
+            call = self._plan_call(read, values)
+            found, _ = self._run(call.slots(read), values, call, self._seed(seed), first_sample)
         else:
+            call = self._call(read, values)
             with bodies.listening() as records:
                 try:
-                    found, _ = self._run(slots, values, sizes, batch, dtype, self._seed(seed), first_sample)
+                    found, _ = self._run(call.slots(read), values, call, self._seed(seed), first_sample)
                 finally:
-                    self.__dict__["last"] = summarise(records, name)
+                    self.__dict__.update(_records=records or None, _summary=None)
+        batch = call.batch
         results = tuple(value.reshape(batch + value.shape[1:]) for value in found)
         return results if blueprint.tuple_output else results[0]
+
+    def _call(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> batching.Call:
+        """The plan of a call: what follows from types and shapes is found once for each."""
+        case = (
+            torch.get_default_dtype(),
+            *((tensor.shape, tensor.dtype, counts) for tensor, counts in read),
+            *((value.dtype, value.device) for value in values.values()),
+        )
+        call = self._calls.get(case)
+        if call is None:
+            if len(self._calls) >= PLANS:
+                self._calls.clear()
+            call = self._calls[case] = self._plan_call(read, values)
+        return call
+
+    def _plan_call(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> batching.Call:
+        blueprint = self.blueprint
+        batching.check_values(blueprint.name, values)
+        kinds = [tensor.dtype for tensor, counts in read if counts] + [v.dtype for v in values.values()]
+        dtype = batching.promote(kinds, blueprint.options.dtype or torch.get_default_dtype())
+        return batching.plan_call(blueprint.name, blueprint.inputs, [tuple(tensor.shape) for tensor, _ in read], dtype)
+
+    def _plan(self, number: int, call: batching.Call) -> tuple[Any, ...]:
+        """(key, names of the arguments, output shapes) of a piece."""
+        dtype = str(call.dtype).removeprefix("torch.")
+        case = [part for size in call.sizes.items() for part in size]
+        if torch.compiler.is_compiling():
+            return registry.plan(self._token, number, dtype, *case)
+        known = (number, dtype, *case)
+        found = self._plans.get(known)
+        if found is None:
+            found = self._plans[known] = registry.plan(self._token, number, dtype, *case)
+        return found
 
     def _run(
         self,
         slots: dict[str, Tensor],
         values: Mapping[str, Tensor],
-        sizes: Mapping[str, int],
-        batch: torch.Size,
-        dtype: torch.dtype,
+        call: batching.Call,
         seed: Tensor | None,
         first: int,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """The results, [B, *shape], for flat slots, and the mask of failed samples if a caller must know it."""
-        blueprint = self.blueprint
+        blueprint, batch, dtype = self.blueprint, call.batch, call.dtype
         slots = dict(slots)
         on_fail = blueprint.options.on_fail
         failed: Tensor | None = None
-        case = [part for size in sizes.items() for part in size]
         pieces: list[tuple[int, Piece]] = list(enumerate(blueprint.program))
         if self._guarded:
             pieces.insert(0, (GUARD, EnginePiece(self._guarded)))
         for number, piece in pieces:
             if isinstance(piece, CallPiece):
                 inner = cast(Layer, self._modules[piece.use])
-                found, lost = inner._called(piece, slots, values, batch, dtype, seed, first)
+                found, lost = inner._called(piece, slots, values, call, seed, first)
             else:
-                key, names, shapes = registry.plan(self._token, number, str(dtype).removeprefix("torch."), *case)
+                key, names, shapes = self._plan(number, call)
                 args = [slots[n] if n in slots else values[n].to(dtype) for n in names]
-                answer = apply(Solve, *head(key, on_fail, len(shapes), len(args), batch), seed, first, *args)
+                if not torch.compiler.is_compiling() and direct.applies(args):
+                    answer = direct.solve(key, on_fail, len(shapes), batch, seed, first, args)
+                else:
+                    answer = apply(Solve, *head(key, on_fail, len(shapes), len(args), batch), seed, first, *args)
                 found, lost = answer[: len(shapes)], answer[len(shapes)] != 0
             slots.update(zip(piece.outputs, found, strict=True))
             failed = lost if failed is None or lost is None else failed | lost
@@ -136,8 +169,7 @@ class Layer(torch.nn.Module):
         piece: CallPiece,
         slots: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
-        batch: torch.Size,
-        dtype: torch.dtype,
+        outer: batching.Call,
         seed: Tensor | None,
         first: int,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -147,7 +179,7 @@ class Layer(torch.nn.Module):
         sizes = batching.bind_sizes(self.blueprint.name, specs, [tuple(g.shape) for g in given])
         own = {n.removeprefix(f"{piece.use}."): v for n, v in values.items() if n.startswith(f"{piece.use}.")}
         inner = {spec.name: value for spec, value in zip(specs, given, strict=True)}
-        return self._run(inner, own, sizes, batch, dtype, seed, first)
+        return self._run(inner, own, batching.Call(outer.dtype, sizes, outer.batch, ()), seed, first)
 
     def _values(self, prefix: str) -> dict[str, Tensor]:
         """Params and consts by qualified name, those of used layers included."""

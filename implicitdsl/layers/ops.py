@@ -18,9 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from implicitdsl.backends import threads
 from implicitdsl.backends.engine import Array, is_per_sample
 from implicitdsl.layers import bodies
 from implicitdsl.layers.registry import Entry, find
+
+threads.set_default(torch.get_num_threads)
 
 _library = torch.library.Library("implicitdsl", "DEF")
 _library.define("solve(Tensor[] args, SymInt[] shape, str key, str on_fail, Tensor? seed, int first) -> Tensor[]")
@@ -44,25 +47,31 @@ TORCH_TYPES: dict[Any, torch.dtype] = {
 }
 
 
-def _arrays(tensors: Tensors) -> list[Array]:
+def arrays_of(tensors: Tensors) -> list[Array]:
+    """The memory of tensors as arrays, contiguous."""
     return [t.detach().contiguous().numpy() for t in tensors]
 
 
-def _tensors(arrays: Sequence[Array]) -> list[Tensor]:
+def tensors_of(arrays: Sequence[Array]) -> list[Tensor]:
+    """Tensors on the memory of arrays."""
     return [torch.from_numpy(np.require(a, requirements=["C", "W"])) for a in arrays]
 
 
 def _solve(args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int) -> list[Tensor]:
     number = None if seed is None else int(seed)
-    outputs, status, notes, steps, saved = bodies.solve(find(key), _arrays(args), tuple(shape), on_fail, number, first)
-    return _tensors([*outputs, status, notes, steps, *saved])
+    outputs, status, notes, steps, saved = bodies.solve(
+        find(key), arrays_of(args), tuple(shape), on_fail, number, first
+    )
+    return tensors_of([*outputs, status, notes, steps, *saved])
 
 
 def _pullback(
     cots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape, key: str, on_fail: str
 ) -> list[Tensor]:
-    return _tensors(
-        bodies.pullback(find(key), _arrays(cots), _arrays(args), status.numpy(), _arrays(saved), tuple(shape), on_fail)
+    return tensors_of(
+        bodies.pullback(
+            find(key), arrays_of(cots), arrays_of(args), status.numpy(), arrays_of(saved), tuple(shape), on_fail
+        )
     )
 
 
@@ -70,17 +79,24 @@ def _pullback_pullback(
     cots: Tensors, dots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape, key: str, on_fail: str
 ) -> list[Tensor]:
     forward, grads = bodies.pullback_pullback(
-        find(key), _arrays(cots), _arrays(dots), _arrays(args), status.numpy(), _arrays(saved), tuple(shape), on_fail
+        find(key),
+        arrays_of(cots),
+        arrays_of(dots),
+        arrays_of(args),
+        status.numpy(),
+        arrays_of(saved),
+        tuple(shape),
+        on_fail,
     )
-    return _tensors([*forward, *grads])
+    return tensors_of([*forward, *grads])
 
 
 def _pushforward(
     dots: Tensors, args: Tensors, status: Tensor, saved: Tensors, shape: Shape, key: str, on_fail: str
 ) -> list[Tensor]:
-    return _tensors(
+    return tensors_of(
         bodies.pushforward(
-            find(key), _arrays(args), _arrays(dots), status.numpy(), _arrays(saved), tuple(shape), on_fail
+            find(key), arrays_of(args), arrays_of(dots), status.numpy(), arrays_of(saved), tuple(shape), on_fail
         )
     )
 

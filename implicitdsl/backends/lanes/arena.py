@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 Array = NDArray[Any]
 ALIGNMENT = 64
@@ -16,33 +18,38 @@ KEPT = 1 << 26
 _local = threading.local()
 
 
-class Arena:
-    """Hands out arrays, each on a cache line of its own; they live until the thread's next `Arena`."""
+@lru_cache(maxsize=1024)
+def _places(shapes: tuple[tuple[int, ...], ...], itemsize: int) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Bytes in all, and where each array begins and ends; each is on a cache line of its own."""
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+    for shape in shapes:
+        starts.append(at)
+        ends.append(at + math.prod(shape) * itemsize)
+        at += max(-(-math.prod(shape) * itemsize // ALIGNMENT), 1) * ALIGNMENT
+    return at, tuple(starts), tuple(ends)
 
-    def __init__(self, size: int) -> None:
-        """`size` bytes, as `room` counts them."""
+
+class Arena:
+    """Uninitialised arrays of some shapes; they live until the thread makes its next arena."""
+
+    def __init__(self, dtype: np.dtype[Any], *shapes: tuple[int, ...]) -> None:
+        self._dtype, self._shapes = dtype, shapes
+        size, starts, self._ends = _places(shapes, dtype.itemsize)
         held: Any = getattr(_local, "held", None)
-        if held is None or held.size < size + ALIGNMENT:
-            held = np.empty(size + ALIGNMENT, np.uint8)
+        if held is None or held[0].size < size + ALIGNMENT:
+            memory = np.empty(size + ALIGNMENT, np.uint8)
+            held = (memory, memory.__array_interface__["data"][0])
             if size <= KEPT:
                 _local.held = held
-        # Two arenas of one thread never live at once; an exception in between must not leave both with one piece.
-        self._memory = held
-        self._base = held.__array_interface__["data"][0]
-        self._next = -self._base % ALIGNMENT
+        self._memory, base = held
+        self._skip = -base % ALIGNMENT
+        self._starts = starts
+        self.addresses = [base + self._skip + start for start in starts]
+        """Where each array lies."""
 
-    def take(self, shape: tuple[int, ...], dtype: DTypeLike) -> tuple[Array, int]:
-        """An uninitialised array and its address."""
-        kind = np.dtype(dtype)
-        count = 1
-        for n in shape:
-            count *= n
-        start = self._next
-        self._next = start + room(count, kind.itemsize)
-        found = self._memory[start : start + count * kind.itemsize].view(kind).reshape(shape)
-        return found, self._base + start
-
-
-def room(count: int, itemsize: int) -> int:
-    """Bytes that an array takes in an arena; at least one line."""
-    return max(-(-count * itemsize // ALIGNMENT), 1) * ALIGNMENT
+    def array(self, k: int) -> Array:
+        """The array of shape k."""
+        part = self._memory[self._skip + self._starts[k] : self._skip + self._ends[k]]
+        return part.view(self._dtype).reshape(self._shapes[k])

@@ -6,6 +6,7 @@ blocks.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, Array, Shape
-from implicitdsl.backends.lanes import threads
-from implicitdsl.backends.lanes.arena import Arena, room
+from implicitdsl.backends import threads
+from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.layout import Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.solvers import status as codes
@@ -55,15 +56,24 @@ class BlockEngine:
         self.dtype = np.dtype(spec.dtype)
         self.layer_name = spec.layer_name
         self.width = spec.width
-        self._sizes = tuple(int(np.prod(a.shape, dtype=np.int64)) for a in spec.arguments)
+        self._sizes = tuple(math.prod(a.shape) for a in spec.arguments)
         self._threads = threads_wanted
         self._seconds: dict[str, float] = {}
+        self._layouts: dict[tuple[bool | int, ...], tuple[int, ...]] = {}
         self._packings: dict[tuple[str, tuple[int, ...]], Packing] = {}
 
     # ------------------------------------------------------------ arguments
 
     def layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
         """The arguments that the code reads as shared arrays."""
+        case = (batch > 1, *(value.ndim for value in args))
+        found = self._layouts.get(case)
+        if found is None:
+            found = self._layouts[case] = self.choose_layout(args, batch)
+        return found
+
+    def choose_layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
+        """As `layout`; a subclass may keep some arguments in the lanes."""
         return shared_arguments(self.arguments, args, batch)
 
     def values(self, args: Sequence[Array], batch: int) -> list[Array]:
@@ -95,25 +105,24 @@ class BlockEngine:
         multiple of `whole`."""
         blocks = self.blocks_of(samples)
         most = max(TASK_BYTES // max(block_bytes, 1), 1)
-        wanted = threads.default() if self._threads is None else self._threads
+        if blocks == 1:
+            work(0, 1)
+            return
         # The time of a block is that of the last call: the first runs on one thread.
-        if wanted > 1 and self._seconds.get(part, 0.0) * blocks > 2 * threads.WORTHWHILE:
-            most = min(most, -(-blocks // (2 * wanted)))
-        else:
-            wanted = 1
+        wanted = 1
+        if self._seconds.get(part, 0.0) * blocks > 2 * threads.WORTHWHILE:
+            wanted = threads.default() if self._threads is None else self._threads
+            if wanted > 1:
+                most = min(most, -(-blocks // (2 * wanted)))
         step = max(most - most % whole, whole)
         tasks = [(first, min(first + step, blocks)) for first in range(0, blocks, step)]
         begun = time.perf_counter()
         threads.run(tasks, work, wanted)
         self._seconds[part] = (time.perf_counter() - begun) * min(wanted, len(tasks)) / blocks
 
-    def arena(self, *shapes: tuple[int, ...]) -> list[tuple[Array, int]]:
-        """Arrays of the element type, the last axis being the lanes, each with its address; one thread's until its
-        next call."""
-        full = [(*shape, self.width) for shape in shapes]
-        sizes = [room(int(np.prod(shape, dtype=np.int64)), self.dtype.itemsize) for shape in full]
-        found = Arena(sum(sizes))
-        return [found.take(shape, self.dtype) for shape in full]
+    def arena(self, *shapes: tuple[int, ...]) -> Arena:
+        """Arrays of elements of these shapes."""
+        return Arena(self.dtype, *((*shape, self.width) for shape in shapes))
 
     def samples_of(self, rows: NDArray[np.int64] | None, first: int, last: int, samples: int) -> Rows:
         """The samples in a range of blocks; `rows` is their order, None the given one."""
@@ -136,7 +145,7 @@ def spread(whole: Sequence[Array], rows: Rows, flat: Array) -> None:
     """Flat results of some samples into the arrays of all outputs."""
     start = 0
     for array in whole:
-        size = int(np.prod(array.shape[1:], dtype=np.int64))
+        size = math.prod(array.shape[1:])
         array[rows] = flat[:, start : start + size].reshape(-1, *array.shape[1:])
         start += size
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,12 @@ class Packing:
     shared: tuple[int, ...]
     sizes: tuple[int, ...]
 
-    @property
+    @cached_property
     def own_size(self) -> int:
         """Elements of the own members."""
         return sum(self.sizes[: len(self.own)])
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Elements of the whole group."""
         return self.own_size + len(self.shared)

@@ -35,9 +35,9 @@ class OdeEngine(BlockEngine):
         self._empty = bool(numbers["has_times"]) and self._m == 0
         self._cost: Array | None = None
 
-    def layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
+    def choose_layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
         """Save times lie in the lanes, wherever else the arguments are that they depend on."""
-        return tuple(i for i in super().layout(args, batch) if i not in self.spec.groups["q"])
+        return tuple(i for i in super().choose_layout(args, batch) if i not in self.spec.groups["q"])
 
     # ------------------------------------------------------------ solve
 
@@ -58,16 +58,17 @@ class OdeEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
-            (p_all, p_at), (q_all, q_at), (out, out_at), (told, told_at), (_, work_at) = self.arena(
+            room = self.arena(
                 (count, p.size), (1 if common else count, q.size), (count, flat.shape[1]), (count, FACTS),
                 (self._m * (self._n + 1),),
             )  # fmt: skip
-            p.pack(values, rows, p_all)
-            q.pack(values, rows, q_all)
+            p.pack(values, rows, room.array(0))
+            q.pack(values, rows, room.array(1))
+            p_at, q_at, out_at, told_at, work_at = room.addresses
             entry(0, count, p_at, q_at, 0 if common else q.size, out_at, told_at, work_at)
-            samples = len(flat[rows])
-            flat[rows] = take_lanes(out, samples)
-            facts[rows] = take_lanes(told, samples)
+            samples = min(last * self.width, batch) - first * self.width
+            flat[rows] = take_lanes(room.array(2), samples)
+            facts[rows] = take_lanes(room.array(3), samples)
 
         self.run_tasks("solve", batch, (p.size + q.size + flat.shape[1]) * self.width * self.dtype.itemsize, work)
         accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
@@ -126,22 +127,23 @@ class OdeEngine(BlockEngine):
             count, rows = last - first, self.samples_of(order, first, last, len(order))
             tape = int(saved[0][rows].max(initial=1))
             n, m = self._n, self._m
-            (p_all, p_at), (q_all, q_at), (c, c_at), (p_bar, p_bar_at), (q_bar, q_bar_at), *rest = self.arena(
+            room = self.arena(
                 (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, bar.size),
                 (count, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (bar.size,), (2 * m * (n + 1),),
             )  # fmt: skip
-            facts_at, grid_at, states_at, trial_at, work_at = (at for _, at in rest)
-            p.pack(values, rows, p_all)
-            q.pack(values, rows, q_all)
-            fill_lanes(c, cot, rows, fill=0.0)
+            p.pack(values, rows, room.array(0))
+            q.pack(values, rows, room.array(1))
+            fill_lanes(room.array(2), cot, rows, fill=0.0)
+            p_bar = room.array(3)
             grads.set_addresses(bar, p_bar, first)
+            p_at, q_at, c_at, p_bar_at, q_bar_at, facts_at, grid_at, states_at, trial_at, work_at = room.addresses
             done = entry(
                 0, count, p_at, q_at, 0 if common else q.size, c_at, p_bar_at, q_bar_at, facts_at, grid_at, states_at,
                 tape, trial_at, work_at,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
             grads.add(bar, take_lanes(p_bar[:, : bar.own_size], len(rows)), first, rows)
-            grads.add(q, take_lanes(q_bar, len(rows)), first, rows)
+            grads.add(q, take_lanes(room.array(4), len(rows)), first, rows)
 
         self._run_order("pull", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
         return Gradient(grads.result(failed(status, asked)), found)
@@ -169,18 +171,19 @@ class OdeEngine(BlockEngine):
             tape = int(saved[0][rows].max(initial=1))
             n, m = self._n, self._m
             kept = count if asked else 1
-            arrays = self.arena(
+            room = self.arena(
                 (count, 2 * p.size), (count, 2 * q.size), (kept, flat.shape[1]), (count, flat.shape[1]),
                 (kept, 2 * bar.size), (kept, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (tape * 2 * n,),
                 (max(2 * bar.size, q.size),), (4 * m * (n + 1),),
             )  # fmt: skip
-            (p2, p2_at), (q2, q2_at), (c, c_at), (out, out_at), (p2_bar, p2_bar_at), (q_bar, q_bar_at), *rest = arrays
-            facts_at, grid_at, states_at, states2_at, trial_at, work_at = (at for _, at in rest)
+            p2_at, q2_at, c_at, out_at, p2_bar_at, q_bar_at, *others = room.addresses
+            facts_at, grid_at, states_at, states2_at, trial_at, work_at = others
+            p2_bar = room.array(4)
             for given, start in ((values, 0), (dots, 1)):
-                p.pack(given, rows, p2, start * p.size)
-                q.pack(given, rows, q2, start * q.size)
+                p.pack(given, rows, room.array(0), start * p.size)
+                q.pack(given, rows, room.array(1), start * q.size)
             if cot is not None:
-                fill_lanes(c, cot, rows, fill=0.0)
+                fill_lanes(room.array(2), cot, rows, fill=0.0)
                 grads.set_addresses(bar, p2_bar, first)
                 grads.set_waste(bar, p2_bar, bar.size)
             done = entry(
@@ -188,10 +191,10 @@ class OdeEngine(BlockEngine):
                 tape, states2_at, trial_at, work_at, asked,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
-            flat[rows] = take_lanes(out, len(rows))
+            flat[rows] = take_lanes(room.array(3), len(rows))
             if asked:
                 grads.add(bar, take_lanes(p2_bar[:, : bar.own_size], len(rows)), first, rows)
-                grads.add(q, take_lanes(q_bar, len(rows)), first, rows)
+                grads.add(q, take_lanes(room.array(5), len(rows)), first, rows)
 
         self._run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
         return self._split(flat), grads

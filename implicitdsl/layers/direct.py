@@ -1,0 +1,99 @@
+"""The short way to a solve: where nothing watches the operators, the bodies are called without them.
+
+`derivatives.py` serves traces, transforms and forward mode; each costs tens of microseconds a call. An ordinary call of
+plain tensors needs an `autograd.Function` where a derivative may be asked for, and nothing at all where none can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from implicitdsl.layers import bodies
+from implicitdsl.layers.derivatives import Pullback, apply, head
+from implicitdsl.layers.ops import arrays_of, tensors_of
+from implicitdsl.layers.registry import find
+
+PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def _watchers() -> tuple[Any, Any] | None:
+    """What tells of functorch's transforms and of dispatch modes; both are private to torch, and may move."""
+    functorch = getattr(torch._C, "_functorch", None)
+    peek = getattr(functorch, "peek_interpreter_stack", None)
+    modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
+    return None if peek is None or modes is None or not hasattr(forward_ad, "_current_level") else (peek, modes)
+
+
+_WATCHERS = _watchers()
+
+
+def applies(tensors: Sequence[Tensor]) -> bool:
+    """Whether a call may take the short way: plain tensors, and no transform, mode or forward-mode level."""
+    if _WATCHERS is None:
+        return False
+    peek, modes = _WATCHERS
+    return (
+        peek() is None
+        and modes() == 0
+        and forward_ad._current_level < 0
+        and all(type(tensor) in PLAIN for tensor in tensors)
+    )
+
+
+def solve(
+    key: str, on_fail: str, outputs: int, batch: tuple[int, ...], seed: Tensor | None, first: int, args: list[Tensor]
+) -> Sequence[Tensor]:
+    """The outputs of the engine under a key, then the status; differentiable twice."""
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in args):
+        return Solve.apply(key, on_fail, outputs, batch, seed, first, *args)
+    return _solve(key, on_fail, batch, seed, first, args)[: outputs + 1]
+
+
+def _solve(
+    key: str, on_fail: str, batch: tuple[int, ...], seed: Tensor | None, first: int, args: Sequence[Tensor]
+) -> list[Tensor]:
+    number = None if seed is None else int(seed)
+    found, status, _, _, saved = bodies.solve(find(key), arrays_of(args), tuple(batch), on_fail, number, first)
+    return tensors_of([*found, status, *saved])
+
+
+class Solve(torch.autograd.Function):
+    """As `derivatives.Solve`, for an ordinary call."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Any:
+        key, on_fail, outputs, batch, seed, first, *args = given
+        found = _solve(key, on_fail, batch, seed, first, args)
+        # A result outlives its layer: what it refers to lives as long as it does.
+        ctx.entry = find(key)
+        ctx.head = (key, on_fail, outputs, len(args), batch)
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(found[outputs])
+        ctx.save_for_backward(*args, *found[outputs:])
+        ctx.like = [tuple(value.shape) for value in found[:outputs]]
+        return tuple(found[: outputs + 1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        key, on_fail, outputs, count, batch = ctx.head
+        tensors = ctx.saved_tensors
+        args, status, saved = tensors[:count], tensors[count], tensors[count + 1 :]
+        dtype = args[0].dtype if args else torch.get_default_dtype()
+        cots = [
+            torch.zeros(shape, dtype=dtype) if g is None else g
+            for g, shape in zip(grads[:outputs], ctx.like, strict=True)
+        ]
+        if torch.is_grad_enabled() or not applies(cots):
+            found = apply(Pullback, *head(key, on_fail, outputs, count, tuple(batch)), *cots, *args, status, *saved)
+        else:
+            found = tensors_of(
+                bodies.pullback(
+                    ctx.entry, arrays_of(cots), arrays_of(args), status.numpy(), arrays_of(saved), tuple(batch), on_fail
+                )
+            )
+        return (*(None,) * 6, *found)
