@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Argument, Array, Shape
 from implicitdsl.backends import threads
+from implicitdsl.backends.engine import Argument, Array, Shape
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.layout import Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import MachineCode
