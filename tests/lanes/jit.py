@@ -22,11 +22,11 @@ class Compiled:
     """Functions compiled for one dtype and width. Calls take (samples, size) arrays, one a group, and return those of
     the output groups."""
 
-    def __init__(self, functions, dtype="float64", width=8, *, shared=(), text=None) -> None:
+    def __init__(self, functions, dtype="float64", width=8, *, shared=(), summed=(), text=None) -> None:
         _ready()
         self.functions = {f.name: f for f in functions}
         self.dtype, self.width = np.dtype(dtype), width
-        text = text or emit_functions(list(functions), dtype, width, shared=shared)
+        text = text or emit_functions(list(functions), dtype, width, shared=shared, summed=summed)
         kind = {"float64": "double", "float32": "float"}[dtype]
         element = kind if width == 1 else f"<{width} x {kind}>"
         text += "".join(self._wrapper(f, element, kind) for f in functions)
@@ -66,7 +66,8 @@ class Compiled:
         function, w = self.functions[name], self.width
         samples = len(groups[0]) if groups else w
         assert samples % w == 0
-        found = [np.empty((samples, g.size), self.dtype) for g in function.outputs]
+        sizes = [g.size if start is None else start[k].shape[1] for k, g in enumerate(function.outputs)]
+        found = [np.empty((samples, size), self.dtype) for size in sizes]
         for block in range(0, samples, w):
             rows = slice(block, block + w)
             arrays = [self._packed(np.asarray(g)[rows]) for g in groups]
@@ -75,8 +76,20 @@ class Compiled:
                 for k, g in enumerate(function.outputs)
             ]
             self.pointers[name](*[a.ctypes.data for a in (*arrays, *outs)])
-            for whole, out, g in zip(found, outs, function.outputs, strict=True):
-                whole[rows] = out[: g.size * w].reshape(g.size, w).T
+            for whole, out, size in zip(found, outs, sizes, strict=True):
+                whole[rows] = out[: size * w].reshape(size, w).T
+        return found
+
+    def pointing(self, rows, members):
+        """The rows of a group in which each (start, array) of `members`, in order, is one array for all lanes: its
+        columns become one, which holds the address."""
+        found = np.array(rows, self.dtype)
+        for start, numbers in reversed(members):
+            address = np.array([numbers.ctypes.data], np.int64).view(self.dtype)
+            column = np.full((len(found), 1), np.nan, self.dtype)
+            for block in range(0, len(found), self.width):
+                column[block : block + len(address), 0] = address
+            found = np.concatenate([found[:, :start], column, found[:, start + numbers.size :]], axis=1)
         return found
 
     def _packed(self, rows):

@@ -6,7 +6,14 @@ or added to where the function says so, and must not overlap inputs. A node is w
 small and the function is within its budget, else as loops over buffers: the choice depends on shapes alone.
 
 A member of an input group may be *shared*: it takes one element of its group, whose first bytes hold the address of its
-floats, one for all lanes. Its cotangents stay one a lane.
+floats, one for all lanes. `emit_functions(shared=leaves)`.
+
+The cotangent of an input may be *summed* over lanes: member k of the output group `NAME_bar` is that of leaf k of the
+input group `NAME`; it takes one element of its group, whose first bytes hold the address of plain floats. They are
+added to (or overwritten, as the function says) lane by lane, first to last (term by term where the cotangent is a sum),
+so that the order of additions is one and the same. A lane whose cotangents (leaves of kind "cotangent") are all 0 adds
+exactly nothing, also where its other numbers are NaN or inf: give 0 to lanes that are finished, failed, or copies that
+fill a block. `emit_functions(summed=leaves)`; `shared` and `summed` are asked for apart.
 """
 
 from __future__ import annotations
@@ -18,8 +25,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from implicitdsl.backends.lanes import elementary, emit_algebra, emit_contract, emit_layout
-from implicitdsl.backends.lanes.lane_code import I64, POINTER, Dtype, LaneCode
+from implicitdsl.backends.lanes import elementary, emit_algebra, emit_contract, emit_layout, emit_sums
+from implicitdsl.backends.lanes.lane_code import POINTER, Dtype, LaneCode
 from implicitdsl.backends.lanes.values import Store, Value, elements, plain, read
 from implicitdsl.ir.contraction import is_layout
 from implicitdsl.ir.layout import is_sum
@@ -52,6 +59,7 @@ NODE_BUDGET = 320
 """Operations of a node beyond which it is a loop."""
 FUNCTION_BUDGET = 4000
 """Operations of a function written out, after which all that follows is loops."""
+ADDRESS_BYTES = 8
 
 
 def emit_functions(
@@ -60,33 +68,32 @@ def emit_functions(
     width: int,
     *,
     shared: Collection[Leaf] = (),
+    summed: Collection[Leaf] = (),
 ) -> str:
-    """The LLVM text of a module with `imp_NAME` for every function, and `i64 @imp_size_NAME_GROUP()` for its groups.
+    """The LLVM text of a module with `imp_NAME` for every function.
 
-    Raises NotEmittedError for an elementwise function without a record, ValueError for a leaf that is no input.
+    Raises NotEmittedError for an elementwise function without a record, ValueError for a leaf that is no input and for
+    elements too small to hold an address.
     """
     module = ir.Module("model")
     given = functions.values() if isinstance(functions, Mapping) else functions
     for function in given:
-        Emission(module, function, dtype, width, shared).write()
-        for group in (*function.inputs, *function.outputs):
-            _write_size(module, f"imp_size_{function.name}_{group.name}", group.size)
+        Emission(module, function, dtype, width, shared, summed).write()
     # The module takes the triple of what it is linked into.
     return "\n".join(line for line in str(module).splitlines() if not line.startswith("target "))
-
-
-def _write_size(module: ir.Module, name: str, size: int) -> None:
-    found = ir.Function(module, ir.FunctionType(I64, []), name)
-    found.attributes.add("alwaysinline")
-    found.attributes.add("nounwind")
-    ir.IRBuilder(found.append_basic_block()).ret(ir.Constant(I64, size))
 
 
 class Emission:
     """One function being written, node by node."""
 
     def __init__(
-        self, module: ir.Module, function: Derived, dtype: Dtype, width: int, shared: Collection[Leaf]
+        self,
+        module: ir.Module,
+        function: Derived,
+        dtype: Dtype,
+        width: int,
+        shared: Collection[Leaf],
+        summed: Collection[Leaf],
     ) -> None:
         self.function = function
         scalar: Any = ir.DoubleType() if dtype == "float64" else ir.FloatType()
@@ -99,7 +106,11 @@ class Emission:
         self.code = LaneCode(made, dtype, width)
         self.arguments = list(made.args)
         self.shared = frozenset(shared)
-        self.order = list(walk(function.nodes))
+        self.written, self.sums = self._destinations(frozenset(summed))
+        self.roots = tuple(m for m, _ in self.written if m is not None)
+        for term in self.sums:
+            self.roots += term.node.args if term.is_product else (term.node,)
+        self.order = list(walk(self.roots))
         self.values: dict[Node, Value] = {}
         self.factors: dict[tuple[Node, str], emit_algebra.Factors] = {}
         self.spent = 0
@@ -118,6 +129,7 @@ class Emission:
             if node not in self.values and not self._melts(node):
                 self._emit(node)
         self._give_outputs()
+        self._give_sums()
         self.code.finish()
 
     # ------------------------------------------------------------ groups
@@ -135,32 +147,48 @@ class Emission:
         if group.name in SCALAR_GROUPS:
             return plain(Store(items=[argument]), leaf.shape)
         if leaf in self.shared:
-            return plain(Store(pointer=self.code.pointer_at(argument, start), shared=True), leaf.shape)
+            return plain(Store(pointer=self._floats_of(leaf, argument, start), shared=True), leaf.shape)
         pointer = self.code.address(argument, start)
         items = [self.code.load(pointer, k) for k in range(leaf.size)] if leaf.size <= SMALL else None
         return plain(Store(items=items, pointer=pointer), leaf.shape)
 
-    def _destinations(self) -> list[tuple[Node | None, Value]]:
-        found: list[tuple[Node | None, Value]] = []
+    def _destinations(self, summed: frozenset[Leaf]) -> tuple[list[tuple[Node | None, Value]], list[emit_sums.Term]]:
+        """The members with where they are written, and what is summed over lanes."""
+        written: list[tuple[Node | None, Value]] = []
+        sums: list[emit_sums.Term] = []
+        leaves = {f"{g.name}_bar": g.leaves for g in self.function.inputs}
         for group, argument in zip(self.function.outputs, self.arguments[len(self.function.inputs) :], strict=True):
             store, start = Store(pointer=argument), 0
-            for member, size in zip(group.members, group.sizes, strict=True):
-                shape = (size,) if member is None else member.shape
-                found.append((member, plain(store, shape, start)))
-                start += size
-        return found
+            of = leaves.get(group.name, ())
+            for k, (member, size) in enumerate(zip(group.members, group.sizes, strict=True)):
+                if k < len(of) and of[k] in summed:
+                    floats = Store(pointer=self._floats_of(of[k], argument, start), shared=True)
+                    target = plain(floats, of[k].shape)
+                    if not self.function.adds:
+                        emit_sums.clear(self.code, target)
+                    sums += () if member is None else emit_sums.terms(member, target)
+                    start += 1
+                else:
+                    written.append((member, plain(store, (size,) if member is None else member.shape, start)))
+                    start += size
+        return written, sums
+
+    def _floats_of(self, leaf: Leaf, argument: Any, start: int) -> Any:
+        """The address that lies in the element that is a leaf's place."""
+        if self.code.width * self.code.item_bytes < ADDRESS_BYTES:
+            raise ValueError(f"an element has no room for the address of `{leaf.name}`: give it to every lane")
+        return self.code.pointer_at(argument, start)
 
     def _choose_direct(self) -> None:
-        members = [m for m, _ in self._destinations()]
-        for member, target in self._destinations():
-            if member is None or self.users.get(member) or members.count(member) > 1:
+        for member, target in self.written:
+            if member is None or self.users.get(member) or self.roots.count(member) > 1:
                 continue
             if isinstance(member, Map) or (isinstance(member, Contract) and not is_layout(member)):
                 self.direct[member] = target
 
     def _give_outputs(self) -> None:
         adds, code = self.function.adds, self.code
-        for member, target in self._destinations():
+        for member, target in self.written:
             if member is None:
                 if not adds:
                     emit_layout.fill_zero(code, target)
@@ -175,6 +203,18 @@ class Emission:
                 else:
                     emit_layout.copy_into(code, value, target, adds=adds)
 
+    def _give_sums(self) -> None:
+        if not self.sums:
+            return
+        cotangents = [v for leaf, v in self.values.items() if isinstance(leaf, Leaf) and leaf.kind == "cotangent"]
+        alive = emit_sums.alive(self.code, cotangents)
+        for term in self.sums:
+            if term.is_product:
+                args = [self.values[a] for a in term.node.args]
+                emit_sums.add_product(self.code, term.node, args, term.target, alive)
+            else:
+                emit_sums.add_lanes(self.code, self.values[term.node], term.target, alive)
+
     # ------------------------------------------------------------ nodes
 
     def _melts(self, node: Node) -> bool:
@@ -183,7 +223,7 @@ class Emission:
         return isinstance(node, Place) and bool(users) and all(is_sum(u) for u in users) and not self._is_output(node)
 
     def _is_output(self, node: Node) -> bool:
-        return any(node is m for m in self.function.nodes)
+        return any(node is m for m in self.roots)
 
     def _value(self, node: Node) -> Value:
         return self.values[node]

@@ -15,6 +15,8 @@ from implicitdsl.backends.lanes.lane_code import Index, LaneCode
 from implicitdsl.backends.lanes.values import Value, in_memory, read
 
 ROWS = 4
+"""Sums that run side by side: enough to hide the latency of a multiply–add; twice as many where an element is short."""
+VECTOR_BYTES = 32
 Terms = list[tuple[str, Value]]
 Put = Callable[[tuple[Index, ...], Any], None]
 
@@ -78,7 +80,8 @@ def emit_product(code: LaneCode, terms: Terms, out: str, sizes: dict[str, int], 
         return
     arrays = [(t, in_memory(code, v)) for t, v in arrays]
     tiled = _tiled_letter(arrays, out, summed, sizes)
-    _nest_out(code, arrays, out, summed, sizes, tiled, deliver)
+    rows = ROWS if code.width * code.item_bytes > VECTOR_BYTES else 2 * ROWS
+    _nest_out(code, arrays, out, summed, sizes, (tiled, rows), deliver)
 
 
 def _gathered(code: LaneCode, arrays: Terms, at: dict[str, Index], total: Any) -> Any:
@@ -103,8 +106,9 @@ def _tiled_letter(arrays: Terms, out: str, summed: str, sizes: dict[str, int]) -
 
 
 def _nest_out(
-    code: LaneCode, arrays: Terms, out: str, summed: str, sizes: dict[str, int], tiled: str, deliver: Any
+    code: LaneCode, arrays: Terms, out: str, summed: str, sizes: dict[str, int], tile_of: tuple[str, int], deliver: Any
 ) -> None:
+    tiled, most = tile_of
     outer = [c for c in out if c != tiled]
 
     def tile(at: dict[str, Index], start: Index, rows: int) -> None:
@@ -118,13 +122,13 @@ def _nest_out(
             tile(at, 0, 1)
             return
         n = sizes[tiled]
-        whole = n - n % ROWS
+        whole = n - n % most
 
         def once(i: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-            tile(at, i, ROWS)
+            tile(at, i, most)
             return ()
 
-        code.loop(0, whole, once, step=ROWS)
+        code.loop(0, whole, once, step=most)
         if n > whole:
             tile(at, whole, n - whole)
 

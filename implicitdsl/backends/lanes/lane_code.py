@@ -63,12 +63,14 @@ class LaneCode:
 
     def splat(self, scalar: Any) -> Any:
         """One float in every lane."""
-        if self.width == 1:
+        return self._repeated(scalar, self.width)
+
+    def _repeated(self, scalar: Any, count: int) -> Any:
+        if count == 1:
             return scalar
-        undefined = ir.Constant(self.element, ir.Undefined)
+        undefined = ir.Constant(self.floats(count), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        places = ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
-        return self.builder.shuffle_vector(first, undefined, places)
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, count), [0] * count))
 
     def add(self, a: Any, b: Any) -> Any:
         return self.builder.fadd(a, b)
@@ -91,10 +93,12 @@ class LaneCode:
 
     def intrinsic(self, name: str, *args: Any) -> Any:
         """An LLVM intrinsic overloaded on the element type: llvm.sqrt, llvm.fabs, llvm.floor, llvm.trunc …"""
-        kind = "f64" if self.dtype == "float64" else "f32"
-        suffix = kind if self.width == 1 else f"v{self.width}{kind}"
-        full = f"{name}.{suffix}"
-        return self.builder.call(self._declared(full, self.element, [self.element] * len(args)), args)
+        return self._overloaded(name, self.element, args)
+
+    def _overloaded(self, name: str, kind: Any, args: Sequence[Any]) -> Any:
+        item = "f64" if self.dtype == "float64" else "f32"
+        suffix = f"v{kind.count}{item}" if isinstance(kind, ir.VectorType) else item
+        return self.builder.call(self._declared(f"{name}.{suffix}", kind, [kind] * len(args)), args)
 
     def call(self, name: str, result: Any, args: Sequence[Any]) -> Any:
         """A function from outside that depends on its arguments alone."""
@@ -167,6 +171,50 @@ class LaneCode:
 
     def store(self, value: Any, pointer: Any, index: Index) -> None:
         self.builder.store(value, self.address(pointer, index)).align = self.item_bytes
+
+    # ------------------------------------------------------------ single floats, one for all lanes
+
+    def floats(self, count: int) -> Any:
+        """The type of floats side by side."""
+        return self.scalar if count == 1 else ir.VectorType(self.scalar, count)
+
+    def load_floats(self, pointer: Any, index: Index, count: int) -> Any:
+        """`count` floats side by side from a place on, places counted in floats."""
+        found = self.builder.load(self.address(pointer, index, self.scalar), typ=self.floats(count))
+        found.align = self.item_bytes
+        return found
+
+    def store_floats(self, value: Any, pointer: Any, index: Index) -> None:
+        self.builder.store(value, self.address(pointer, index, self.scalar)).align = self.item_bytes
+
+    def load_repeated(self, pointer: Any, index: Index, count: int) -> Any:
+        """The float at a place, `count` times."""
+        return self._repeated(self.load_floats(pointer, index, 1), count)
+
+    def fma_floats(self, a: Any, b: Any, c: Any) -> Any:
+        """a*b + c of floats side by side, rounded once."""
+        return self._overloaded("llvm.fma", a.type, (a, b, c))
+
+    def shuffled(self, a: Any, b: Any, places: Sequence[int]) -> Any:
+        """The lanes of two vectors, one after the other, at the places told."""
+        if len(places) == 1:
+            first, place = (a, places[0]) if places[0] < a.type.count else (b, places[0] - a.type.count)
+            return self.builder.extract_element(first, ir.Constant(I32, place))
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(places)), list(places)))
+
+    def transposed(self, rows: Sequence[Any]) -> list[Any]:
+        """`width` vectors as a square matrix, transposed: blocks of 1, 2, 4 … change places."""
+        found, span = list(rows), 1
+        lanes = range(self.width)
+        while span < self.width:
+            above = [j if not j & span else self.width + j - span for j in lanes]
+            below = [j + span if not j & span else self.width + j for j in lanes]
+            for i in lanes:
+                if not i & span:
+                    a, b = found[i], found[i + span]
+                    found[i], found[i + span] = self.shuffled(a, b, above), self.shuffled(a, b, below)
+            span *= 2
+        return found
 
     def pointer_at(self, pointer: Any, index: Index) -> Any:
         """The pointer that lies in the first bytes of an element."""
