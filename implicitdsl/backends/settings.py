@@ -46,9 +46,15 @@ SOLVERS: dict[str, Method] = {
         Method("heun", ("ode",), TIME, fixed_step=True, about="Heun's method of order 2, fixed step"),
         Method("midpoint", ("ode",), TIME, fixed_step=True, about="the explicit midpoint rule of order 2, fixed step"),
         Method("euler", ("ode",), TIME, fixed_step=True, about="Euler's method, fixed step"),
+        Method(
+            "rodas5p",
+            ("ode", "dae"),
+            TIME,
+            about="Rosenbrock-Wanner method of order 5 with error control, for stiff systems (Steinebach 2023)",
+        ),
         *(
             Method(name, ("ode", "dae"), TIME, executable=False)
-            for name in ("auto", "dop853", "rodas5p", "kvaerno5", "bdf", "leapfrog", "yoshida4")
+            for name in ("auto", "dop853", "kvaerno5", "bdf", "leapfrog", "yoshida4")
         ),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
         Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),

@@ -20,10 +20,10 @@ from implicitdsl.solvers.dense_output import begin_values, direction_of, read_va
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (
     SMALLEST_PREVIOUS_ERROR,
-    accepted_factor,
     first_step,
-    rejected_factor,
+    next_length,
     scaled_rms,
+    shortest_step,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -223,13 +223,10 @@ def integrate(
         rejected = rejected + select(failed, 1.0, 0.0)
         active = and_(active, not_(and_(ok, last)))
         if adaptive:
-            grown = accepted_factor(err, previous, after_rejection, control)
-            factor = select(ok, grown, rejected_factor(err, finite, control))
-            length = select(active, factor * vabs(h), length)
+            length = select(active, next_length(ok, finite, err, previous, after_rejection, control, h), length)
             previous = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
             after_rejection = failed
-            shortest = 4.0 * epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * vabs(t1 - t0))
-            stuck = and_(active, not_(length >= shortest))
+            stuck = and_(active, not_(length >= shortest_step(epsilon(y0), t_hi, t1 - t0)))
             status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
         else:
             stuck = failed

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from implicitdsl.solvers.tableau import Tableau
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    Mask,
     and_,
     axpy,
     copy,
@@ -44,6 +44,16 @@ SMALLEST_ERROR = 1e-10
 SMALLEST_PREVIOUS_ERROR = 1e-4
 
 
+class Orders(Protocol):
+    """What a controller asks of a method: the order of its step, and that of the cruder solution it is compared with."""
+
+    @property
+    def order(self) -> int: ...
+
+    @property
+    def error_order(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Controller:
     """A rule for the next step: exponents in units of 1/(error order + 1), and the bounds of the factor."""
@@ -55,7 +65,7 @@ class Controller:
     shrink: float = 0.2
     grow: float = 10.0
 
-    def array(self, tableau: Tableau, dtype: DTypeLike) -> NDArray[Any]:
+    def array(self, tableau: Orders, dtype: DTypeLike) -> NDArray[Any]:
         """The six numbers that `explicit_rk.integrate` reads as `control`."""
         order = tableau.error_order + 1
         first = 1 / (tableau.order + 1)
@@ -119,15 +129,28 @@ def first_step(
     return vmin(length, select(blind, 1e-3 * h0, vmin(100.0 * h0, h1)))
 
 
-def accepted_factor(err: Element, previous: Element, after_rejection: Any, control: Array) -> Element:
+def accepted_factor(err: Element, previous: Element, after_rejection: Mask, control: Array) -> Element:
     """The factor of the step length after an accepted step; at most 1 right after a rejection."""
     raw = control[SAFETY] * power(vmax(err, SMALLEST_ERROR), -control[ALPHA]) * power(previous, control[BETA])
     bounded = vmin(control[GROW], vmax(control[SHRINK], raw))
     return select(after_rejection, vmin(1.0, bounded), bounded)
 
 
-def rejected_factor(err: Element, finite: Any, control: Array) -> Element:
+def rejected_factor(err: Element, finite: Mask, control: Array) -> Element:
     """The factor after a rejected step: by the error where it is finite, else the strongest shrinking."""
     known = and_(finite, is_finite(err))
     raw = control[SAFETY] * power(select(known, vmax(err, 1.0), 1.0), -control[ALPHA])
     return select(known, vmax(control[SHRINK], raw), control[SHRINK])
+
+
+def next_length(
+    ok: Mask, finite: Mask, err: Element, previous: Element, after_rejection: Mask, control: Array, h: Element
+) -> Element:
+    """The length of the step after one of length h, accepted (`ok`) or not."""
+    grown = accepted_factor(err, previous, after_rejection, control)
+    return select(ok, grown, rejected_factor(err, finite, control)) * vabs(h)
+
+
+def shortest_step(eps: Element, t: Element, span: Element) -> Element:
+    """The length below which steps are no longer told apart at time t of an interval of that span."""
+    return 4.0 * eps * vmax(vabs(t), eps * vabs(span))

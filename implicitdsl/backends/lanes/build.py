@@ -14,6 +14,7 @@ from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -40,6 +41,8 @@ def refusal(problem: Problem) -> str:
 def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why this back end does not run the problem, or None."""
     match problem:
+        case OdeProblem() if settings.solver in ROSENBROCK:
+            return f"`{settings.solver}` is not executable on the back end `lanes` yet"
         case OdeProblem():
             return too_large(problem, settings)
         case NetProblem():

@@ -11,6 +11,7 @@ from implicitdsl.backends.python.implicit_engine import RootEngine
 from implicitdsl.backends.python.minimum_engine import MinimumEngine
 from implicitdsl.backends.python.net_engine import NetEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine
+from implicitdsl.backends.python.stiff_engine import StiffEngine
 from implicitdsl.backends.settings import Settings
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.fixpoint import FixpointProblem
@@ -18,6 +19,7 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
+from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -26,7 +28,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
         case NetProblem():
             return NetEngine(problem, dtype)
         case OdeProblem():
-            return OdeEngine(problem, settings, dtype)
+            engine = StiffEngine if settings.solver in ROSENBROCK else OdeEngine
+            return engine(problem, settings, dtype)
         case RootProblem() | FixpointProblem():
             return RootEngine(problem, settings, dtype)
         case ArgminProblem():

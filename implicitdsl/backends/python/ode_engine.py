@@ -91,10 +91,68 @@ class OdeEngine(SampleEngine):
         self._from_times = problem.t0 is None
         self._empty = self._at and self._m == 0
         self._settings = settings
-        tableau = TABLEAUS[settings.solver]
+        self._choose_method(problem)
+
+    # ------------------------------------------------------------ the method
+
+    def _choose_method(self, problem: OdeProblem) -> None:
+        """What the four functions below need of the method."""
+        tableau = TABLEAUS[self._settings.solver]
         self._tableau = tableau
-        self._a, self._c, self._error, self._dense = tableau.arrays(dtype)
-        self._control = PI_CONTROLLER.array(tableau, dtype)
+        self._a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
+        self._control = PI_CONTROLLER.array(tableau, self._dtype)
+
+    def _integrate(self, start: Start, rows: int) -> Run:
+        """A run that keeps `rows` rows of its tape."""
+        s = self._settings
+        run = self._new_run(rows)
+        real = self._dtype.type
+        run.status = int(
+            integrate(
+                self._functions["rhs"], self._n, start.y0, start.p, start.interval, self._m, start.times,
+                self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
+                real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics,
+                run.grid, rows, run.states, rows,
+            )
+        )  # fmt: skip
+        return run
+
+    def _transpose(self, start: Start, run: Run, *bars: Array) -> None:
+        """The transpose of a run: `bars` of the values, the end, y0, p, the interval, the times."""
+        pullback(
+            self._functions["rhs"], self._functions["rhs_vjp"], self._n, start.p, start.interval, self._m, start.times,
+            self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows, run.states,
+            *bars,
+        )  # fmt: skip
+
+    def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
+        """The run again with tangents."""
+        t, tangent = self._tableau, self._new_tangent_run(run)
+        tangent_replay(
+            self._functions["rhs_tangent"], self._n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m,
+            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows,
+            tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
+        )  # fmt: skip
+        return tangent
+
+    def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> None:
+        """The transpose of `_replay`: `bars` of the values and their tangents, the end, y2, p2, then interval and times,
+        each followed by that of its tangent."""
+        t = self._tableau
+        tangent_pullback(
+            self._functions["rhs_tangent"], self._rhs_tangent_vjp, self._n, slope.p2, start.interval, slope.interval_dot,
+            self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid,
+            run.rows, tangent.states2, *bars,
+        )  # fmt: skip
+
+    def _new_run(self, rows: int) -> Run:
+        n = self._n
+        parts = (self._zeros(k) for k in (self._m * n, n, STATISTICS, rows * GRID, rows * n))
+        return Run(codes.SUCCESS, *parts)
+
+    def _new_tangent_run(self, run: Run) -> TangentRun:
+        n = self._n
+        return TangentRun(*(self._zeros(k) for k in (self._m * n, self._m * n, 2 * n, run.rows * 2 * n)))
 
     # ------------------------------------------------------------ forward
 
@@ -111,23 +169,6 @@ class OdeEngine(SampleEngine):
         if self._from_times and self._m:
             interval = np.array([times[0], times[-1]], self._dtype)
         return Start(p, q, y0, interval, times)
-
-    def _integrate(self, start: Start, rows: int) -> Run:
-        s = self._settings
-        run = Run(
-            codes.SUCCESS, self._zeros(self._m * self._n), self._zeros(self._n), self._zeros(STATISTICS),
-            self._zeros(rows * GRID), self._zeros(rows * self._n),
-        )  # fmt: skip
-        real = self._dtype.type
-        run.status = int(
-            integrate(
-                self._functions["rhs"], self._n, start.y0, start.p, start.interval, self._m, start.times,
-                self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
-                real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics,
-                run.grid, rows, run.states, rows,
-            )
-        )  # fmt: skip
-        return run
 
     def solve_sample(self, values: Sequence[Array]) -> Answer:
         if self._empty:
@@ -193,11 +234,7 @@ class OdeEngine(SampleEngine):
                 time_bar = times_bar[j : j + 1] if j >= 0 else interval_bar[1:]
                 state_bar = values_bar[j * self._n : (j + 1) * self._n] if j >= 0 else end_bar
                 self._functions["output_vjp"](t, self._state_at(run, j), start.p, cot, time_bar, state_bar, p_bar)
-        pullback(
-            self._functions["rhs"], self._functions["rhs_vjp"], self._n, start.p, start.interval, self._m, start.times,
-            self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows, run.states,
-            values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
-        )  # fmt: skip
+        self._transpose(start, run, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar)
         self._ends_to_times(interval_bar, times_bar)
         q_bar = self._zeros(start.q.size)
         self._functions["begin_vjp"](start.p, y0_bar, interval_bar[:1], interval_bar[1:], p_bar)
@@ -234,18 +271,6 @@ class OdeEngine(SampleEngine):
         y2, p2 = np.concatenate([start.y0, y0_dot]), np.concatenate([start.p, p_dot])
         return Slope(p_dot, q_dot, y2, p2, interval_dot, times_dot)
 
-    def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
-        n, t = self._n, self._tableau
-        values, values_dot, end2, states2 = (
-            self._zeros(k) for k in (self._m * n, self._m * n, 2 * n, run.rows * 2 * n)
-        )
-        tangent_replay(
-            self._functions["rhs_tangent"], n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m,
-            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows, values,
-            values_dot, end2, states2,
-        )  # fmt: skip
-        return TangentRun(values, values_dot, end2, states2)
-
     def _instant(self, start: Start, slope: Slope, tangent: TangentRun, j: int) -> tuple[Any, ...]:
         """(t, y, p, t_dot, y_dot, p_dot) at an instant."""
         n = self._n
@@ -279,7 +304,7 @@ class OdeEngine(SampleEngine):
     ) -> tuple[Array, list[Array | None], int]:
         if self._empty:
             return self._zeros(0), [None] * len(self.arguments), codes.SUCCESS
-        n, f, t = self._n, self._functions, self._tableau
+        n, f = self._n, self._functions
         start = self._start(values)
         run = self._integrate(start, int(saved[0]))
         slope = self._slope(start, directions)
@@ -313,11 +338,9 @@ class OdeEngine(SampleEngine):
                     p2_bar[size:],
                 )
             f["output_jvp_vjp"](*self._instant(start, slope, tangent, j), cot, *bars)
-        tangent_pullback(
-            f["rhs_tangent"], self._rhs_tangent_vjp, n, slope.p2, start.interval, slope.interval_dot, self._m,
-            start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows,
-            tangent.states2, values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar,
-            times_bar, times_dot_bar,
+        self._transpose_replay(
+            start, run, slope, tangent, values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar,
+            interval_dot_bar, times_bar, times_dot_bar,
         )  # fmt: skip
         self._ends_to_times(interval_bar, times_bar)
         self._ends_to_times(interval_dot_bar, times_dot_bar)

@@ -95,6 +95,55 @@ class Model:
         reads = self._point2() | {s: f"lam[{i}]" for i, s in enumerate(lam)}
         return self._function("tangent_vjp", "t, t_dot, y, p, lam, t_bar, y_bar, p_bar", reads, outputs, True)
 
+    def _linear(self, doubled):
+        """f_y by rows and f_t; doubled, their tangents as well, the four in the order of `matrix2`, `drift2`."""
+        t, t_dot, y, y_dot, p, p_dot = self._symbols()
+        matrix = [e.diff(s) for e in self._f for s in y]
+        drift = [e.diff(t) for e in self._f]
+        if not doubled:
+            return matrix, drift
+        pairs = ((t, t_dot), *zip((*y, *p), (*y_dot, *p_dot), strict=True))
+        along = [[sum(e.diff(s) * dot for s, dot in pairs) for e in part] for part in (matrix, drift)]
+        return [*matrix, *along[0]], [*drift, *along[1]]
+
+    def _linear_vjp(self, name, doubled):
+        t, t_dot, y, y_dot, p, p_dot = self._symbols()
+        matrix, drift = self._linear(doubled)
+        cots = sp.symbols(f"m0:{len(matrix)}", real=True), sp.symbols(f"d0:{len(drift)}", real=True)
+        total = sum(c * e for c, e in zip((*cots[0], *cots[1]), (*matrix, *drift), strict=True))
+        moving = ((t, t_dot), (*y, *y_dot), (*p, *p_dot)) if doubled else ((t,), y, p)
+        names = ("t_bar", "y_bar", "p_bar")
+        outputs = [
+            (f"{bar}[{i}]", sp.diff(total, s))
+            for bar, group in zip(names, moving, strict=True)
+            for i, s in enumerate(group)
+        ]
+        reads = self._point2() if doubled else self._point()
+        reads |= {s: f"matrix_cot[{i}]" for i, s in enumerate(cots[0])}
+        reads |= {s: f"drift_cot[{i}]" for i, s in enumerate(cots[1])}
+        times = "t, t_dot" if doubled else "t"
+        return self._function(name, f"{times}, y, p, matrix_cot, drift_cot, t_bar, y_bar, p_bar", reads, outputs, True)
+
+    @cached_property
+    def linearise(self):
+        matrix, drift = self._linear(False)
+        outputs = [(f"matrix[{i}]", e) for i, e in enumerate(matrix)] + [(f"drift[{i}]", e) for i, e in enumerate(drift)]
+        return self._function("linearise", "t, y, p, matrix, drift", self._point(), outputs, False)
+
+    @cached_property
+    def linearise_vjp(self):
+        return self._linear_vjp("linearise_vjp", False)
+
+    @cached_property
+    def linearise_tangent(self):
+        matrix, drift = self._linear(True)
+        outputs = [(f"matrix[{i}]", e) for i, e in enumerate(matrix)] + [(f"drift[{i}]", e) for i, e in enumerate(drift)]
+        return self._function("linearise_tangent", "t, t_dot, y, p, matrix, drift", self._point2(), outputs, False)
+
+    @cached_property
+    def linearise_tangent_vjp(self):
+        return self._linear_vjp("linearise_tangent_vjp", True)
+
 
 DECAY = Model(1, 1, ("-p[0]*y[0]",))
 LOTKA_VOLTERRA = Model(2, 4, ("p[0]*y[0] - p[1]*y[0]*y[1]", "p[3]*y[0]*y[1] - p[2]*y[1]"))
@@ -111,6 +160,10 @@ COMPLEX = Model(2, 0, ("-2*y[1]", "2*y[0]"))
 CONSTANT_SOLUTION = Model(1, 2, ("p[0] + (y[0] - (p[0]*t + p[1]))**5",))
 SINE = Model(1, 0, ("2*y[0]/t + t**4*sin(2*t) - t**2 + 4*t**3",))
 PROTHERO_ROBINSON = Model(1, 1, ("-p[0]*(y[0] - cos(t))",))
+ROBERTSON = Model(
+    3, 3, ("-p[0]*y[0] + p[2]*y[1]*y[2]", "p[0]*y[0] - p[1]*y[1]**2 - p[2]*y[1]*y[2]", "p[1]*y[1]**2")
+)
+VAN_DER_POL_SCALED = Model(2, 1, ("y[1]", "((1 - y[0]**2)*y[1] - y[0])/p[0]"))
 BLOW_UP = Model(1, 0, ("y[0]**2",))
 
 _HIDDEN = [f"tanh(p[{2 * i}]*y[0] + p[{2 * i + 1}]*y[1] + p[{6 + i}])" for i in range(3)]

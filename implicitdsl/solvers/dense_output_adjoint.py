@@ -1,0 +1,57 @@
+"""The transpose of reading values between the steps (`dense_output.read_values`), one step of a reverse sweep."""
+
+from __future__ import annotations
+
+from implicitdsl.solvers.dense_output import direction_of, fraction, has_begun, lies_inside, stage_polynomial
+from implicitdsl.solvers.vocabulary import Array, Element, Mask, all_, and_, any_, axpy, dot, fma, select
+
+
+def transpose_reads(
+    n: int,
+    s: int,
+    degree: int,
+    dense: Array,
+    t_hi: Element,
+    t_lo: Element,
+    h: Element,
+    end_hi: Element,
+    end_lo: Element,
+    interval: Array,
+    live: Mask,
+    k: Array,
+    times: Array,
+    cursor: int,
+    values_bar: Array,
+    k_bar: Array,
+    y_bar: Array,
+    times_bar: Array,
+    ends: Array,
+) -> int:
+    """Transpose the reading of the times inside a step, from number `cursor` - 1 down; additions to `k_bar`, `y_bar`,
+    `times_bar` and `ends` (those of t and h). Returns the cursor for the step before."""
+    direction = direction_of(interval)
+    j = cursor - 1
+    going = True
+    while j >= 0 and going:
+        sigma = (times[j] - t_hi) - t_lo
+        inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, interval[0], direction))
+        if any_(inside):
+            theta = fraction(sigma, h)
+            sigma_bar = 0.0 * h
+            h_part = 0.0 * h
+            for i in range(s + 1):
+                q, dq, _ = stage_polynomial(i, degree, dense, theta)
+                along = dot(n, values_bar, j * n, k, i * n)
+                sigma_bar = fma(fma(theta, dq, q), along, sigma_bar)
+                h_part = fma(theta * theta * dq, along, h_part)
+                axpy(n, select(inside, sigma * q, 0.0), values_bar, j * n, k_bar, i * n)
+            axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, y_bar, 0)
+            times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
+            ends[0] = ends[0] - select(inside, sigma_bar, 0.0)
+            ends[1] = ends[1] - select(inside, h_part, 0.0)
+        begun = has_begun(times[j], t_hi, t_lo, interval[0], direction, inside)
+        if j == cursor - 1 and all_(begun):
+            cursor = j
+        going = any_(begun)
+        j = j - 1
+    return cursor

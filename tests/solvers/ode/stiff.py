@@ -1,0 +1,112 @@
+"""Calls of the Rosenbrock solver functions with arrays allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from implicitdsl.solvers import explicit_rk, rosenbrock, rosenbrock_adjoint, rosenbrock_tangent
+from implicitdsl.solvers.rosenbrock_tableau import RODAS5P, RosenbrockTableau
+from implicitdsl.solvers.step_control import PI_CONTROLLER, Controller
+from tests.solvers.ode.models import Model
+
+
+@dataclass
+class Run:
+    """A finished run: what `integrate` wrote, and what it was asked."""
+
+    model: Model
+    mass: np.ndarray
+    status: int
+    values: np.ndarray
+    end: np.ndarray
+    statistics: np.ndarray
+    grid: np.ndarray
+    states: np.ndarray
+    y0: np.ndarray
+    p: np.ndarray
+    interval: np.ndarray
+    times: np.ndarray
+    tableau: RosenbrockTableau
+
+    @property
+    def rows(self) -> int:
+        return int(self.statistics[explicit_rk.ROWS])
+
+    @property
+    def method(self):
+        """The numbers of the method but those of the estimate, as the solver functions take them."""
+        t = self.tableau.tables(float)
+        return (
+            self.tableau.stages, self.tableau.degree, self.tableau.gamma, t["a"], t["couple"], t["c"], t["drive"],
+            t["dense"],
+        )  # fmt: skip
+
+
+def solve(
+    model: Model, y0, p, interval, times=(), *, mass=None, rtol=1e-9, atol=1e-9, dt=0.0, max_steps=100_000,
+    controller: Controller = PI_CONTROLLER, tableau: RosenbrockTableau = RODAS5P,
+) -> Run:  # fmt: skip
+    y0, p, interval, times = (np.array(x, float).ravel() for x in (y0, p, interval, times))
+    n, m, rows = len(y0), len(times), 20_000
+    t = tableau.tables(float)
+    mass = np.ones(n) if mass is None else np.array(mass, float)
+    values, end, statistics = np.empty(m * n), np.empty(n), np.empty(explicit_rk.STATISTICS)
+    grid, states = np.zeros(rows * explicit_rk.GRID), np.zeros(rows * n)
+    with np.errstate(all="ignore"):
+        status = rosenbrock.integrate(
+            model.rhs, model.linearise, n, mass, y0, p, interval, m, times, tableau.stages, tableau.degree,
+            tableau.gamma, t["a"], t["couple"], t["c"], t["drive"], t["error"], t["dense"],
+            controller.array(tableau, float), np.float64(rtol), np.float64(atol), np.float64(dt), max_steps, values, end,
+            statistics, grid, rows, states, rows,
+        )  # fmt: skip
+    count = int(statistics[explicit_rk.ROWS])
+    return Run(
+        model, mass, int(status), values.reshape(m, n), end, statistics, grid[: count * explicit_rk.GRID],
+        states[: count * n], y0, p, interval, times, tableau,
+    )  # fmt: skip
+
+
+def pullback(run: Run, values_bar=None, end_bar=None):
+    """(y0_bar, p_bar, interval_bar, times_bar) of a run."""
+    n, m = len(run.y0), len(run.times)
+    values_bar = np.zeros(m * n) if values_bar is None else np.array(values_bar, float).ravel()
+    end_bar = np.zeros(n) if end_bar is None else np.array(end_bar, float)
+    bars = np.zeros(n), np.zeros(len(run.p)), np.zeros(2), np.zeros(m)
+    with np.errstate(all="ignore"):
+        rosenbrock_adjoint.pullback(
+            run.model.rhs, run.model.linearise, run.model.vjp, run.model.linearise_vjp, n, run.mass, run.p,
+            run.interval, m, run.times, *run.method, run.grid, run.rows, run.states, values_bar, end_bar, *bars,
+        )  # fmt: skip
+    return bars
+
+
+def tangent(run: Run, y0_dot, p_dot, interval_dot, times_dot):
+    """(values, values_dot, end2, states2) of a run along a direction."""
+    n, m = len(run.y0), len(run.times)
+    values, values_dot, end2, states2 = np.empty(m * n), np.empty(m * n), np.empty(2 * n), np.empty(run.rows * 2 * n)
+    rosenbrock_tangent.tangent_replay(
+        run.model.tangent, run.model.linearise_tangent, n, run.mass, np.concatenate([run.y0, y0_dot]),
+        np.concatenate([run.p, p_dot]), run.interval, np.array(interval_dot), m, run.times, np.array(times_dot),
+        *run.method, run.grid, run.rows, values, values_dot, end2, states2,
+    )  # fmt: skip
+    return values.reshape(m, n), values_dot.reshape(m, n), end2, states2
+
+
+def second(run: Run, y0_dot, p_dot, interval_dot, times_dot, values_bar, end_bar):
+    """The second derivative of <bar, outputs> along a direction, and the gradient, each over (y0, p, t0, t1, times)."""
+    n, m, q = len(run.y0), len(run.times), len(run.p)
+    _, _, _, states2 = tangent(run, y0_dot, p_dot, interval_dot, times_dot)
+    bars = np.zeros(2 * n), np.zeros(2 * q), np.zeros(2), np.zeros(2), np.zeros(m), np.zeros(m)
+    rosenbrock_tangent.tangent_pullback(
+        run.model.tangent, run.model.linearise_tangent, run.model.tangent_vjp, run.model.linearise_tangent_vjp, n,
+        run.mass, np.concatenate([run.p, p_dot]), run.interval, np.array(interval_dot), m, run.times,
+        np.array(times_dot), *run.method, run.grid, run.rows, states2, np.zeros(m * n),
+        np.array(values_bar, float).ravel(), np.concatenate([np.zeros(n), end_bar]), *bars,
+    )  # fmt: skip
+    y2, p2, interval, interval_dot_bar, times, times_dot_bar = bars
+    return (
+        np.concatenate([y2[:n], p2[:q], interval, times]),
+        np.concatenate([y2[n:], p2[q:], interval_dot_bar, times_dot_bar]),
+    )
