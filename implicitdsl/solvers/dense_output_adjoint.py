@@ -26,16 +26,18 @@ def transpose_reads(
     y_bar: Array,
     times_bar: Array,
     ends: Array,
-) -> int:
+) -> tuple[int, bool]:
     """Transpose the reading of the times inside a step, from number `cursor` - 1 down; additions to `k_bar`, `y_bar`,
-    `times_bar` and `ends` (those of t and h). Returns the cursor for the step before."""
+    `times_bar` and `ends` (those of t and h). Returns the cursor for the step before, and whether any time was read."""
     direction = direction_of(interval)
+    read = False
     j = cursor - 1
     going = True
     while j >= 0 and going:
         sigma = (times[j] - t_hi) - t_lo
         inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, interval[0], direction))
         if any_(inside):
+            read = True
             theta = fraction(sigma, h)
             sigma_bar = 0.0 * h
             h_part = 0.0 * h
@@ -54,4 +56,4 @@ def transpose_reads(
             cursor = j
         going = any_(begun)
         j = j - 1
-    return cursor
+    return cursor, read

@@ -107,15 +107,18 @@ def transpose_tangent_reads(
     times_bar: Array,
     times_dot_bar: Array,
     ends: Array,
-) -> int:
+) -> tuple[int, bool]:
     """Transpose `read_tangents`, from time number `cursor` - 1 down; additions to `k_bar`, `state_bar`, the bars of the
-    times and `ends` (those of t, h, ṫ, ḣ). Returns the cursor for the step before."""
+    times and `ends` (those of t, h, ṫ, ḣ). Returns the cursor for the step before, and whether any time
+    was read."""
     direction = direction_of(interval)
+    read = False
     j = cursor - 1
     going = True
     while j >= 0 and going:
         inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, interval[0], direction))
         if any_(inside):
+            read = True
             sigma = (times[j] - t_hi) - t_lo
             sigma_dot = times_dot[j] - t_dot
             theta = fraction(sigma, h)
@@ -131,9 +134,7 @@ def transpose_tangent_reads(
                 bend = 2.0 * dq + theta * ddq
                 weight = sigma * q
                 weight_dot = fma(by_sigma, sigma_dot, by_h * h_dot)
-                weight_bar = dot(n, values_bar, j * n, k, 2 * i * n) + dot(
-                    n, values_dot_bar, j * n, k, (2 * i + 1) * n
-                )
+                weight_bar = dot(n, values_bar, j * n, k, 2 * i * n) + dot(n, values_dot_bar, j * n, k, (2 * i + 1) * n)
                 weight_dot_bar = dot(n, values_dot_bar, j * n, k, 2 * i * n)
                 turn = weight_dot_bar * inverse * bend * (sigma_dot - theta * h_dot)
                 sigma_bar = sigma_bar + (by_sigma * weight_bar + turn)
@@ -156,4 +157,4 @@ def transpose_tangent_reads(
             cursor = j
         going = any_(begun)
         j = j - 1
-    return cursor
+    return cursor, read

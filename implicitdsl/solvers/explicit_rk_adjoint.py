@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import direction_of, fraction, has_begun, lies_inside, stage_polynomial
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_adjoint import transpose_reads
 from implicitdsl.solvers.explicit_rk import GRID, end_of_step, run_stages, stage_time
 from implicitdsl.solvers.vocabulary import (
     Array,
-    all_,
     and_,
-    any_,
     axpy,
     buffer,
     copy,
@@ -74,6 +73,7 @@ def pullback(
     y_bar = buffer(states, n)
     lam = buffer(states, n)
     stage_t_bar = buffer(states, 1)
+    ends = buffer(states, 2)
     copy(n, end_bar, 0, lam, 0)
     started = direction != direction
     cursor = m
@@ -92,34 +92,13 @@ def pullback(
 
         fill((s + 1) * n, 0.0, k_bar, 0)
         fill(n, 0.0, y_bar, 0)
-        h_bar = 0.0 * h
-        t_bar = 0.0 * h
-        read = False
-        j = cursor - 1
-        going = True
-        while j >= 0 and going:
-            sigma = (times[j] - t_hi) - t_lo
-            inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, t0, direction))
-            if any_(inside):
-                read = True
-                theta = fraction(sigma, h)
-                sigma_bar = 0.0 * h
-                h_part = 0.0 * h
-                for i in range(s + 1):
-                    q, dq, _ = stage_polynomial(i, degree, dense, theta)
-                    along = dot(n, values_bar, j * n, k, i * n)
-                    sigma_bar = fma(fma(theta, dq, q), along, sigma_bar)
-                    h_part = fma(theta * theta * dq, along, h_part)
-                    axpy(n, select(inside, sigma * q, 0.0), values_bar, j * n, k_bar, i * n)
-                axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, y_bar, 0)
-                times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
-                t_bar = t_bar - select(inside, sigma_bar, 0.0)
-                h_bar = h_bar - select(inside, h_part, 0.0)
-            begun = has_begun(times[j], t_hi, t_lo, t0, direction, inside)
-            if j == cursor - 1 and all_(begun):
-                cursor = j
-            going = any_(begun)
-            j = j - 1
+        fill(2, 0.0, ends, 0)
+        cursor, read = transpose_reads(
+            n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
+            y_bar, times_bar, ends,
+        )  # fmt: skip
+        t_bar = ends[0]
+        h_bar = ends[1]
 
         for i in range(n):
             point_bar[i] = select(live, lam[i], 0.0)

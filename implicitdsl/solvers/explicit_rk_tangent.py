@@ -16,21 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import (
-    begin_values,
-    direction_of,
-    fraction,
-    has_begun,
-    lies_inside,
-    stage_polynomial,
-)
+from implicitdsl.solvers.dense_output import begin_values, direction_of
+from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
 from implicitdsl.solvers.explicit_rk import GRID, end_of_step, stage_time
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
-    all_,
     and_,
-    any_,
     axpy,
     buffer,
     copy,
@@ -107,7 +99,7 @@ def tangent_replay(
     gives the bits of `rhs`. Times not reached give NaN and the tangent 0.
     """
     t0 = interval[0]
-    direction = direction_of(interval)
+    direction_of(interval)
     points = buffer(y2, 2 * (s + 1) * n)
     slopes = buffer(y2, 2 * (s + 1) * n)
     k = buffer(y2, 2 * (s + 1) * n)
@@ -133,34 +125,10 @@ def tangent_replay(
         run_tangent_stages(
             rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, points, slopes, k
         )
-        j = cursor
-        going = True
-        while j < m and going:
-            beyond = (times[j] - end_hi) - end_lo
-            reached = and_(live, direction * beyond <= 0.0)
-            if any_(reached):
-                inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, t0, direction))
-                sigma = (times[j] - t_hi) - t_lo
-                sigma_dot = times_dot[j] - interval_dot[0]
-                theta = fraction(sigma, h)
-                copy(2 * n, points, 0, found, 0)
-                for i in range(s + 1):
-                    q, dq, _ = stage_polynomial(i, degree, dense, theta)
-                    axpy(2 * n, sigma * q, k, 2 * i * n, found, 0)
-                    weight_dot = fma(fma(theta, dq, q), sigma_dot, -(theta * theta * dq) * h_dot)
-                    axpy(n, weight_dot, k, 2 * i * n, found, n)
-                at_start = sigma == 0.0
-                at_end = and_(beyond == 0.0, not_(at_start))
-                for i in range(n):
-                    value = select(at_end, points[2 * s * n + i], found[i])
-                    values[j * n + i] = select(inside, value, values[j * n + i])
-                    values_dot[j * n + i] = select(inside, found[n + i], values_dot[j * n + i])
-                # A sample without a step in this row may not have come to the time yet: the cursor waits for it.
-                if j == cursor and all_(direction * beyond <= 0.0):
-                    cursor = j + 1
-                j = j + 1
-            else:
-                going = False
+        cursor = read_tangents(
+            live, n, s, degree, dense, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, end_lo, interval, points,
+            view(points, 2 * s * n, 2 * n), k, m, times, times_dot, cursor, values, values_dot, found,
+        )  # fmt: skip
         copy_where(live, 2 * n, points, 2 * s * n, points, 0)
     copy(2 * n, points, 0, end2, 0)
 
@@ -209,6 +177,7 @@ def tangent_pullback(
     state_bar = buffer(states2, 2 * n)
     lam = buffer(states2, 2 * n)
     stage_t_bar = buffer(states2, 2)
+    ends = buffer(states2, 4)
     copy(2 * n, end2_bar, 0, lam, 0)
     started = direction != direction
     cursor = m
@@ -227,57 +196,12 @@ def tangent_pullback(
 
         fill(2 * (s + 1) * n, 0.0, k_bar, 0)
         fill(2 * n, 0.0, state_bar, 0)
-        h_bar = 0.0 * h
-        h_dot_bar = 0.0 * h
-        t_bar = 0.0 * h
-        t_dot_bar = 0.0 * h
-        read = False
-        j = cursor - 1
-        going = True
-        while j >= 0 and going:
-            inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, t0, direction))
-            if any_(inside):
-                read = True
-                sigma = (times[j] - t_hi) - t_lo
-                sigma_dot = times_dot[j] - t_dot
-                theta = fraction(sigma, h)
-                inverse = select(h == 0.0, 0.0, 1.0 / select(h == 0.0, 1.0, h))
-                sigma_bar = 0.0 * h
-                sigma_dot_bar = 0.0 * h
-                h_part = 0.0 * h
-                h_dot_part = 0.0 * h
-                for i in range(s + 1):
-                    q, dq, ddq = stage_polynomial(i, degree, dense, theta)
-                    by_sigma = fma(theta, dq, q)
-                    by_h = -(theta * theta * dq)
-                    bend = 2.0 * dq + theta * ddq
-                    weight = sigma * q
-                    weight_dot = fma(by_sigma, sigma_dot, by_h * h_dot)
-                    weight_bar = dot(n, values_bar, j * n, k, 2 * i * n) + dot(
-                        n, values_dot_bar, j * n, k, (2 * i + 1) * n
-                    )
-                    weight_dot_bar = dot(n, values_dot_bar, j * n, k, 2 * i * n)
-                    turn = weight_dot_bar * inverse * bend * (sigma_dot - theta * h_dot)
-                    sigma_bar = sigma_bar + (by_sigma * weight_bar + turn)
-                    h_part = h_part + (by_h * weight_bar - theta * turn)
-                    sigma_dot_bar = fma(by_sigma, weight_dot_bar, sigma_dot_bar)
-                    h_dot_part = fma(by_h, weight_dot_bar, h_dot_part)
-                    axpy(n, select(inside, weight, 0.0), values_bar, j * n, k_bar, 2 * i * n)
-                    axpy(n, select(inside, weight_dot, 0.0), values_dot_bar, j * n, k_bar, 2 * i * n)
-                    axpy(n, select(inside, weight, 0.0), values_dot_bar, j * n, k_bar, (2 * i + 1) * n)
-                axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, state_bar, 0)
-                axpy(n, select(inside, 1.0, 0.0), values_dot_bar, j * n, state_bar, n)
-                times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
-                times_dot_bar[j] = times_dot_bar[j] + select(inside, sigma_dot_bar, 0.0)
-                t_bar = t_bar - select(inside, sigma_bar, 0.0)
-                t_dot_bar = t_dot_bar - select(inside, sigma_dot_bar, 0.0)
-                h_bar = h_bar + select(inside, h_part, 0.0)
-                h_dot_bar = h_dot_bar + select(inside, h_dot_part, 0.0)
-            begun = has_begun(times[j], t_hi, t_lo, t0, direction, inside)
-            if j == cursor - 1 and all_(begun):
-                cursor = j
-            going = any_(begun)
-            j = j - 1
+        fill(4, 0.0, ends, 0)
+        cursor, read = transpose_tangent_reads(
+            live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot, cursor,
+            values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
+        )  # fmt: skip
+        t_bar, h_bar, t_dot_bar, h_dot_bar = ends[0], ends[1], ends[2], ends[3]
 
         for i in range(2 * n):
             point_bar[i] = select(live, lam[i], 0.0)

@@ -48,8 +48,8 @@ from implicitdsl.solvers.vocabulary import (
     not_,
     select,
     vabs,
-    vmax,
     view,
+    vmax,
 )
 
 Model = Callable[..., None]

@@ -184,7 +184,7 @@ def pullback(
         fill((s + 1) * n, 0.0, k_bar, 0)
         fill(n, 0.0, y_bar, 0)
         fill(2, 0.0, ends, 0)
-        cursor = transpose_reads(
+        cursor, _ = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
             y_bar, times_bar, ends,
         )  # fmt: skip

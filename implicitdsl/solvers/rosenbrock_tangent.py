@@ -264,9 +264,7 @@ def transpose_tangent_step(
                         k_bar[2 * j * n + q] = fma(weight, k_bar[at + q], k_bar[2 * j * n + q])
                         k_bar[2 * j * n + n + q] = fma(weight, k_bar[at + n + q], k_bar[2 * j * n + n + q])
     fill(2, 0.0, moment_bar, 0)
-    linearise_tangent_vjp(
-        t_hi, t_dot, view(points, 0, 2 * n), p2, matrix_bar, drift_bar, moment_bar, state_bar, p2_bar
-    )
+    linearise_tangent_vjp(t_hi, t_dot, view(points, 0, 2 * n), p2, matrix_bar, drift_bar, moment_bar, state_bar, p2_bar)
     ends[0] = ends[0] + moment_bar[0]
     ends[2] = ends[2] + moment_bar[1]
 
@@ -343,7 +341,7 @@ def tangent_pullback(
         fill(2 * (s + 1) * n, 0.0, k_bar, 0)
         fill(2 * n, 0.0, state_bar, 0)
         fill(4, 0.0, ends, 0)
-        cursor = transpose_tangent_reads(
+        cursor, _ = transpose_tangent_reads(
             live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot, cursor,
             values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
         )  # fmt: skip

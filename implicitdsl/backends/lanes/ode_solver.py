@@ -19,8 +19,8 @@ SIGNATURES: dict[Part, str] = {"solve": "nnaanaaa", "pull": "nnaanaaaaaanaa", "s
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOURCES = (
     *(f"solvers/{name}.py" for name in (
-        "dense_output", "explicit_rk", "explicit_rk_adjoint", "explicit_rk_tangent", "status", "step_control",
-        "tableau", "vocabulary",
+        "dense_output", "dense_output_adjoint", "dense_output_tangent", "explicit_rk", "explicit_rk_adjoint",
+        "explicit_rk_tangent", "status", "step_control", "tableau", "vocabulary",
     )),
     *(f"backends/lanes/{name}.py" for name in (
         "element", "lower", "model_functions", "ode_blocks", "ode_solver", "ode_tangent_blocks", "power", "specialise",
@@ -57,13 +57,24 @@ def _functions(method: str, dtype: str, *, written_out: bool) -> dict[str, Funct
     from implicitdsl.backends.lanes import ode_blocks, ode_tangent_blocks
     from implicitdsl.backends.lanes.lower import make_callable
     from implicitdsl.backends.lanes.specialise import rebound
-    from implicitdsl.solvers import dense_output, explicit_rk, explicit_rk_adjoint, explicit_rk_tangent, step_control
+    from implicitdsl.solvers import (
+        dense_output,
+        dense_output_adjoint,
+        dense_output_tangent,
+        explicit_rk,
+        explicit_rk_adjoint,
+        explicit_rk_tangent,
+        step_control,
+    )
 
     tableau = TABLEAUS[method]
     a, c, error, dense = (tuple(float(x) for x in np.ravel(table)) for table in tableau.arrays(dtype))
     known = {"s": tableau.stages, "degree": tableau.degree, "a": a, "c": c, "error": error, "dense": dense}
-    modules = (dense_output, step_control, explicit_rk, explicit_rk_adjoint, explicit_rk_tangent, ode_blocks)
-    functions = [f for module in (*modules, ode_tangent_blocks) for f in _functions_of(module)]
+    modules = (
+        dense_output, dense_output_adjoint, dense_output_tangent, step_control, explicit_rk, explicit_rk_adjoint,
+        explicit_rk_tangent, ode_blocks, ode_tangent_blocks,
+    )  # fmt: skip
+    functions = [f for module in modules for f in _functions_of(module)]
     made = rebound(functions, {"S": tableau.stages, "DEGREE": tableau.degree}, known if written_out else None)
     make_callable(made.values())
     return made

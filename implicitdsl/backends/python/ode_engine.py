@@ -136,13 +136,13 @@ class OdeEngine(SampleEngine):
         return tangent
 
     def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> None:
-        """The transpose of `_replay`: `bars` of the values and their tangents, the end, y2, p2, then interval and times,
-        each followed by that of its tangent."""
+        """The transpose of `_replay`: `bars` of the values and their tangents, the end, y2, p2, then interval and
+        times, each followed by that of its tangent."""
         t = self._tableau
         tangent_pullback(
-            self._functions["rhs_tangent"], self._rhs_tangent_vjp, self._n, slope.p2, start.interval, slope.interval_dot,
-            self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid,
-            run.rows, tangent.states2, *bars,
+            self._functions["rhs_tangent"], self._rhs_tangent_vjp, self._n, slope.p2, start.interval,
+            slope.interval_dot, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c,
+            self._dense, run.grid, run.rows, tangent.states2, *bars,
         )  # fmt: skip
 
     def _new_run(self, rows: int) -> Run:

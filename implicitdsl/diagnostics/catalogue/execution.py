@@ -177,7 +177,7 @@ CODES: tuple[Code, ...] = (
             "any other one of the kind will do: leave the line out, or name it from Python with `solver=…`, which "
             "beats the file."
         ),
-        bad=_solver("rodas5p(rtol = 1e-8)"),
+        bad=_solver("bdf(rtol = 1e-8)"),
         good=_solver("tsit5(rtol = 1e-8)"),
         build="Layer()",
     ),

@@ -127,7 +127,9 @@ class Model:
     @cached_property
     def linearise(self):
         matrix, drift = self._linear(False)
-        outputs = [(f"matrix[{i}]", e) for i, e in enumerate(matrix)] + [(f"drift[{i}]", e) for i, e in enumerate(drift)]
+        outputs = [(f"matrix[{i}]", e) for i, e in enumerate(matrix)] + [
+            (f"drift[{i}]", e) for i, e in enumerate(drift)
+        ]
         return self._function("linearise", "t, y, p, matrix, drift", self._point(), outputs, False)
 
     @cached_property
@@ -137,7 +139,9 @@ class Model:
     @cached_property
     def linearise_tangent(self):
         matrix, drift = self._linear(True)
-        outputs = [(f"matrix[{i}]", e) for i, e in enumerate(matrix)] + [(f"drift[{i}]", e) for i, e in enumerate(drift)]
+        outputs = [(f"matrix[{i}]", e) for i, e in enumerate(matrix)] + [
+            (f"drift[{i}]", e) for i, e in enumerate(drift)
+        ]
         return self._function("linearise_tangent", "t, t_dot, y, p, matrix, drift", self._point2(), outputs, False)
 
     @cached_property
@@ -160,9 +164,7 @@ COMPLEX = Model(2, 0, ("-2*y[1]", "2*y[0]"))
 CONSTANT_SOLUTION = Model(1, 2, ("p[0] + (y[0] - (p[0]*t + p[1]))**5",))
 SINE = Model(1, 0, ("2*y[0]/t + t**4*sin(2*t) - t**2 + 4*t**3",))
 PROTHERO_ROBINSON = Model(1, 1, ("-p[0]*(y[0] - cos(t))",))
-ROBERTSON = Model(
-    3, 3, ("-p[0]*y[0] + p[2]*y[1]*y[2]", "p[0]*y[0] - p[1]*y[1]**2 - p[2]*y[1]*y[2]", "p[1]*y[1]**2")
-)
+ROBERTSON = Model(3, 3, ("-p[0]*y[0] + p[2]*y[1]*y[2]", "p[0]*y[0] - p[1]*y[1]**2 - p[2]*y[1]*y[2]", "p[1]*y[1]**2"))
 VAN_DER_POL_SCALED = Model(2, 1, ("y[1]", "((1 - y[0]**2)*y[1] - y[0])/p[0]"))
 BLOW_UP = Model(1, 0, ("y[0]**2",))
 

@@ -10,7 +10,7 @@ from implicitdsl.solvers.rosenbrock_tableau import RODAS5P
 from tests.solvers.ode import explicit
 from tests.solvers.ode.models import BLOW_UP, FORCED, PROTHERO_ROBINSON, ROBERTSON, VAN_DER_POL_SCALED
 from tests.solvers.ode.stiff import pullback, second, solve, tangent
-from tests.solvers.ode.test_adjoint_explicit import P, RUNS, Y0, bars, difference, directions, point
+from tests.solvers.ode.test_adjoint_explicit import RUNS, Y0, P, bars, difference, directions, point
 from tests.solvers.ode.test_tableau import density, trees
 
 
@@ -56,7 +56,7 @@ def test_the_method_has_its_orders_and_no_more():
 
 
 def test_the_method_is_stiffly_accurate_and_l_stable():
-    alpha, beta, b, _, error, _ = classical(RODAS5P)
+    _alpha, beta, b, _, error, _ = classical(RODAS5P)
     np.testing.assert_allclose(b, beta[-1], atol=1e-14)
     # R(z) = 1 + z b'(I - z beta)^-1 1 at z = -inf, for both solutions.
     for weight in (b, b - error):
