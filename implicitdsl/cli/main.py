@@ -9,6 +9,7 @@ from implicitdsl.cli.compile import compile
 from implicitdsl.cli.explain import explain
 from implicitdsl.cli.fmt import fmt
 from implicitdsl.cli.gradcheck import gradcheck
+from implicitdsl.cli.init import init
 from implicitdsl.cli.inspect import inspect
 from implicitdsl.cli.plot import plot
 from implicitdsl.cli.run import run as run_layer
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot):
+for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, init):
     app.command(command.__name__)(command)
 
 
