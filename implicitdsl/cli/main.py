@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from implicitdsl.cli.cache import cache
 from implicitdsl.cli.check import check
 from implicitdsl.cli.compile import compile
+from implicitdsl.cli.doctor import doctor
 from implicitdsl.cli.explain import explain
 from implicitdsl.cli.fmt import fmt
 from implicitdsl.cli.gradcheck import gradcheck
@@ -23,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, init):
+for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, init, doctor, cache):
     app.command(command.__name__)(command)
 
 

@@ -71,6 +71,6 @@ def reporting(format: Format) -> Iterator[None]:
         raise typer.Exit(WRONG_USAGE) from error
 
 
-def count(number: int, noun: str) -> str:
-    """`no errors`, `1 error`, `2 errors`."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, many: str = "") -> str:
+    """`no errors`, `1 error`, `2 errors`; `many` is a plural that is not formed by an s."""
+    return f"{number or 'no'} {noun if number == 1 else many or noun + 's'}"

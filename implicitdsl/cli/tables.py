@@ -75,6 +75,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def size_text(size: int) -> str:
+    """A number of bytes with its unit: `1.5 MB`."""
+    for scale, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size} bytes"
+
+
 def plain(value: Array) -> object:
     """A tensor as nested lists, for JSON."""
     return np.asarray(value).tolist()
