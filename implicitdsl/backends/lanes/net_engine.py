@@ -60,9 +60,9 @@ class NetEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(None, first, last, batch)
-            (p_all, p_at), (dot, dot_at), (out, out_at) = self.arena(
-                (count, p.size), (count if directions else 0, p.size), (count, self._out)
-            )
+            room = self.arena((count, p.size), (count if directions else 0, p.size), (count, self._out))
+            p_all, dot, out = (room.array(k) for k in range(3))
+            p_at, dot_at, out_at = room.addresses
             p.pack(values, rows, p_all)
             if directions is not None:
                 p.pack(directions, rows, dot)
@@ -89,10 +89,12 @@ class NetEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
-            (p_all, p_at), (dot, dot_at), (c, c_at), (p_bar, bar_at), (waste, waste_at) = self.arena(
+            room = self.arena(
                 (count, p.size), (count if directions else 0, p.size), (count, self._out), (count, bar.size),
                 (1 if directions else 0, bar.size),
             )  # fmt: skip
+            p_all, dot, c, p_bar, waste = (room.array(k) for k in range(5))
+            p_at, dot_at, c_at, bar_at, waste_at = room.addresses
             p.pack(values, rows, p_all)
             fill_lanes(c, cot, rows, fill=0.0)
             grads.set_addresses(bar, p_bar, first)
