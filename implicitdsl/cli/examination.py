@@ -36,6 +36,9 @@ def _text(value: object) -> str:
             return "none"
         case bool():
             return "yes" if value else "no"
+        case Path():
+            home = Path.home()
+            return str(Path("~") / value.relative_to(home)) if value.is_relative_to(home) else str(value)
         case list():
             return " ".join(map(str, value)) or "none"
         case _:
@@ -115,7 +118,7 @@ def examine_cache() -> tuple[dict[str, Any], list[str]]:
     entries = entries_of(folder)
     writable = _writable(folder)
     facts = {
-        "folder": str(folder),
+        "folder": folder,
         "named_by": FOLDER if named else "the system's default",
         "rights": f"{folder.stat().st_mode & 0o777:o}",
         "writable": writable,
