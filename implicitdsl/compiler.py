@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +31,7 @@ from implicitdsl.kernels.flat import flat_function
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
 from implicitdsl.layers.options import Options, inherited, read_options
 from implicitdsl.problems.derived import simplified
-from implicitdsl.problems.kinds import derive
+from implicitdsl.problems.kinds import Problem, derive
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
 from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
@@ -144,6 +145,10 @@ def _mentions(expression: tree.Expression, names: tuple[str, ...]) -> bool:
             return False
 
 
+BACKEND = "IMPLICITDSL_BACKEND"
+"""The environment variable that names the back end of layers which are told none."""
+
+
 def _back_end(name: str) -> Any:
     if name == "lanes":
         # Imported when asked for: it loads LLVM.
@@ -161,6 +166,7 @@ class _Builder:
         self.program: tuple[Piece, ...] = ()
         self.results: tuple[str, ...] = ()
         self._engines: dict[tuple[Any, ...], Engine] = {}
+        self.back_end, self.reason = "python", ""
 
     def trial(self) -> None:
         """Elaborate once with small call sizes, so that what cannot run is said at construction."""
@@ -171,11 +177,7 @@ class _Builder:
         reason = python_backend.refuse(elaborated.problem, self.settings("float64"))
         if reason is not None:
             raise ImpError([Diagnostic("E613", reason, self.definition.name_span)])
-        if self.options.backend == "lanes":
-            lanes = _back_end("lanes")
-            reason = lanes.refuse(elaborated.problem, self.settings("float64"))
-            if reason is not None:
-                raise ImpError([Diagnostic("E611", reason, self.definition.name_span, help=lanes.HELP)])
+        self.back_end, self.reason = self._choose(elaborated.problem)
         if isinstance(elaborated.problem, NetProblem) and elaborated.program.calls:
             pieces, self.results = cut(elaborated.problem, elaborated.program)
             self.program = tuple(
@@ -185,6 +187,19 @@ class _Builder:
         else:
             self.results = tuple(f"result.{i}" for i in range(len(self.definition.outputs)))
             self.program = (EnginePiece(self.results),)
+
+    def _choose(self, problem: Problem) -> tuple[str, str]:
+        """The back end and why: the one named, else `lanes` where it runs the problem, else `python`."""
+        named = self.options.backend or os.environ.get(BACKEND)
+        if named == "python":
+            return named, "as asked for"
+        lanes = _back_end("lanes")
+        reason = lanes.refuse(problem, self.settings("float64"))
+        if reason is None:
+            return "lanes", "as asked for" if named else "the default"
+        if self.options.backend is None:
+            return "python", reason
+        raise ImpError([Diagnostic("E611", reason, self.definition.name_span, help=lanes.HELP)])
 
     def elaborated(self, call_sizes: Mapping[str, int]) -> Elaborated:
         name, options = parse_choice(self.options.solver) or self.in_file("solver") or ("", {})
@@ -220,7 +235,7 @@ class _Builder:
                 explicit = cut(problem, elaborated.program)[0][piece]
                 assert not isinstance(explicit, CallCut)
                 problem = explicit.problem
-            build = _back_end(self.options.backend).build
+            build = _back_end(self.back_end).build
             self._engines[key] = build(problem, self.settings(name), np.dtype(name), self.options.threads)
         return self._engines[key]
 
@@ -266,7 +281,7 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
     simple = {name: simplified(f) for name, f in functions.items()}
     settings = builder.settings("float64")
     method = f"solver {settings.solver}, adjoint {settings.adjoint}" if settings.solver else "explicit"
-    back_end = builder.options.backend
+    back_end = builder.back_end
     arguments = ", ".join(f"{leaf.name}{list(leaf.shape)}" for leaf in elaborated.problem.signature.arguments)
     return {
         "read": print_tree(tree.File(builder.library.file.source, (builder.definition,), span=builder.definition.span)),
@@ -275,5 +290,6 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
         "simplify": "\n\n".join(function_text(f) for f in simple.values()),
         "schedule": "\n".join(schedule_text(f) for f in simple.values()),
         "emit": "\n".join(f"# {name}\n{flat_function(f).source}" for name, f in simple.items()),
-        "bind": f"back end {back_end}, {BATCHING[back_end]}\n{method}, {settings}\narguments: {arguments}",
+        "bind": f"back end {back_end} ({builder.reason}), {BATCHING[back_end]}\n"
+        f"{method}, {settings}\narguments: {arguments}",
     }

@@ -30,7 +30,7 @@ class Options:
     dtype: torch.dtype | None = None
     device: str = "cpu"
     threads: int | None = None
-    backend: Backend = "python"
+    backend: Backend | None = None
 
 
 OPTION_NAMES: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(Options))
@@ -69,7 +69,7 @@ def _read(name: str, value: object) -> object:
                 raise ValueError(f'on_fail is "raise", "nan" or "warn", not {value!r}')
             return value
         case "backend":
-            if value not in get_args(Backend):
+            if value is not None and value not in get_args(Backend):
                 known = ", ".join(f'"{name}"' for name in get_args(Backend))
                 raise ValueError(f"backend is one of {known}, not {value!r}")
             return value
