@@ -97,8 +97,9 @@ class Loaded:
 
     def __init__(self, code: bytes) -> None:
         """Raises RuntimeError for code that names a function which this process does not have."""
-        self._context = llvm.create_context()
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", self._context), _machine("native"))
+        # In LLVM's global context, which is never disposed of: the collector of cycles knows no order, and an engine
+        # that goes after its context takes the process with it.
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine("native"))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 

@@ -1,0 +1,55 @@
+"""Machine code comes and goes: engines in cycles of objects, and forks while a thread is inside LLVM."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import subprocess
+import sys
+
+from implicitdsl.backends.lanes.link import Loaded, make_object
+
+TEXT = "define i64 @answer(i64 %x) {\n  %y = add i64 %x, 41\n  ret i64 %y\n}\n"
+
+
+def test_engines_in_cycles_are_collected_in_any_order() -> None:
+    code = make_object([TEXT], ["answer"])
+    for _ in range(50):
+        loaded = Loaded(code)
+        cycle: list[object] = [loaded.function("answer", ctypes.c_int64, ctypes.c_int64), loaded]
+        cycle.append(cycle)
+        loaded.__dict__["cycle"] = cycle
+        assert cycle[0](1) == 42  # type: ignore[operator] - the function put there above
+        del loaded, cycle
+        gc.collect()
+
+
+FORKS = """
+import os, sys, threading
+from implicitdsl.backends.lanes.link import Loaded, make_object
+import ctypes
+text = {text!r}
+code = make_object([text], ["answer"])
+stop = False
+def work():
+    while not stop:
+        Loaded(code)
+thread = threading.Thread(target=work)
+thread.start()
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        found = Loaded(code).function("answer", ctypes.c_int64, ctypes.c_int64)(1)
+        os._exit(0 if found == 42 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop = True
+thread.join()
+print("done")
+"""
+
+
+def test_a_fork_while_a_thread_is_inside_llvm_leaves_a_child_that_works() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS.format(text=TEXT)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "done\n", done.stderr
