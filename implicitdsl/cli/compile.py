@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from implicitdsl.cli.data import UsageError, Value, read_build, read_target
 from implicitdsl.cli.output import Format, FormatOption, count, print_diagnostics, print_json, reporting
+from implicitdsl.cli.progress import working
 from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.diagnostics.render import as_dict
 
@@ -50,7 +52,8 @@ def compile(
         models = open_models(target.file)
         named = [read_build(text) for text in build or []]
         jobs, left = _jobs(models, [(b.layer, dict(b.keywords)) for b in named], target.layer)
-        built, refused = _construct(models, jobs, strict=bool(named))
+        with working("compiling", format) as tell:
+            built, refused = _construct(models, jobs, strict=bool(named), tell=tell)
         if format is Format.json:
             findings = [as_dict(d) for d in checked.diagnostics]
             report = {"ok": True, "file": str(target.file), "built": built, "left": left, "refused": refused}
@@ -93,14 +96,17 @@ def _jobs(
     return jobs, left
 
 
-def _construct(models: Any, jobs: list[Job], *, strict: bool) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def _construct(
+    models: Any, jobs: list[Job], *, strict: bool, tell: Callable[[str], None]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """What was constructed, and what cannot be executed yet. Any other diagnostic, or any if strict, is raised."""
     from implicitdsl import compiler
     from implicitdsl.cli.layers import make_blueprint
 
     built: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
-    for job in jobs:
+    for number, job in enumerate(jobs, 1):
+        tell(f"compiling {job.layer}, {job.dtype} ({number} of {len(jobs)})")
         try:
             blueprint = make_blueprint(models[job.layer], {**job.keywords, "dtype": job.dtype})
         except ImpError as error:

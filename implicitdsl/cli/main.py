@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from implicitdsl.cli.bench import bench
 from implicitdsl.cli.cache import cache
 from implicitdsl.cli.check import check
 from implicitdsl.cli.compile import compile
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, init, doctor, cache):
+for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, bench, init, doctor, cache):
     app.command(command.__name__)(command)
 
 
