@@ -14,8 +14,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +27,7 @@ from implicitdsl.diagnostics import Diagnostic, ImpError, render
 from implicitdsl.ir.node import walk
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
-from implicitdsl.layers.options import Options, inherited, read_options
+from implicitdsl.layers.options import Options, inherited, named_by_environment, read_options
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.kinds import Problem, derive
 from implicitdsl.problems.net import NetProblem
@@ -50,8 +48,8 @@ from implicitdsl.syntax.printer import print_tree
 
 
 def construct(unit: Unit, name: str, sizes: Mapping[str, int], options: Options | None = None) -> Blueprint:
-    """The blueprint of a definition with its sizes bound. Raises ImpError: concrete E3xx, and E6xx for what cannot
-    run."""
+    """The blueprint of a definition with its sizes bound; what is to be warned of stands in it. Raises ImpError:
+    concrete E3xx, and E6xx for what cannot run."""
     found = unit.library.find(None, name)
     if found is None:
         raise ImpError([Diagnostic("E205", f"{unit.name} defines no `{name}`")])
@@ -110,6 +108,7 @@ def _construct(
         engine=builder.engine,
         recipe=(tuple(unit.sources.items()), library.file.source.name, definition.name, tuple(sizes.items()), options),
         rebuild=rebuild,
+        warnings=builder.warnings,
     )
 
 
@@ -145,16 +144,12 @@ def _mentions(expression: tree.Expression, names: tuple[str, ...]) -> bool:
             return False
 
 
-BACKEND = "IMPLICITDSL_BACKEND"
-"""The environment variable that names the back end of layers which are told none."""
-
-
 def _back_end(name: str) -> Any:
     if name == "lanes":
         # Imported when asked for: it loads LLVM.
-        from implicitdsl.backends import lanes
+        from implicitdsl.backends.lanes import build
 
-        return lanes
+        return build
     return python_backend
 
 
@@ -165,6 +160,7 @@ class _Builder:
         self.definition, self.library, self.sizes, self.options = definition, library, sizes, options
         self.program: tuple[Piece, ...] = ()
         self.results: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
         self._engines: dict[tuple[Any, ...], Engine] = {}
         self.back_end, self.reason = "python", ""
 
@@ -172,8 +168,7 @@ class _Builder:
         """Elaborate once with small call sizes, so that what cannot run is said at construction."""
         free = call_size_names(self.definition)
         elaborated = self.elaborated({name: 3 + i for i, name in enumerate(free)})
-        for warning in elaborated.program.warnings:
-            warnings.warn(render(warning), stacklevel=6)
+        self.warnings = tuple(render(warning) for warning in elaborated.program.warnings)
         reason = python_backend.refuse(elaborated.problem, self.settings("float64"))
         if reason is not None:
             raise ImpError([Diagnostic("E613", reason, self.definition.name_span)])
@@ -190,7 +185,7 @@ class _Builder:
 
     def _choose(self, problem: Problem) -> tuple[str, str]:
         """The back end and why: the one named, else `lanes` where it runs the problem, else `python`."""
-        named = self.options.backend or os.environ.get(BACKEND)
+        named = self.options.backend or named_by_environment()
         if named == "python":
             return named, "as asked for"
         lanes = _back_end("lanes")
@@ -246,6 +241,8 @@ BATCHING = {"python": "one sample at a time", "lanes": "a vector of samples at a
 
 
 def _builder(blueprint: Blueprint) -> _Builder:
+    if blueprint.origin is not None:
+        blueprint = blueprint.origin()
     builder = getattr(blueprint.engine, "__self__", None)
     if not isinstance(builder, _Builder):
         raise TypeError(f"the blueprint of {blueprint.name} was not made by this compiler")

@@ -7,15 +7,16 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from implicitdsl import compiler
-from implicitdsl.diagnostics import render
+from implicitdsl.artifacts.construct import construct
+from implicitdsl.artifacts.texts import Heading, Text, read_text
 from implicitdsl.layers.blueprint import Blueprint
 from implicitdsl.layers.module import Layer
 from implicitdsl.layers.options import OPTION_NAMES, read_options
-from implicitdsl.semantics.unit import Unit, read_unit
-from implicitdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from implicitdsl.syntax import tree
 
 
 class Template:
@@ -24,47 +25,58 @@ class Template:
     Returns a `torch.nn.Module`. Raises ImpError for sizes that do not fit (E3xx) and for what is not executable (E6xx),
     TypeError and ValueError for options of a wrong name or value."""
 
-    def __init__(self, unit: Unit, definition: tree.Definition) -> None:
-        self._unit = unit
-        self.definition = definition
-        self.__name__ = definition.name
-        self.__doc__ = definition.doc or None
+    def __init__(self, text: Text, heading: Heading) -> None:
+        self._text = text
+        self.heading = heading
+        self.__name__ = heading.name
+        self.__doc__ = heading.doc or None
+
+    @property
+    def definition(self) -> tree.Definition:
+        """The tree of the definition."""
+        return self._text.unit.library.definitions[self.heading.name][0]
 
     @property
     def sizes(self) -> tuple[str, ...]:
         """Names of the sizes, in order."""
-        return tuple(size.name for size in self.definition.sizes)
+        return tuple(name for name, _ in self.heading.sizes)
 
     def blueprint(self, **keywords: Any) -> Blueprint:
         """What `__call__` makes its layer from."""
-        options = {name: value for name, value in keywords.items() if name in OPTION_NAMES and name not in self.sizes}
-        rest = {name: value for name, value in keywords.items() if name not in options}
-        for name in rest:
-            if name not in self.sizes:
-                near = difflib.get_close_matches(name, (*self.sizes, *OPTION_NAMES), 1)
-                hint = f"; did you mean `{near[0]}`?" if near else ""
-                raise TypeError(
-                    f"{self.definition.name} has neither a size nor an option `{name}`{hint} "
-                    f"(sizes: {', '.join(self.sizes) or 'none'}; options: {', '.join(OPTION_NAMES)})"
-                )
-        sizes = {name: _whole(name, value) for name, value in rest.items()}
-        return compiler.construct(self._unit, self.definition.name, sizes, read_options(**options))
+        return self._blueprint(keywords)
 
     def __call__(self, **keywords: Any) -> Layer:
-        return Layer(self.blueprint(**keywords))
+        return Layer(self._blueprint(keywords))
+
+    def _blueprint(self, keywords: dict[str, Any]) -> Blueprint:
+        name = self.heading.name
+        options = {key: value for key, value in keywords.items() if key in OPTION_NAMES and key not in self.sizes}
+        rest = {key: value for key, value in keywords.items() if key not in options}
+        for key in rest:
+            if key not in self.sizes:
+                near = difflib.get_close_matches(key, (*self.sizes, *OPTION_NAMES), 1)
+                hint = f"; did you mean `{near[0]}`?" if near else ""
+                raise TypeError(
+                    f"{name} has neither a size nor an option `{key}`{hint} "
+                    f"(sizes: {', '.join(self.sizes) or 'none'}; options: {', '.join(OPTION_NAMES)})"
+                )
+        sizes = {key: _whole(key, value) for key, value in rest.items()}
+        made = construct(self._text, name, sizes, read_options(**options))
+        for warning in made.every_warning():
+            warnings.warn(warning, stacklevel=3)
+        return made
 
     def __repr__(self) -> str:
         sizes = f"[{', '.join(self.sizes)}]" if self.sizes else ""
-        inputs = ", ".join(item.span.text for item in self.definition.inputs)
-        return f"<{self.definition.kind} {self.definition.name}{sizes}({inputs})>"
+        return f"<{self.heading.kind} {self.heading.name}{sizes}({', '.join(self.heading.inputs)})>"
 
 
 class Models:
     """The definitions of a text by name, as attributes."""
 
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
-        self._templates = {n: Template(unit, d) for n, (d, _) in unit.library.definitions.items()}
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self._templates = {heading.name: Template(text, heading) for heading in text.headings}
 
     def __getattr__(self, name: str) -> Template:
         if name.startswith("__"):
@@ -74,7 +86,7 @@ class Models:
             near = difflib.get_close_matches(name, self._templates, 1)
             hint = f"; did you mean `{near[0]}`?" if near else ""
             raise AttributeError(
-                f"{self._unit.name} defines no `{name}`{hint} (it defines {', '.join(self._templates)})"
+                f"{self._text.name} defines no `{name}`{hint} (it defines {', '.join(self._templates)})"
             )
         return found
 
@@ -88,7 +100,7 @@ class Models:
         return [*super().__dir__(), *self._templates]
 
     def __repr__(self) -> str:
-        return f"<models of {self._unit.name}: {', '.join(self._templates)}>"
+        return f"<models of {self._text.name}: {', '.join(self._templates)}>"
 
 
 def load(source: str | os.PathLike[str]) -> Models:
@@ -108,10 +120,10 @@ def loads(text: str) -> Models:
 
 
 def _models(text: str, name: str) -> Models:
-    unit = read_unit(text, name)
-    for warning in unit.warnings:
-        warnings.warn(render(warning), stacklevel=3)
-    return Models(unit)
+    found = read_text(text, name)
+    for warning in found.warnings:
+        warnings.warn(warning, stacklevel=3)
+    return Models(found)
 
 
 def _whole(name: str, value: object) -> int:

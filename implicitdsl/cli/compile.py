@@ -76,7 +76,7 @@ def _jobs(
     models: Any, named: list[tuple[str, dict[str, Value]]], layer: str | None
 ) -> tuple[list[Job], list[dict[str, str]]]:
     """What to construct, and the layers left out with the option that builds them."""
-    templates = {t.definition.name: t for t in models if layer in (None, t.definition.name)}
+    templates = {t.heading.name: t for t in models if layer in (None, t.heading.name)}
     if layer is not None and not templates:
         raise UsageError(f"the file defines no {layer}")
     named, left = list(named), list[dict[str, str]]()

@@ -22,10 +22,10 @@ def open_models(file: str | Path) -> Models:
 def find_template(models: Models, target: Target) -> Template:
     """The layer named, or the only one of the file."""
     templates = list(models)
-    names = ", ".join(t.definition.name for t in templates) or "nothing"
+    names = ", ".join(t.heading.name for t in templates) or "nothing"
     if target.layer is not None:
         for template in templates:
-            if template.definition.name == target.layer:
+            if template.heading.name == target.layer:
                 return template
         raise UsageError(f"{target.file} defines {names}, no {target.layer}")
     if len(templates) != 1:
@@ -51,5 +51,5 @@ def refuse_leftovers(given: Mapping[str, str], known: set[str], template: Templa
     unknown = [name for name in given if name not in known]
     if unknown:
         raise UsageError(
-            f"{template.definition.name} has no {unknown[0]} (it has {', '.join(sorted(known - set(OPTION_NAMES)))})"
+            f"{template.heading.name} has no {unknown[0]} (it has {', '.join(sorted(known - set(OPTION_NAMES)))})"
         )

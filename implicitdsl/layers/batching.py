@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,8 +115,8 @@ def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequenc
     for index, (spec, shape) in enumerate(zip(specs, shapes, strict=True)):
         lead = tuple(shape[: len(shape) - len(spec.shape)])
         try:
-            found = tuple(torch.broadcast_shapes(found, lead))
-        except RuntimeError:
+            found = _broadcast(found, lead)
+        except (RuntimeError, ValueError):
             others = ", ".join(
                 f"`{s.name}` {_list(h[: len(h) - len(s.shape)])}" for s, h in zip(specs[:index], shapes, strict=False)
             )
@@ -123,6 +124,13 @@ def batch_shape(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequenc
                 f"{layer}: the batch dimensions {_list(lead)} of `{spec.name}` do not broadcast with those of {others}"
             ) from None
     return torch.Size(found)
+
+
+def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    # torch's own function knows symbolic sizes, and imports sympy at its first call: only a trace needs it.
+    if torch.compiler.is_compiling() or any(isinstance(size, torch.SymInt) for size in (*one, *other)):
+        return tuple(torch.broadcast_shapes(one, other))
+    return np.broadcast_shapes(one, other)
 
 
 @dataclass(frozen=True)

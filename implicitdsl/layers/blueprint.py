@@ -61,7 +61,8 @@ class CallPiece:
 Piece = EnginePiece | CallPiece
 
 
-def _cannot_build(piece: int, dtype: torch.dtype, sizes: Mapping[str, int]) -> Engine:
+def no_engine(piece: int, dtype: torch.dtype, sizes: Mapping[str, int]) -> Engine:
+    """The engines of a blueprint that has none. Raises NotImplementedError."""
     raise NotImplementedError("this blueprint has no engines")
 
 
@@ -73,7 +74,8 @@ class Blueprint:
     `results` names the slots returned, `outputs` their shapes (a str is a call size). `tuple_output` tells that several
     outputs are returned as a tuple. `engine(piece, dtype, call sizes)` gives the engine of an EnginePiece, cached.
     `rebuild(recipe)` makes an equal blueprint in another process; it is a function that pickles by name.
-    `noisy` tells that a call takes a seed.
+    `noisy` tells that a call takes a seed. `warnings` are the sentences that its construction gives. `origin()` is this
+    blueprint as the compiler made it from the text, where this one was found in a cache.
     """
 
     kind: str
@@ -89,16 +91,22 @@ class Blueprint:
     tuple_output: bool = False
     options: Options = field(default_factory=Options)
     program: tuple[Piece, ...] = (EnginePiece(("result",)),)
-    engine: Callable[[int, torch.dtype, Mapping[str, int]], Engine] = _cannot_build
+    engine: Callable[[int, torch.dtype, Mapping[str, int]], Engine] = no_engine
     noisy: bool = False
     recipe: tuple[Any, ...] | None = None
     rebuild: Callable[[tuple[Any, ...]], Blueprint] | None = None
+    warnings: tuple[str, ...] = ()
+    origin: Callable[[], Blueprint] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Blueprint:
         return self
 
     def __copy__(self) -> Blueprint:
         return self
+
+    def every_warning(self) -> tuple[str, ...]:
+        """The warnings of this blueprint and of those that it uses."""
+        return (*self.warnings, *(text for used in self.uses.values() for text in used.every_warning()))
 
     @property
     def call_sizes(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -13,6 +14,10 @@ import torch
 OnFail = Literal["raise", "nan", "warn"]
 Backend = Literal["python", "lanes"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
+
+
+BACKEND = "IMPLICITDSL_BACKEND"
+"""The environment variable that names the back end of layers which are told none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,11 @@ def read_options(**given: object) -> Options:
             raise TypeError(f"`{name}` is no option of a layer{hint} (options: {', '.join(OPTION_NAMES)})")
     checked: dict[str, Any] = {name: _read(name, value) for name, value in given.items()}
     return Options(**checked)
+
+
+def named_by_environment() -> str | None:
+    """The back end of layers that are told none, where the environment names one."""
+    return os.environ.get(BACKEND)
 
 
 def inherited(inner: Options, outer: Options) -> Options:

@@ -1,5 +1,4 @@
-"""The back end `lanes`: solver functions compiled for a SIMD vector of samples at a time."""
+"""The back end `lanes`: solver functions compiled for a SIMD vector of samples at a time.
 
-from implicitdsl.backends.lanes.build import HELP, build, refuse
-
-__all__ = ["HELP", "build", "refuse"]
+`build.py` makes an engine; what runs one that was made before (`block_engine.py` and below) imports no compiler.
+"""

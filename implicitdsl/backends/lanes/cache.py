@@ -1,7 +1,8 @@
 """What was compiled, on disk, in the user's cache directory; a damaged or missing entry is made again.
 
 The key of an entry holds what it was made from and the versions of what made it, so no entry is ever wrong, only
-unused. Files are written beside their place and moved there, so that a reader sees a whole file or none.
+unused. Files are written beside their place and moved there, so that a reader sees a whole file or none. When they
+have grown beyond a bound, those that were not read for longest go.
 """
 
 from __future__ import annotations
@@ -9,22 +10,33 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-from platformdirs import user_cache_path
 
 FOLDER = "IMPLICITDSL_CACHE"
 """The environment variable that names another cache directory."""
+BOUND = "IMPLICITDSL_CACHE_MB"
+"""The environment variable that bounds its size, in megabytes."""
+USUAL_BOUND = 512
+DAY = 86400.0
+LOOK_EVERY = 64
+"""Entries written by a process between two looks at the size of the directory."""
+
+OURS = re.compile(r"[0-9a-f]{40}\.[a-z]+|tmp\w{8}")
+"""The names of entries; anything else in the directory is not ours to remove, whoever named it."""
+
+_written = 0
 
 
 def cache_folder() -> Path | None:
     """The cache directory, made with access for its owner alone; None where there can be none."""
-    folder = Path(os.environ[FOLDER]) if FOLDER in os.environ else user_cache_path("implicitdsl")
     try:
+        folder = Path(os.environ[FOLDER]) if FOLDER in os.environ else _usual_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = folder.stat()
     except OSError:
@@ -33,12 +45,27 @@ def cache_folder() -> Path | None:
     return folder if facts.st_uid == os.getuid() and not facts.st_mode & 0o022 else None
 
 
+def _usual_folder() -> Path:
+    # Imported here: a layer that was compiled ahead runs without it.
+    from platformdirs import user_cache_path
+
+    return user_cache_path("implicitdsl")
+
+
+def installed(name: str) -> str:
+    """The version of a distribution, or `none`."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
 @cache
 def fingerprint(files: tuple[str, ...]) -> str:
     """A hash of some sources of this package (paths inside it) and of the versions of what they are compiled with."""
     found = hashlib.sha256()
     root = Path(__file__).parents[2]
-    for name in (platform.python_version(), version("numba"), version("llvmlite"), platform.machine()):
+    for name in (platform.python_version(), installed("numba"), installed("llvmlite"), platform.machine()):
         found.update(name.encode() + b"\0")
     for name in files:
         found.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
@@ -63,33 +90,97 @@ def _bitcode(text: str) -> bytes:
 
 
 def _kept(name: str, make: Callable[[], bytes]) -> bytes:
+    found = find(name)
+    if found is None:
+        found = make()
+        keep(name, found)
+    return found
+
+
+def find(name: str) -> bytes | None:
+    """The entry of a name, or None."""
     folder = cache_folder()
-    if folder is not None:
-        found = read(folder / name)
-        if found is not None:
-            return found
-    made = make()
-    if folder is not None:
-        write(folder / name, made)
-    return made
+    return None if folder is None else read(folder / name)
+
+
+def keep(name: str, content: bytes) -> None:
+    """Puts an entry under a name, if there is a place for it."""
+    global _written
+    folder = cache_folder()
+    if folder is None:
+        return
+    write(folder / name, content)
+    if _written % LOOK_EVERY == 0:
+        evict(folder)
+    _written += 1
+
+
+def bound() -> int:
+    """The bytes that the cache may hold."""
+    given = os.environ.get(BOUND, "")
+    return (int(given) if given.isdecimal() else USUAL_BOUND) << 20
+
+
+def evict(folder: Path, most: int | None = None) -> int:
+    """Removes the entries that were not read for longest until at most `most` bytes are left (three quarters of the
+    bound, once it is exceeded). Gives the number removed; what another process removes first is no error."""
+    entries: list[tuple[float, int, Path]] = []
+    try:
+        for entry in os.scandir(folder):
+            if OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                facts = entry.stat(follow_symlinks=False)
+                entries.append((facts.st_mtime, facts.st_size, Path(entry.path)))
+    except OSError:
+        return 0
+    total = sum(size for _, size, _ in entries)
+    if most is None:
+        if total <= bound():
+            return 0
+        most = bound() * 3 // 4
+    removed = 0
+    for _, size, path in sorted(entries):
+        if total <= most:
+            break
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            continue
+        total -= size
+        removed += 1
+    return removed
 
 
 def read(path: Path) -> bytes | None:
     """What `write` put there; None where there is nothing, or something else than it put there."""
     try:
-        whole = path.read_bytes()
+        with path.open("rb") as file:
+            whole = file.read()
+            read_at = os.fstat(file.fileno()).st_mtime
     except OSError:
         return None
-    # A digest stands before the code, because LLVM may crash on a torn file.
+    # A digest stands before the content, because LLVM may crash on a torn file.
     digest, code = whole[:32], whole[32:]
-    return code if hashlib.sha256(code).digest() == digest else None
+    if hashlib.sha256(code).digest() != digest:
+        return None
+    if time.time() - read_at > DAY:
+        _touch(path)
+    return code
+
+
+def _touch(path: Path) -> None:
+    """Marks an entry as read today; that is what eviction goes by."""
+    try:
+        os.utime(path)
+    except OSError:
+        # The entry is gone, or the disk read-only: nothing to mark.
+        return
 
 
 def write(path: Path, code: bytes) -> None:
     """Put it there, whole or not at all."""
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(hashlib.sha256(code).digest() + code)
         os.replace(temporary, path)

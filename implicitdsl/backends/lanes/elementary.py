@@ -9,17 +9,14 @@ do not depend on how many there are.
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 
 from implicitdsl.backends.lanes.lane_code import I32, LaneCode
+from implicitdsl.backends.lanes.sleef import sleef_library, vector_symbol
 from implicitdsl.functions import erf as cody
 from implicitdsl.functions.expression import Apply, Arg, Const, Expr
 from implicitdsl.functions.scalar import SCALAR, walk
@@ -28,42 +25,10 @@ Record = Callable[..., Any]
 """From the code being written and the arguments to the value; an argument in `Scalar.constants` comes as a float."""
 
 VECTOR_BYTES = 32
-ACCURACY = {"hypot": "u05"}
-"""SLEEF's bound in tenths of a unit in the last place; `u10` unless told."""
-
-VECTOR_FUNCTIONS = (
-    "exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "pow",
-    "hypot",
-)  # fmt: skip
 
 
 class NotEmittedError(LookupError):
     """An elementwise function of the table that the back end `lanes` has no record of."""
-
-
-@functools.cache
-def sleef_library() -> bool:
-    """Whether SLEEF's AVX2 functions are at hand: torch's CPU library exports them, and is loaded here if need be."""
-    found = importlib.util.find_spec("torch")
-    features = llvm.get_host_cpu_features()
-    if found is None or found.origin is None or not (features.get("avx2") and features.get("fma")):
-        return False
-    library = Path(found.origin).parent / "lib" / "libtorch_cpu.so"
-    if not library.exists():
-        return False
-    llvm.load_library_permanently(str(library))
-    names = [_vector_symbol(name, dtype) for name in VECTOR_FUNCTIONS for dtype in ("float64", "float32")]
-    return all(llvm.address_of_symbol(name) for name in names)
-
-
-def library_name() -> str:
-    """What elementary functions come from: part of the key of whatever is compiled."""
-    return "sleef-avx2" if sleef_library() else "libm"
-
-
-def _vector_symbol(name: str, dtype: str) -> str:
-    kind = "d4" if dtype == "float64" else "f8"
-    return f"Sleef_{name}{kind}_{ACCURACY.get(name, 'u10')}avx2"
 
 
 def call(code: LaneCode, name: str, *args: Any) -> Any:
@@ -86,7 +51,7 @@ def _scalar_calls(code: LaneCode, name: str, args: Sequence[Any]) -> Any:
 def _vector_call(code: LaneCode, name: str, args: Sequence[Any]) -> Any:
     b, many = code.builder, VECTOR_BYTES // code.item_bytes
     kind = ir.VectorType(code.scalar, many)
-    symbol = _vector_symbol(name, code.dtype)
+    symbol = vector_symbol(name, code.dtype)
 
     def shuffled(a: Any, c: Any, places: Sequence[int]) -> Any:
         return b.shuffle_vector(a, c, ir.Constant(ir.VectorType(I32, len(places)), list(places)))

@@ -21,7 +21,7 @@ class MachineCode:
     """
 
     def __init__(self, signatures: Mapping[str, str], make: Callable[[str, tuple[int, ...]], bytes]) -> None:
-        self._signatures = signatures
+        self.signatures = signatures
         self._make = make
         self._entries: dict[Key, Any] = {}
         self._objects: dict[Key, bytes] = {}
@@ -46,7 +46,7 @@ class MachineCode:
     def _load(self, part: str, shared: tuple[int, ...]) -> Any:
         with self._lock:
             if (part, shared) not in self._entries:
-                kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in self._signatures[part]]
+                kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in self.signatures[part]]
                 code = self.object(part, shared)
                 self._entries[part, shared] = Loaded(code).function(f"imp_{part}", ctypes.c_int64, *kinds)
             return self._entries[part, shared]
