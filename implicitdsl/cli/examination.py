@@ -86,7 +86,7 @@ def examine_processor() -> dict[str, Any]:
     import llvmlite.binding as llvm
     import torch
 
-    from implicitdsl.backends.lanes.elementary import library_name
+    from implicitdsl.backends.lanes.sleef import library_name
 
     # What the process may use, which in a container or on a cluster is less than the machine has.
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
