@@ -40,6 +40,11 @@ def _hold_over_fork() -> None:
 _hold_over_fork()
 
 
+CODE_MODEL = "large"
+"""LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
+the smaller models reach no further, and LLVM then ends the process."""
+
+
 @cache
 def processor(cpu: str) -> tuple[str, str]:
     """Name and features of a processor for LLVM; `native` is this machine's."""
@@ -51,7 +56,7 @@ def processor(cpu: str) -> tuple[str, str]:
 def _machine(cpu: str) -> llvm.TargetMachine:
     name, features = processor(cpu)
     return llvm.Target.from_default_triple().create_target_machine(
-        opt=3, cpu=name, features=features, reloc="pic", codemodel="default"
+        opt=3, cpu=name, features=features, reloc="pic", codemodel=CODE_MODEL
     )
 
 
@@ -63,7 +68,7 @@ def make_object(
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
     parts = list(modules)
-    found = hashlib.sha256(repr((llvmlite.__version__, processor(cpu), list(entries), inline_all)).encode())
+    found = hashlib.sha256(repr((llvmlite.__version__, processor(cpu), CODE_MODEL, list(entries), inline_all)).encode())
     for part in parts:
         found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
     return kept_object(found.hexdigest(), lambda: _make(parts, entries, inline_all=inline_all, cpu=cpu))
