@@ -9,11 +9,14 @@ import numpy as np
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.lanes.net_engine import build_net
 from implicitdsl.backends.lanes.ode_build import build_ode, too_large
+from implicitdsl.backends.lanes.root_build import build_root
 from implicitdsl.backends.settings import Settings
 from implicitdsl.diagnostics import Diagnostic, ImpError
+from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.problems.root import RootProblem
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 
 
@@ -25,6 +28,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             return build_ode(problem, settings, dtype, threads)
         case NetProblem():
             return build_net(problem, dtype, threads)
+        case RootProblem() | FixpointProblem():
+            return build_root(problem, settings, dtype, threads)
         case _:
             raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
 
@@ -47,5 +52,7 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
             return too_large(problem, settings)
         case NetProblem():
             return None
+        case RootProblem() | FixpointProblem():
+            return None if problem.unknowns else "there is nothing to solve for"
         case _:
             return refusal(problem)

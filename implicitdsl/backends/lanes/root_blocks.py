@@ -1,0 +1,181 @@
+"""`root` and `fixpoint` for a range of blocks of samples, in Numba's subset.
+
+Arrays hold one block after another: `z_all` the unknowns (`states` elements each), `p_all` and `dot_all` the flat
+arguments and directions (`size_p`), `out_all` and `cot_all` the outputs (`size_out`), `bar_all` the gradients
+(`size_bar`), `facts_all` what becomes of each sample. `bounds` holds the lower and the upper bounds, `work` what one
+block needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from implicitdsl.backends.lanes.model_functions import model
+from implicitdsl.solvers.block_implicit import block_adjoint, block_tangent, factor_at
+from implicitdsl.solvers.block_newton import block_newton
+from implicitdsl.solvers.block_picard import FEW, begin_within, block_picard
+from implicitdsl.solvers.block_system import largest_of
+from implicitdsl.solvers.vocabulary import buffer, fill, or_, select, view, vmax
+
+Array = Any
+
+FACTS = 3
+"""Of each sample: what becomes of it (see `block_newton`), its steps, and whether it lies at a kink."""
+
+states, size_p, size_out, size_bar, own_bar, size_kinks = (
+    model[name] for name in ("states", "size_p", "size_out", "size_bar", "own_bar", "size_kinks")
+)
+max_steps, rtol = model["max_steps"], model["rtol"]
+start, residual, residual_jacobian, residual_along = (
+    model[name] for name in ("start", "residual", "residual_jacobian", "residual_along")
+)
+output, kinks, output_jvp = model["output"], model["kinks"], model["output_jvp"]
+output_z, output_p, residual_p, residual_p_jvp = (
+    model[name] for name in ("output_z", "output_p", "residual_p", "residual_p_jvp")
+)
+output_jvp_z, output_jvp_p, residual_jvp_z, residual_jvp_p = (
+    model[name] for name in ("output_jvp_z", "output_jvp_p", "residual_jvp_z", "residual_jvp_p")
+)
+
+
+def newton(
+    first: int, last: int, p_all: Array, z_all: Array, out_all: Array, facts_all: Array, bounds: Array, work: Array
+) -> int:  # fmt: skip
+    """Roots by Newton's method."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        facts = view(facts_all, block * FACTS, FACTS)
+        start(p, z)
+        zero = buffer(z, 1)[0]
+        facts[1] = zero
+        start_size = largest_of(n, z)
+        begin_within(n, z, bounds, view(bounds, n, n))
+        most = max_steps() if max_steps() < FEW else max_steps() // 2
+        facts[0] = block_newton(
+            residual, residual_jacobian, residual_along, n, z, p, bounds, view(bounds, n, n), rtol(z), zero + most,
+            zero == 0.0, start_size, work, view(facts, 1, 1),
+        )  # fmt: skip
+        finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
+    return 0
+
+
+def picard(
+    first: int, last: int, p_all: Array, z_all: Array, out_all: Array, facts_all: Array, bounds: Array, work: Array
+) -> int:  # fmt: skip
+    """Fixed points by Picard iteration and Newton's method."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        facts = view(facts_all, block * FACTS, FACTS)
+        start(p, z)
+        facts[0] = block_picard(
+            residual, residual_jacobian, residual_along, n, z, p, bounds, view(bounds, n, n), rtol(z), max_steps(),
+            work, view(facts, 1, 1),
+        )  # fmt: skip
+        finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
+    return 0
+
+
+def finish(z: Array, p: Array, out: Array, facts: Array, work: Array) -> None:
+    """The outputs at the root, and whether it lies at a kink."""
+    output(z, p, out)
+    zero = buffer(z, 1)[0]
+    at_kink = zero != 0.0
+    if size_kinks() > 0:
+        kinks(z, p, work)
+        for i in range(size_kinks()):
+            at_kink = or_(at_kink, work[i] == 0.0)
+    facts[2] = select(at_kink, zero + 1.0, 0.0)
+
+
+def adjoint(
+    first: int, last: int, p_all: Array, z_all: Array, cot_all: Array, lam_all: Array, facts_all: Array, work: Array
+) -> int:  # fmt: skip
+    """The multipliers of a pullback; facts[0] is 0 where they are settled."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        spread = factor_at(residual_jacobian, n, z, p, work)
+        bar = view(work, 2 * n * n + 7 * n, n)
+        fill(n, 0.0, bar, 0)
+        output_z(z, p, view(cot_all, block * size_out(), size_out()), bar)
+        facts_all[block] = block_adjoint(n, bar, view(lam_all, block * n, n), spread, work)
+    return 0
+
+
+def gather(
+    first: int, last: int, p_all: Array, z_all: Array, cot_all: Array, lam_all: Array, bar_all: Array
+) -> int:  # fmt: skip
+    """The gradients, given the multipliers."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        bar = view(bar_all, block * size_bar(), size_bar())
+        fill(own_bar(), 0.0, bar, 0)
+        output_p(z, p, view(cot_all, block * size_out(), size_out()), bar)
+        residual_p(z, p, view(lam_all, block * n, n), bar)
+    return 0
+
+
+def push(
+    first: int, last: int, p_all: Array, z_all: Array, dot_all: Array, out_all: Array, facts_all: Array, work: Array
+) -> int:  # fmt: skip
+    """The tangents of the outputs; facts[0] is 0 where they are settled."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        dot = view(dot_all, block * size_p(), size_p())
+        spread = factor_at(residual_jacobian, n, z, p, work)
+        moved = view(work, 2 * n * n + 8 * n, n)
+        facts_all[block] = tangent_of(n, z, p, dot, moved, spread, work)
+        output_jvp(z, p, moved, dot, view(out_all, block * size_out(), size_out()))
+    return 0
+
+
+def tangent_of(n: int, z: Array, p: Array, dot: Array, moved: Array, spread: Any, work: Array) -> Any:
+    """moved := the tangent of the root; what `block_tangent` gives."""
+    slope = view(work, 2 * n * n + 7 * n, n)
+    residual_p_jvp(z, p, dot, slope)
+    return block_tangent(n, slope, moved, spread, work)
+
+
+def second_adjoint(
+    first: int, last: int, p_all: Array, z_all: Array, dot_all: Array, cot_all: Array, three_all: Array,
+    facts_all: Array, work: Array,
+) -> int:  # fmt: skip
+    """For each block the tangent of the root and the two multipliers of the pullback's pullback, one after another in
+    `three_all`; facts[0] is 0 where they are settled."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        dot, cot = view(dot_all, block * size_p(), size_p()), view(cot_all, block * size_out(), size_out())
+        three = view(three_all, block * 3 * n, 3 * n)
+        moved, mu = view(three, 0, n), view(three, n, n)
+        spread = factor_at(residual_jacobian, n, z, p, work)
+        verdict = tangent_of(n, z, p, dot, moved, spread, work)
+        bar, moved_bar = view(work, 2 * n * n + 7 * n, n), view(work, 2 * n * n + 8 * n, n)
+        fill(2 * n, 0.0, bar, 0)
+        output_jvp_z(z, p, moved, dot, cot, bar, moved_bar)
+        verdict = vmax(block_adjoint(n, moved_bar, mu, spread, work), verdict)
+        residual_jvp_z(z, p, moved, dot, mu, bar)
+        facts_all[block] = vmax(block_adjoint(n, bar, view(three, 2 * n, n), spread, work), verdict)
+    return 0
+
+
+def second_gather(
+    first: int, last: int, p_all: Array, z_all: Array, dot_all: Array, cot_all: Array, three_all: Array, bar_all: Array
+) -> int:  # fmt: skip
+    """The gradients of <cot, tangent>, given what `second_adjoint` found."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        dot, cot = view(dot_all, block * size_p(), size_p()), view(cot_all, block * size_out(), size_out())
+        three = view(three_all, block * 3 * n, 3 * n)
+        bar = view(bar_all, block * size_bar(), size_bar())
+        fill(own_bar(), 0.0, bar, 0)
+        moved = view(three, 0, n)
+        output_jvp_p(z, p, moved, dot, cot, bar)
+        residual_jvp_p(z, p, moved, dot, view(three, n, n), bar)
+        residual_p(z, p, view(three, 2 * n, n), bar)
+    return 0

@@ -1,0 +1,89 @@
+"""From a `root` or `fixpoint` problem to its engine on lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
+from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
+from implicitdsl.backends.python.implicit_engine import RootEngine as OneByOne
+from implicitdsl.backends.settings import Settings
+from implicitdsl.problems import fixpoint, root
+from implicitdsl.problems.derived import Derived, tangent, transpose
+from implicitdsl.problems.fixpoint import FixpointProblem
+from implicitdsl.problems.root import RootProblem
+
+SOLVING = ("start", "residual", "residual_jacobian", "residual_along", "output", "kinks")
+CALLS = {
+    "newton": SOLVING,
+    "picard": SOLVING,
+    "adjoint": ("residual_jacobian", "output_z"),
+    "gather": ("output_p", "residual_p"),
+    "push": ("residual_jacobian", "residual_p_jvp", "output_jvp"),
+    "second_adjoint": ("residual_jacobian", "residual_p_jvp", "output_jvp_z", "residual_jvp_z"),
+    "second_gather": ("output_jvp_p", "residual_jvp_p", "residual_p"),
+}
+SOLVERS = ("block_implicit", "block_judge", "block_newton", "block_picard", "block_system", "pivoted_lu")
+
+
+def build_root(
+    problem: RootProblem | FixpointProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None
+) -> RootEngine:
+    """The engine of a `root` or `fixpoint` problem."""
+    derived = root.derive(problem) if isinstance(problem, RootProblem) else fixpoint.derive(problem)
+    functions = implicit_parts(derived)
+    leaves = problem.signature.arguments
+    n = sum(u.size for u in problem.unknowns)
+    spec = Spec(
+        layer_name=problem.signature.layer,
+        dtype=dtype.name,
+        width=WIDTH[dtype.name],
+        arguments=arguments_of(problem.signature),
+        outputs=tuple(o.shape for o in problem.outputs),
+        saved=(((n,), dtype.name), ((), "int64")),
+        groups={"p": tuple(range(len(leaves)))},
+        numbers={
+            "states": n, "size_out": sum(o.size for o in problem.outputs), "max_steps": settings.max_steps,
+            "size_kinks": functions["kinks"].outputs[0].size,
+        },
+    )  # fmt: skip
+    maker = BlockCode(
+        spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS,
+        modules=tuple(f"solvers/{name}" for name in SOLVERS), reals={"rtol": settings.rtol},
+    )  # fmt: skip
+    method = "picard" if settings.solver == "picard" else "newton"
+    bounds = np.concatenate([problem.lower, problem.upper]).astype(dtype)
+
+    @cache
+    def one_by_one() -> Engine:
+        return OneByOne(problem, settings, dtype)
+
+    rest: Callable[[], Engine] = one_by_one
+    return RootEngine(spec, MachineCode(SIGNATURES, maker.make), method, bounds, rest, threads)
+
+
+def implicit_parts(functions: dict[str, Derived]) -> dict[str, Derived]:
+    """The functions of an implicit problem with what lanes call: derivatives along, and pulled back to, unknowns or
+    arguments alone."""
+    residual, output = functions["residual"], functions["output"]
+    residual_jvp, output_jvp = functions["residual_jvp"], functions["output_jvp"]
+    made = {
+        "residual_along": tangent(residual, ("z",)),
+        "residual_p_jvp": tangent(residual, ("p",)),
+        "residual_p": transpose(residual, ("p",)),
+        "residual_jvp_z": transpose(residual_jvp, ("z",)),
+        "residual_jvp_p": transpose(residual_jvp, ("p",)),
+        "output_z": transpose(output, ("z",)),
+        "output_p": transpose(output, ("p",)),
+        "output_jvp_z": transpose(output_jvp, ("z", "z_dot")),
+        "output_jvp_p": transpose(output_jvp, ("p",)),
+    }
+    return {**functions, **{name: replace(f, name=name) for name, f in made.items()}}

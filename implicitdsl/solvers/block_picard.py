@@ -1,0 +1,121 @@
+"""Fixed points for a block of samples at once: Picard iteration while it pays, Newton's method for the rest.
+
+The iteration of `picard` in the words of the vocabulary, every sample on its own, by mask; as there, the rate of
+contraction is measured on the undamped residual, and Newton's method has the last word. Samples are settled or left
+open as `block_newton` says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from implicitdsl.solvers.block_newton import block_newton
+from implicitdsl.solvers.block_system import largest_of
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    Mask,
+    all_finite,
+    and_,
+    any_,
+    buffer,
+    copy,
+    copy_where,
+    epsilon,
+    not_,
+    or_,
+    power,
+    select,
+    vabs,
+    view,
+    vmax,
+)
+
+# As in `picard`: a Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
+NEWTON_STEPS = 5
+FEW = 20
+"""As in `rescue`: below this limit of steps the descent has them all, else half."""
+
+
+def block_picard(
+    residual: Any, jacobian: Any, along: Any, n: int, z: Array, p: Array, lower: Array, upper: Array, tol: Element,
+    max_steps: int, work: Array, steps: Array,
+) -> Element:  # fmt: skip
+    """Solves f(z, p) = z from the start in z; arguments and what it gives are those of `block_newton`, with
+    residual(z, p, out) writing f(z) - z. steps[0] receives the steps of both methods."""
+    eps = epsilon(z)
+    zero = buffer(z, 1)[0]
+    vectors = view(work, 2 * n * n, 17 * n)
+    f, trial, f_trial = view(vectors, 0, n), view(vectors, 4 * n, n), view(vectors, 5 * n, n)
+    start = view(vectors, 15 * n, n)
+    begin_within(n, z, lower, upper)
+    copy(n, z, 0, start, 0)
+    residual(z, p, f)
+    begun = and_(all_finite(n, z, 0), all_finite(n, f, 0))
+    going = begun
+    met = and_(begun, not_(begun))
+    size = step_size(n, f, z)
+    rate = zero + 1.0
+    worse = zero
+    taken = zero
+    limit = min(max_steps, 10 + NEWTON_STEPS * n)
+    count = 0
+    while count < limit:
+        here = and_(size <= tol, size * rate <= tol * vmax(1.0 - rate, eps))
+        met = or_(met, and_(going, here))
+        going = and_(going, not_(here))
+        outside = met
+        for i in range(n):
+            trial[i] = z[i] + f[i]
+            outside = or_(outside, not_(and_(trial[i] >= lower[i], trial[i] <= upper[i])))
+        going = and_(going, not_(outside))
+        if not any_(going):
+            break
+        residual(trial, p, f_trial)
+        count += 1
+        taken = select(going, zero + count, taken)
+        going = and_(going, all_finite(n, f_trial, 0))
+        after = step_size(n, f_trial, trial)
+        ratio = select(size > 0.0, after / select(size > 0.0, size, 1.0), 0.0)
+        if count == 1:
+            rate = select(going, ratio, rate)
+        else:
+            rate = select(going, vmax(ratio, 0.5 * (rate + ratio)), rate)
+        copy_where(going, n, trial, 0, z, 0)
+        copy_where(going, n, f_trial, 0, f, 0)
+        size = select(going, after, size)
+        worse = select(going, select(ratio >= 1.0, worse + 1.0, 0.0), worse)
+        stop = worse >= 3.0
+        if count >= 3:
+            stop = or_(stop, too_slow(size, rate, tol, limit - count))
+        going = and_(going, not_(stop))
+    steps[0] = taken
+    copy_where(not_(or_(met, rate < 1.0)), n, start, 0, z, 0)
+    left = vmax(max_steps - taken, 1.0)
+    # Only whether a step more is allowed matters, so that half of an odd number needs no rounding.
+    most = select(left < FEW, left, 0.5 * left - 0.5)
+    begun = and_(begun, or_(met, taken < max_steps))
+    return block_newton(
+        residual, jacobian, along, n, z, p, lower, upper, tol, most, begun, largest_of(n, z), work, steps
+    )
+
+
+def begin_within(n: int, z: Array, lower: Array, upper: Array) -> None:
+    """z := the point of the region nearest to it."""
+    for i in range(n):
+        z[i] = select(z[i] < lower[i], lower[i], select(z[i] > upper[i], upper[i], z[i]))
+
+
+def step_size(n: int, f: Array, z: Array) -> Element:
+    """max_i |f_i| / (1 + |z_i|)."""
+    worst = buffer(z, 1)[0]
+    for i in range(n):
+        worst = vmax(vabs(f[i]) / (1.0 + vabs(z[i])), worst)
+    return worst
+
+
+def too_slow(size: Element, rate: Element, tol: Element, left: int) -> Mask:
+    """Whether more than `left` steps of this rate bring the residual from size to tol."""
+    contracts = and_(rate > 0.0, rate < 1.0)
+    far = tol < size * power(select(contracts, rate, 1.0), left)
+    return or_(not_(rate < 1.0), and_(and_(size > tol, rate > 0.0), far))
