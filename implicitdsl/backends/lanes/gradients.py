@@ -30,9 +30,9 @@ class Gradients:
         shared = [i for i in members if not is_per_sample(args[i], arguments[i])]
         size = sum(args[i].size for i in shared) * (args[0].itemsize if args else 8)
         count = max(min(blocks, CHUNKS, CHUNK_BYTES // max(size, 1)), 1)
-        self.chunk = -(-blocks // count)
+        self.chunk = max(-(-blocks // count), 1)
         """Blocks of a chunk: no two threads may work on one."""
-        chunks = -(-blocks // self.chunk)
+        chunks = max(-(-blocks // self.chunk), 1)
         self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared}
         self._waste = np.zeros(0)
         self._own = {i: np.zeros((len(args[i]), args[i][0].size), args[i].dtype) for i in members if i not in shared}

@@ -61,15 +61,15 @@ class RootEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(None, first, last, batch)
-            (p_all, p_at), (z, z_at), (out, out_at), (told, told_at), (bounds, bounds_at), (_, work_at) = self.arena(
+            room = self.arena(
                 (count, p.size), (count, self._n), (count, self._out), (count, FACTS), (1, 2 * self._n), (self._work,)
             )
-            p.pack(values, rows, p_all)
-            fill_lanes(bounds, self._bounds, rows)
-            entry(0, count, p_at, z_at, out_at, told_at, bounds_at, work_at)
-            samples = len(roots[rows])
-            for whole, part in ((flat, out), (roots, z), (facts, told)):
-                whole[rows] = take_lanes(part, samples)
+            p.pack(values, rows, room.array(0))
+            fill_lanes(room.array(4), self._bounds, rows)
+            entry(0, count, *room.addresses)
+            samples = min(last * self.width, batch) - first * self.width
+            for k, whole in enumerate((roots, flat, facts), 1):
+                whole[rows] = take_lanes(room.array(k), samples)
 
         self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
         became = facts[:, 0].astype(np.int64)
@@ -116,28 +116,26 @@ class RootEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, here = last - first, self.samples_of(rows, first, last, len(rows))
-            (p_all, p_at), (z, z_at), (dot, dot_at), (p_bar, bar_at), (_, work_at), *held = self.arena(
-                (count, p.size), (count, self._n), (count if directions else 0, p.size),
-                (count if grads else 0, bar.size), (self._work if works else 0,), *((count, size) for size in sizes),
-            )  # fmt: skip
-            p.pack(values, here, p_all)
-            fill_lanes(z, roots, here)
-            addresses = [p_at, z_at]
+            shapes = [(count, p.size), (count, self._n), *([(count, p.size)] if directions else [])]
+            inputs = len(shapes)
+            shapes += [(count, size) for size in sizes]
+            shapes += [(count, bar.size)] if grads else []
+            shapes += [(self._work,)] if works else []
+            room = self.arena(*shapes)
+            p.pack(values, here, room.array(0))
+            fill_lanes(room.array(1), roots, here)
             if directions is not None:
-                p.pack(directions, here, dot)
-                addresses.append(dot_at)
-            for array, (place, _) in zip(given, held, strict=False):
-                fill_lanes(place, array, here, fill=0.0)
-            addresses += [at for _, at in held]
+                p.pack(directions, here, room.array(2))
+            for k, array in enumerate(given, inputs):
+                fill_lanes(room.array(k), array, here, fill=0.0)
             if grads is not None:
+                p_bar = room.array(inputs + len(sizes))
                 grads.set_addresses(bar, p_bar, first)
-                addresses.append(bar_at)
-            if works:
-                addresses.append(work_at)
-            entry(0, count, *addresses)
-            for array, (place, _) in zip(found, held[len(given) :], strict=True):
-                array[here] = take_lanes(place, len(here))
+            entry(0, count, *room.addresses)
+            for k, array in enumerate(found, inputs + len(given)):
+                array[here] = take_lanes(room.array(k), len(here))
             if grads is not None:
+                p_bar = room.array(inputs + len(sizes))
                 grads.add(bar, take_lanes(p_bar[:, : bar.own_size], len(here)), first, here)
 
         if len(rows):
