@@ -40,8 +40,8 @@ from implicitdsl.solvers.vocabulary import (
     or_,
     select,
     vabs,
-    vmax,
     view,
+    vmax,
 )
 
 SETTLED = 0
