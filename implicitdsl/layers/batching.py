@@ -148,7 +148,9 @@ class Call:
         found: dict[str, Tensor] = {}
         for (name, own), (tensor, _) in zip(self.inputs, read, strict=True):
             value = tensor if tensor.dtype == self.dtype else tensor.to(self.dtype)
-            if own is not None:
+            if own is not None and not self.batch:
+                value = value.unsqueeze(0)
+            elif own is not None:
                 value = value.expand((*self.batch, *own)).reshape((math.prod(self.batch), *own))
             found[name] = value
         return found

@@ -132,6 +132,8 @@ class Layer(torch.nn.Module):
         call: batching.Call,
         seed: Tensor | None,
         first: int,
+        *,
+        nested: bool = False,
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """The results, [B, *shape], for flat slots, and the mask of failed samples if a caller must know it."""
         blueprint, batch, dtype = self.blueprint, call.batch, call.dtype
@@ -141,6 +143,7 @@ class Layer(torch.nn.Module):
         pieces: list[tuple[int, Piece]] = list(enumerate(blueprint.program))
         if self._guarded:
             pieces.insert(0, (GUARD, EnginePiece(self._guarded)))
+        told = len(pieces) > 1 or nested
         for number, piece in pieces:
             if isinstance(piece, CallPiece):
                 inner = cast(Layer, self._modules[piece.use])
@@ -152,7 +155,7 @@ class Layer(torch.nn.Module):
                     answer = direct.solve(key, on_fail, len(shapes), batch, seed, first, args)
                 else:
                     answer = apply(Solve, *head(key, on_fail, len(shapes), len(args), batch), seed, first, *args)
-                found, lost = answer[: len(shapes)], answer[len(shapes)] != 0
+                found, lost = answer[: len(shapes)], answer[len(shapes)] != 0 if told else None
             slots.update(zip(piece.outputs, found, strict=True))
             failed = lost if failed is None or lost is None else failed | lost
         # A result that is an input given without batch dimensions still has the whole batch shape.
@@ -179,7 +182,8 @@ class Layer(torch.nn.Module):
         sizes = batching.bind_sizes(self.blueprint.name, specs, [tuple(g.shape) for g in given])
         own = {n.removeprefix(f"{piece.use}."): v for n, v in values.items() if n.startswith(f"{piece.use}.")}
         inner = {spec.name: value for spec, value in zip(specs, given, strict=True)}
-        return self._run(inner, own, batching.Call(outer.dtype, sizes, outer.batch, ()), seed, first)
+        inner_call = batching.Call(outer.dtype, sizes, outer.batch, ())
+        return self._run(inner, own, inner_call, seed, first, nested=True)
 
     def _values(self, prefix: str) -> dict[str, Tensor]:
         """Params and consts by qualified name, those of used layers included."""
