@@ -83,6 +83,9 @@ def factor_step(
     for i in range(n):
         if mass[i] != 0.0:
             lu[i * n + i] = lu[i * n + i] + mass[i] / gamma
+        else:
+            # A sample that makes no step must have a regular matrix as well.
+            lu[i * n + i] = lu[i * n + i] + select(h == 0.0, 1.0, 0.0)
     pivoted_lu(n, lu, pivots)
 
 

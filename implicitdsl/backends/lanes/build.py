@@ -17,7 +17,6 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
-from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -46,8 +45,6 @@ def refusal(problem: Problem) -> str:
 def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why this back end does not run the problem, or None."""
     match problem:
-        case OdeProblem() if settings.solver in ROSENBROCK:
-            return f"`{settings.solver}` is not executable on the back end `lanes` yet"
         case OdeProblem():
             return too_large(problem, settings)
         case NetProblem():

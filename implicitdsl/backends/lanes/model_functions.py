@@ -20,16 +20,19 @@ from implicitdsl.solvers.explicit_rk import ROWS
 
 FUNCTIONS = (
     "rhs", "rhs_vjp", "rhs_tangent", "rhs_tangent_vjp", "output", "output_vjp", "output_jvp", "output_jvp_vjp", "begin",
-    "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at", "at_vjp", "at_jvp", "at_jvp_vjp",
-    "start", "residual", "residual_jacobian", "residual_along", "residual_p", "residual_p_jvp", "residual_jvp_z",
-    "residual_jvp_p", "kinks", "output_z", "output_p", "output_jvp_z", "output_jvp_p",
+    "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at", "at_vjp", "at_jvp", "at_jvp_vjp", "linearise", "linearise_vjp",
+    "linearise_tangent", "linearise_tangent_vjp", "start", "residual", "residual_jacobian", "residual_along",
+    "residual_p", "residual_p_jvp", "residual_jvp_z", "residual_jvp_p", "kinks", "output_z", "output_p", "output_jvp_z",
+    "output_jvp_p",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
     "max_steps", "size_kinks",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
-TABLES = ("tableau_a", "tableau_c", "tableau_error", "tableau_dense", "control")
+TABLES = (
+    "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "mass", "control",
+)  # fmt: skip
 
 
 def _declared(name: str) -> Callable[..., Any]:

@@ -78,6 +78,17 @@ def run_block(
     )  # fmt: skip
 
 
+def transpose_run(
+    p: Array, interval: Array, times: Array, grid: Array, made: int, states: Array, values_bar: Array, end_bar: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose a run whose tape has `made` rows."""
+    pullback(
+        rhs, rhs_vjp, states_of_model(), p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
+        tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+    )  # fmt: skip
+
+
 def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> None:
     """The outputs and facts of one block."""
     n, m, k = states_of_model(), save_times(), size_out()
@@ -152,10 +163,7 @@ def pull_block(
             )  # fmt: skip
     else:
         add_output_vjp(interval[1], y_end, p, cot, view(interval_bar, 1, 1), end_bar, p_bar, trial)
-    pullback(
-        rhs, rhs_vjp, n, p, interval, m, times, S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), grid, made,
-        states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
-    )  # fmt: skip
+    transpose_run(p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar)
     ends_to_times(interval_bar, times_bar)
     begin_vjp(p, y0_bar, interval_bar, view(interval_bar, 1, 1), p_bar)
     if has_times() == 1:

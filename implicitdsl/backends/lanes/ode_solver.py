@@ -8,23 +8,19 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, Literal
 
-import numpy as np
-
 from implicitdsl.backends.lanes.cache import fingerprint, kept
-from implicitdsl.solvers.tableau import TABLEAUS
+from implicitdsl.backends.lanes.ode_methods import SOURCES as SOLVER_SOURCES
+from implicitdsl.backends.lanes.ode_methods import ode_method
 
 Part = Literal["solve", "pull", "second"]
 
 SIGNATURES: dict[Part, str] = {"solve": "nnaanaaa", "pull": "nnaanaaaaaanaa", "second": "nnaanaaaaaaanaaan"}
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOURCES = (
-    *(f"solvers/{name}.py" for name in (
-        "dense_output", "dense_output_adjoint", "dense_output_tangent", "explicit_rk", "explicit_rk_adjoint",
-        "explicit_rk_tangent", "status", "step_control", "tableau", "vocabulary",
-    )),
+    *SOLVER_SOURCES,
     *(f"backends/lanes/{name}.py" for name in (
-        "element", "lower", "model_functions", "ode_blocks", "ode_solver", "ode_tangent_blocks", "power", "specialise",
-        "words",
+        "element", "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power",
+        "specialise", "stiff_blocks", "words",
     )),
 )  # fmt: skip
 """All that the bitcode is made from."""
@@ -54,28 +50,12 @@ def _make(part: Part, method: str, dtype: str, width: int, *, written_out: bool)
 @cache
 def _functions(method: str, dtype: str, *, written_out: bool) -> dict[str, FunctionType]:
     """The solver functions of one method, ready to be compiled: what one part has compiled, the next does not again."""
-    from implicitdsl.backends.lanes import ode_blocks, ode_tangent_blocks
     from implicitdsl.backends.lanes.lower import make_callable
     from implicitdsl.backends.lanes.specialise import rebound
-    from implicitdsl.solvers import (
-        dense_output,
-        dense_output_adjoint,
-        dense_output_tangent,
-        explicit_rk,
-        explicit_rk_adjoint,
-        explicit_rk_tangent,
-        step_control,
-    )
 
-    tableau = TABLEAUS[method]
-    a, c, error, dense = (tuple(float(x) for x in np.ravel(table)) for table in tableau.arrays(dtype))
-    known = {"s": tableau.stages, "degree": tableau.degree, "a": a, "c": c, "error": error, "dense": dense}
-    modules = (
-        dense_output, dense_output_adjoint, dense_output_tangent, step_control, explicit_rk, explicit_rk_adjoint,
-        explicit_rk_tangent, ode_blocks, ode_tangent_blocks,
-    )  # fmt: skip
-    functions = [f for module in modules for f in _functions_of(module)]
-    made = rebound(functions, {"S": tableau.stages, "DEGREE": tableau.degree}, known if written_out else None)
+    chosen = ode_method(method)
+    functions = [f for module in chosen.modules() for f in _functions_of(module)]
+    made = rebound(functions, chosen.places, chosen.known(dtype) if written_out else None)
     make_callable(made.values())
     return made
 

@@ -63,6 +63,30 @@ def add_output_jvp_vjp(
                 p2_bar[i] = p2_bar[i] + select(asked, trial[i], 0.0)
 
 
+def replay_run(
+    y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
+    values: Array, values_dot: Array, end2: Array, states2: Array,
+) -> None:  # fmt: skip
+    """Run the steps of a tape of `made` rows with tangents."""
+    tangent_replay(
+        rhs_tangent, states_of_model(), y2, p2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE,
+        tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
+    )  # fmt: skip
+
+
+def transpose_replay(
+    p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
+    states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array, p2_bar: Array,
+    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose `replay_run`."""
+    tangent_pullback(
+        rhs_tangent, rhs_tangent_vjp, states_of_model(), p2, interval, interval_dot, save_times(), times, times_dot, S,
+        DEGREE, tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar,
+        end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+    )  # fmt: skip
+
+
 def second_block(
     p2: Array, q2: Array, cot: Array, out_dot: Array, p2_bar: Array, q_bar: Array, grid: Array, states: Array, rows:
     int, states2: Array, trial: Array, facts: Array, work: Array, asked: int,
@@ -85,10 +109,7 @@ def second_block(
     if from_times() == 1:
         interval_dot[0] = times_dot[0]
         interval_dot[1] = times_dot[m - 1]
-    tangent_replay(
-        rhs_tangent, n, y2, p2, interval, interval_dot, m, times, times_dot, S, DEGREE, tableau_a(p2), tableau_c(p2),
-        tableau_dense(p2), grid, made, values, values_dot, end2, states2,
-    )  # fmt: skip
+    replay_run(y2, p2, interval, interval_dot, times, times_dot, grid, made, values, values_dot, end2, states2)
     if has_times() == 1:
         for j in range(m):
             output_jvp(
@@ -135,10 +156,9 @@ def transpose_block(
             interval[1], interval_dot[1], end2, view(end2, n, n), p2, cot, view(interval_bar, 1, 1),
             view(interval_dot_bar, 1, 1), end2_bar, view(end2_bar, n, n), p2_bar, trial,
         )  # fmt: skip
-    tangent_pullback(
-        rhs_tangent, rhs_tangent_vjp, n, p2, interval, interval_dot, m, times, times_dot, S, DEGREE, tableau_a(p2),
-        tableau_c(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar,
-        interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+    transpose_replay(
+        p2, interval, interval_dot, times, times_dot, grid, made, states2, values_bar, values_dot_bar, end2_bar, y2_bar,
+        p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
     ends_to_times(interval_bar, times_bar)
     ends_to_times(interval_dot_bar, times_dot_bar)

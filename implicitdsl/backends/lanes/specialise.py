@@ -1,9 +1,9 @@
 """Solver sources for one method: its numbers put in, loops over its stages written out, zero coefficients left out.
 
-A solver function names its method by the parameters `s degree a c error dense`. Their values are known here, so a loop
-over a range of known bounds is written out, a condition on known values decided, and a coefficient a number;
-parameters stay as they are, so that callers need not change. The text is that of the solver, statement for statement:
-nothing is reordered.
+A solver function names its method by the parameters `s degree a couple c drive error dense`. Their values are known
+here, so a loop over a range of known bounds is written out, a condition on known values decided, and a coefficient a
+number; parameters stay as they are, so that callers need not change. The text is that of the solver, statement for
+statement: nothing is reordered.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def _written_out(function: FunctionType, known: Mapping[str, Any]) -> FunctionTy
     assert isinstance(definition, ast.FunctionDef)
     names = {a.arg for a in definition.args.args}
     here = {name: value for name, value in known.items() if name in names}
-    if not here or not any(isinstance(n, ast.For) for n in ast.walk(definition)):
+    # What names neither is no function of a method: its `a` is a matrix of its own.
+    if not {"s", "degree"} & here.keys() or not any(isinstance(n, ast.For) for n in ast.walk(definition)):
         return function
     writer = _Writer(here, definition)
     definition.body = writer.block(definition.body)

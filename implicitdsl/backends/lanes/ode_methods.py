@@ -1,0 +1,84 @@
+"""The methods of `ode` on lanes: their numbers, and which sources and functions of the model they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from implicitdsl.problems.derived import Derived
+from implicitdsl.problems.ode import OdeProblem, derive
+from implicitdsl.problems.stiff import linearisation
+from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK, RosenbrockTableau
+from implicitdsl.solvers.tableau import TABLEAUS, Tableau
+
+Tables = dict[str, NDArray[Any]]
+
+_READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "explicit_rk")
+_EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent")
+_STIFF = (*_READING, "pivoted_lu", "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent")
+SOURCES = tuple(
+    f"solvers/{name}.py"
+    for name in dict.fromkeys((*_EXPLICIT, *_STIFF, "status", "tableau", "rosenbrock_tableau", "vocabulary"))
+)
+"""All solver files that a method may be made of."""
+
+
+@dataclass(frozen=True)
+class OdeMethod:
+    """One method. `stages` counts the evaluations of a step; `places` are the globals of the sources that name its
+    numbers."""
+
+    name: str
+    stages: int
+    places: Mapping[str, int | float]
+    tableau: Tableau | RosenbrockTableau
+
+    @property
+    def is_stiff(self) -> bool:
+        """Whether a step solves with the Jacobian."""
+        return isinstance(self.tableau, RosenbrockTableau)
+
+    def tables(self, dtype: DTypeLike) -> Tables:
+        """The tables of the method by the names that the sources have for them."""
+        if isinstance(self.tableau, RosenbrockTableau):
+            return self.tableau.tables(dtype)
+        return dict(zip(("a", "c", "error", "dense"), self.tableau.arrays(dtype), strict=True))
+
+    def known(self, dtype: DTypeLike) -> dict[str, Any]:
+        """The values of the parameters of solver functions that this method settles."""
+        tables = {name: tuple(float(x) for x in np.ravel(t)) for name, t in self.tables(dtype).items()}
+        return {"s": self.tableau.stages, "degree": self.tableau.degree, **tables}
+
+    def modules(self) -> list[ModuleType]:
+        """The sources; where two define one name, the later counts."""
+        solvers = _STIFF if self.is_stiff else _EXPLICIT
+        found = [import_module(f"implicitdsl.solvers.{name}") for name in solvers]
+        blocks = ("ode_blocks", "ode_tangent_blocks", *(("stiff_blocks",) if self.is_stiff else ()))
+        return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
+
+    def functions(self, problem: OdeProblem) -> dict[str, Derived]:
+        """The functions of the model, by name."""
+        return derive(problem) | (linearisation(problem) if self.is_stiff else {})
+
+    def block_bytes(self, states: int, width_bytes: int) -> int:
+        """Bytes of the processor's stack that a block takes in its largest part, the transposed tangent."""
+        if not self.is_stiff:
+            return 8 * (self.tableau.stages + 1) * states * width_bytes
+        return (8 * (self.tableau.stages + 2) * states + 6 * states * states) * width_bytes
+
+
+def ode_method(name: str) -> OdeMethod:
+    """The method of that name."""
+    if name in ROSENBROCK:
+        rosenbrock = ROSENBROCK[name]
+        places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
+        return OdeMethod(name, rosenbrock.stages + 1, places, rosenbrock)
+    explicit = TABLEAUS[name]
+    places = {"S": explicit.stages, "DEGREE": explicit.degree}
+    return OdeMethod(name, explicit.stages, places, explicit)

@@ -1,0 +1,85 @@
+"""The four functions of `ode_blocks.py` and `ode_tangent_blocks.py` that name a method, for Rosenbrock–Wanner methods:
+compiled in their place, they make of those sources the solver of a stiff method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from implicitdsl.backends.lanes.model_functions import model
+from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.solvers.explicit_rk import STATISTICS
+from implicitdsl.solvers.rosenbrock import integrate
+from implicitdsl.solvers.rosenbrock_adjoint import pullback
+from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
+from implicitdsl.solvers.vocabulary import view
+
+Array = Any
+
+rhs, rhs_vjp, rhs_tangent = model["rhs"], model["rhs_vjp"], model["rhs_tangent"]
+linearise, linearise_vjp, linearise_tangent = (model[f"linearise{end}"] for end in ("", "_vjp", "_tangent"))
+split_linearise_tangent_vjp = model["linearise_tangent_vjp"]
+states_of_model, save_times, max_steps = model["states"], model["save_times"], model["max_steps"]
+rtol, atol, dt, mass, control = model["rtol"], model["atol"], model["dt"], model["mass"], model["control"]
+tableau_a, tableau_c, tableau_error, tableau_dense, tableau_couple, tableau_drive = (
+    model[f"tableau_{part}"] for part in ("a", "c", "error", "dense", "couple", "drive")
+)
+GAMMA = 0.0
+"""As S and DEGREE."""
+
+
+def linearise_tangent_vjp(
+    t: Any, t_dot: Any, y2: Array, p2: Array, matrix2_cot: Array, drift2_cot: Array, t2_bar: Array, y2_bar: Array,
+    p2_bar: Array,
+) -> None:  # fmt: skip
+    """The function of the model, which has t_bar and t_dot_bar apart."""
+    split_linearise_tangent_vjp(t, t_dot, y2, p2, matrix2_cot, drift2_cot, t2_bar, view(t2_bar, 1, 1), y2_bar, p2_bar)
+
+
+def run_block(
+    p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
+    states: Array, rows: int,
+) -> None:  # fmt: skip
+    """Integrate, keeping `rows` rows of the tape; writes the facts."""
+    facts[0] = integrate(
+        rhs, linearise, states_of_model(), mass(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
+        tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p),
+        rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
+    )  # fmt: skip
+
+
+def transpose_run(
+    p: Array, interval: Array, times: Array, grid: Array, made: int, states: Array, values_bar: Array, end_bar: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose a run whose tape has `made` rows."""
+    pullback(
+        rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), p, interval, save_times(), times, S, DEGREE,
+        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states,
+        values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+    )  # fmt: skip
+
+
+def replay_run(
+    y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
+    values: Array, values_dot: Array, end2: Array, states2: Array,
+) -> None:  # fmt: skip
+    """Run the steps of a tape of `made` rows with tangents."""
+    tangent_replay(
+        rhs_tangent, linearise_tangent, states_of_model(), mass(p2), y2, p2, interval, interval_dot, save_times(),
+        times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2),
+        tableau_dense(p2), grid, made, values, values_dot, end2, states2,
+    )  # fmt: skip
+
+
+def transpose_replay(
+    p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
+    states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array, p2_bar: Array,
+    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose `replay_run`."""
+    tangent_pullback(
+        rhs_tangent, linearise_tangent, rhs_tangent_vjp, linearise_tangent_vjp, states_of_model(), mass(p2), p2,
+        interval, interval_dot, save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2),
+        tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar, end2_bar,
+        y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""`rodas5p` on lanes against the same solver on single samples, and against itself in other places of the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import implicitdsl
+from implicitdsl import compiler
+from implicitdsl.backends.lanes.ode_build import build_ode
+from implicitdsl.backends.lanes.ode_engine import OdeEngine
+from implicitdsl.backends.python.stiff_engine import StiffEngine
+from implicitdsl.layers.options import Options
+from implicitdsl.solvers.status import status_name
+from tests.lanes.test_ode_engine import RUN, close, compare, lotka
+
+TEXT = """
+ode Lotka(y0[2], a, b, g, d, ts[T]) -> [T, 2] {
+  state x = y0[0], y = y0[1]
+  dx/dt = a*x - b*x*y
+  dy/dt = d*x*y - g*y*(1 + 0.1*sin(t))
+  return [x, y] at ts
+}
+
+ode Robertson(k[3]) -> [3] {
+  state a = 1, b = 0, c = 0
+  da/dt = -k[0]*a + k[2]*b*c
+  db/dt = k[0]*a - k[2]*b*c - k[1]*b^2
+  dc/dt = k[1]*b^2
+  from t = 0 to 1e5
+  return [a, b, c]
+}
+
+# x' = mu*(…) is anything between smooth and stiff.
+ode VanDerPol(x0, mu, ts[T]) -> [T, 2] {
+  state x = x0, v = 0
+  dx/dt = v
+  dv/dt = mu*((1 - x^2)*v - x)
+  return [x, v] at ts
+}
+
+net MLP[n, h](x[n]) -> [n] {
+  param W[h, n], V[n, h] ~ glorot()
+  return V @ tanh(W @ x)
+}
+
+ode Neural[n, h](z0[n], ts[T]) -> [T, n] {
+  use f = MLP[n + 1, h]
+  state z[n] = z0
+  let both = f([z, t])
+  dz/dt = both[0:n]
+  return z at ts
+}
+"""
+
+
+def engines(name: str, sizes: dict[str, int], dtype: str = "float64", **options: Any) -> tuple[OdeEngine, Any]:
+    blueprint = compiler.construct(compiler.read_unit(TEXT), name, {}, Options(solver="rodas5p", **options))
+    builder = compiler._builder(blueprint)
+    problem, settings = builder.elaborated(sizes).problem, builder.settings(dtype)
+    return build_ode(problem, settings, np.dtype(dtype)), StiffEngine(problem, settings, np.dtype(dtype))
+
+
+def kinetics(batch: int) -> np.ndarray:
+    return np.array([0.04, 3e7, 1e4]) * np.exp(0.1 * np.random.default_rng(1).standard_normal((batch, 3)))
+
+
+def test_fixed_steps_agree_to_the_last_digits() -> None:
+    compare(*engines("Lotka", {"T": 6}, dt=0.2), lotka(11, np.linspace(0.1, 1.93, 6)), 11, 1e-12)
+
+
+def test_adaptive_steps_agree_where_lanes_part_ways() -> None:
+    times = np.array([0.0, 0.0, 0.7, 2.1, 2.1, 5.0])
+    compare(*engines("Lotka", {"T": 6}, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-9)
+
+
+def test_decreasing_times_and_failures() -> None:
+    lanes, python = engines("Lotka", {"T": 3})
+    args = lotka(9, np.tile([2.0, 1.0, 0.5], (9, 1)))
+    args[5][3] = [0.5, 2.0, 1.0]
+    args[0][6] = np.inf
+    compare(lanes, python, args, 9, 1e-9)
+    names = [status_name(s) for s in lanes.solve(args, 9, RUN).status]
+    assert names == ["success"] * 3 + ["bad_times"] + ["success"] * 2 + ["nonfinite"] + ["success"] * 2
+
+
+def test_robertson_is_that_of_single_samples() -> None:
+    lanes, python = engines("Robertson", {}, rtol=1e-6, atol=1e-9)
+    k = kinetics(16)
+    found = lanes.solve([k], 16, RUN)
+    some = python.solve([k[:3]], 3, RUN)
+    assert not found.status.any()
+    np.testing.assert_allclose(found.outputs[0][:3], some.outputs[0], rtol=1e-10)
+    cot = [np.tile([0.0, 1.0, 0.0], (16, 1))]
+    grads = lanes.pullback([k], 16, found.saved, found.status, cot).grads[0]
+    wanted = python.pullback([k[:3]], 3, some.saved, some.status, [cot[0][:3]]).grads[0]
+    np.testing.assert_allclose(grads[:3], wanted, rtol=1e-8)
+    # Sensitivities scale: b depends on k0/k1 … only up to time, so compare with differences of the tight solution.
+    tight, _ = engines("Robertson", {}, rtol=1e-10, atol=1e-14)
+    for i in range(3):
+        step = np.zeros(3)
+        step[i] = 1e-4
+        high, low = (tight.solve([k * np.exp(s * step)], 16, RUN).outputs[0][:, 1] for s in (1, -1))
+        np.testing.assert_allclose(grads[:, i] * k[:, i], (high - low) / 2e-4, rtol=2e-3, atol=1e-12)
+
+
+def test_bits_do_not_depend_on_the_batch() -> None:
+    lanes, _ = engines("VanDerPol", {"T": 3}, rtol=1e-6, atol=1e-6)
+    rng = np.random.default_rng(4)
+    args = [2 + 0.1 * rng.standard_normal(21), 10.0 ** rng.uniform(-1, 3, 21), np.tile([0.0, 0.5, 2.0], (21, 1))]
+    whole = lanes.solve(args, 21, RUN)
+    assert not whole.status.any()
+    cot = [whole.outputs[0]]
+    grads = lanes.pullback(args, 21, whole.saved, whole.status, cot).grads
+    for rows in (np.array([20]), np.array([7, 3, 8]), np.arange(21)[::-1].copy()):
+        some = [a[rows] for a in args]
+        part = lanes.solve(some, len(rows), RUN)
+        np.testing.assert_array_equal(part.outputs[0], whole.outputs[0][rows])
+        pulled = lanes.pullback(some, len(rows), part.saved, part.status, [cot[0][rows]]).grads
+        for g, all_of_it in zip(pulled, grads, strict=True):
+            np.testing.assert_array_equal(g, all_of_it[rows])
+
+
+@pytest.mark.parametrize("sizes", [{"n": 2, "h": 3, "T": 3}, {"n": 7, "h": 12, "T": 2}])
+def test_a_net_with_shared_weights(sizes: dict[str, int]) -> None:
+    fixed = {k: v for k, v in sizes.items() if k != "T"}
+    models = implicitdsl.loads(TEXT)
+    options: dict[str, Any] = {**fixed, "dtype": torch.float64, "solver": "rodas5p", "dt": 0.25}
+    slow, fast = models.Neural(**options, backend="python"), models.Neural(**options, backend="lanes")
+    fast.load_state_dict(slow.state_dict())
+    z0 = torch.randn(5, sizes["n"], dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    ts = torch.linspace(0, 1, sizes["T"], dtype=torch.float64)
+    found: list[list[torch.Tensor]] = []
+    for layer in (slow, fast):
+        loss = layer(z0, ts).pow(2).sum()
+        wrt = [z0, *layer.parameters()]
+        grads = torch.autograd.grad(loss, wrt, create_graph=True)
+        curved = torch.autograd.grad(sum(g.sin().sum() for g in grads), wrt)
+        found.append([loss, *grads, *curved])
+    for x, y in zip(*found, strict=True):
+        torch.testing.assert_close(y, x, rtol=1e-10, atol=1e-11)
+
+
+def test_single_precision_agrees_at_fixed_steps() -> None:
+    lanes, python = engines("Lotka", {"T": 4}, "float32", dt=0.2)
+    args = lotka(5, np.linspace(0, 1, 4), "float32")
+    found, expected = lanes.solve(args, 5, RUN), python.solve(args, 5, RUN)
+    close(found.outputs[0], expected.outputs[0], 5e-6)
+    cot = [expected.outputs[0]]
+    pulled = lanes.pullback(args, 5, found.saved, found.status, cot).grads
+    for x, y in zip(pulled, python.pullback(args, 5, expected.saved, expected.status, cot).grads, strict=True):
+        close(x, y, 5e-5)
