@@ -4,13 +4,14 @@ An element is the float of one sample, or later a SIMD vector holding one float 
 result of comparing elements. Solver functions use these words wherever samples may part ways, so that the same source
 serves both. The bodies here are for one sample: `backend="python"` runs them as they are, and they lie in Numba's subset.
 
-Elements: `select fma vmin vmax vabs vsqrt power is_finite copy_sign epsilon`. Masks: `and_ or_ not_ any_ all_`.
+Elements: `select fma vmin vmax vabs vsqrt power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_ any_ all_`.
 Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy scale dot
-all_finite`. Every sum runs in index order.
+all_finite add_products subtract_products`. Every sum runs in index order.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,12 @@ def copy_sign(magnitude: Element, sign: Element) -> Element:
     return np.copysign(magnitude, sign)
 
 
+def binade(a: Element) -> Element:
+    """The largest power of 2 that is not above a positive normal number: scaling by it rounds nothing."""
+    _, exponent = math.frexp(a)
+    return a * 0.0 + math.ldexp(0.5, exponent)
+
+
 def epsilon(like: Array) -> Element:
     """The distance from 1 to the next float of the array's type."""
     return np.finfo(like.dtype).eps
@@ -143,3 +150,31 @@ def dot(n: int, x: Array, x_at: int, y: Array, y_at: int) -> Element:
 def all_finite(n: int, x: Array, x_at: int) -> Mask:
     """Whether all n elements are finite."""
     return np.all(np.isfinite(x[x_at : x_at + n]))
+
+
+def add_products(
+    m: int, n: int, k: int, a: Array, a_at: int, a_step: int, b: Array, b_at: int, b_step: int,
+    out: Array, out_at: int, out_step: int,
+) -> None:  # fmt: skip
+    """out_ij := out_ij + a_i'b_j for rows a_i of m and b_j of n, each of k elements; a step is the distance between rows.
+
+    Matrix times vector is n = 1; out must not overlap what is read."""
+    for i in range(m):
+        for j in range(n):
+            total = out[out_at + i * out_step + j]
+            for t in range(k):
+                total = fma(a[a_at + i * a_step + t], b[b_at + j * b_step + t], total)
+            out[out_at + i * out_step + j] = total
+
+
+def subtract_products(
+    m: int, n: int, k: int, a: Array, a_at: int, a_step: int, b: Array, b_at: int, b_step: int,
+    out: Array, out_at: int, out_step: int,
+) -> None:  # fmt: skip
+    """out_ij := out_ij - a_i'b_j; all else as in `add_products`."""
+    for i in range(m):
+        for j in range(n):
+            total = out[out_at + i * out_step + j]
+            for t in range(k):
+                total = fma(-a[a_at + i * a_step + t], b[b_at + j * b_step + t], total)
+            out[out_at + i * out_step + j] = total

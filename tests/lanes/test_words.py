@@ -13,11 +13,13 @@ from implicitdsl.backends.lanes.element import element, pointer
 from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.vocabulary import (
+    add_products,
     all_,
     all_finite,
     and_,
     any_,
     axpy,
+    binade,
     buffer,
     copy,
     copy_sign,
@@ -32,6 +34,7 @@ from implicitdsl.solvers.vocabulary import (
     power,
     scale,
     select,
+    subtract_products,
     vabs,
     view,
     vmax,
@@ -102,6 +105,58 @@ def test_elementwise_words_are_numpys(dtype: str, width: int) -> None:
         ]
     for f, e in zip(found, expected, strict=True):
         np.testing.assert_array_equal(f, e.astype(dtype))
+
+
+def products(n, a, b, o, p):
+    # Rows of 2 and 3 elements out of the 6: tiles of several shapes, remainders among them, and no terms at all.
+    copy(6, b, 0, o, 0)
+    add_products(3, 2, 2, a, 0, 2, a, 1, 2, o, 0, 2)
+    copy(6, b, 0, p, 0)
+    subtract_products(1, 5, 1, a, 2, 1, a, 0, 1, p, 1, 5)
+    subtract_products(2, 2, 0, a, 0, 1, a, 0, 1, p, 0, 2)
+    p[0] = binade(vabs(a[0]))
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_products_of_rows(dtype: str, width: int) -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((N, width)).astype(dtype), rng.standard_normal((N, width)).astype(dtype)
+    o, p = run(products, dtype, width, a, b, outputs=2)
+    wide = a.astype("f8")
+    expected = b + np.stack(
+        [(wide[2 * i : 2 * i + 2] * wide[1 + 2 * j : 3 + 2 * j]).sum(0) for i in range(3) for j in range(2)]
+    )
+    np.testing.assert_allclose(
+        o, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6 if dtype == "float32" else 1e-14
+    )
+    np.testing.assert_allclose(p[1:], b[1:] - wide[2] * wide[:5], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(p[0], 2.0 ** np.floor(np.log2(np.abs(wide[0]))))
+
+
+@pytest.mark.parametrize("shape", [(7, 9, 4), (13, 1, 6), (5, 3, 0)])
+def test_products_are_the_same_bits_at_every_width(shape: tuple[int, int, int]) -> None:
+    m, n, k = shape
+
+    def entry(size, a, b, o):
+        add_products(m, n, k, a, 0, k, b, 0, k, o, 0, n)
+        subtract_products(m, n, k, b, 0, k, a, 0, k, o, 0, n)
+        return size
+
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((2, 13 * 9, 8))
+    found: dict[int, np.ndarray] = {}
+    for width in (1, 2, 8):
+        array = pointer(element("float64", width))
+        text = lower(entry, (types.int64, array, array, array), types.int64, "entry")
+        made = Loaded(make_object([text], ["entry"])).function(
+            "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 3
+        )
+        places = [aligned(np.ascontiguousarray(x[:, :width])) for x in (a, b, np.zeros((m * n, 8)))]
+        made(0, *[x.ctypes.data for x in places])
+        found[width] = places[2]
+    np.testing.assert_array_equal(found[1][:, 0], found[8][:, 0])
+    np.testing.assert_array_equal(found[2], found[8][:, :2])
 
 
 def reductions(n, a, b, o):

@@ -42,6 +42,8 @@ class Spec:
     """The arguments that each flat group holds, by number."""
     numbers: dict[str, int] = field(default_factory=dict[str, int])
     """Further sizes and switches of the kind."""
+    more: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Further plain data of the kind."""
 
 
 class BlockEngine:

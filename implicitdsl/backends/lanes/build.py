@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.lanes.minimum_build import build_minimum, too_general
 from implicitdsl.backends.lanes.net_engine import build_net
 from implicitdsl.backends.lanes.ode_build import build_ode, too_large
 from implicitdsl.backends.lanes.root_build import build_root
 from implicitdsl.backends.settings import Settings
 from implicitdsl.diagnostics import Diagnostic, ImpError
+from implicitdsl.problems.argmin import ArgminProblem
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
@@ -29,6 +31,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             return build_net(problem, dtype, threads)
         case RootProblem() | FixpointProblem():
             return build_root(problem, settings, dtype, threads)
+        case ArgminProblem():
+            return build_minimum(problem, settings, dtype, threads)
         case _:
             raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
 
@@ -47,6 +51,8 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     match problem:
         case OdeProblem():
             return too_large(problem, settings)
+        case ArgminProblem():
+            return too_general(problem, settings)
         case NetProblem():
             return None
         case RootProblem() | FixpointProblem():

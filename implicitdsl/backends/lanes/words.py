@@ -72,6 +72,21 @@ _elementwise(vocabulary.copy_sign, lambda b, x, y: intrinsic(b, "copysign", x, y
 _elementwise(vocabulary.power, emit_power)
 
 
+def _binade(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """The bits of the exponent alone."""
+    scalar = x.type.element if isinstance(x.type, ir.VectorType) else x.type
+    bits, exponent = (64, 0x7FF0000000000000) if isinstance(scalar, ir.DoubleType) else (32, 0x7F800000)
+    kind: Any = ir.IntType(bits)
+    mask = ir.Constant(kind, exponent)
+    if isinstance(x.type, ir.VectorType):
+        kind = ir.VectorType(kind, x.type.count)
+        mask = ir.Constant(kind, [exponent] * x.type.count)
+    return builder.bitcast(builder.and_(builder.bitcast(x, kind), mask), x.type)
+
+
+_elementwise(vocabulary.binade, _binade)
+
+
 def _infinity(kind: ir.Type) -> ir.Constant:
     return ir.Constant(kind, [float("inf")] * kind.count)
 

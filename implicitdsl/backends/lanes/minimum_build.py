@@ -1,0 +1,115 @@
+"""From an `argmin` problem to its engine on lanes: sizes, derived functions, and how its machine code is made."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of, block_solver
+from implicitdsl.backends.lanes.block_engine import Spec
+from implicitdsl.backends.lanes.layout import packing
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
+from implicitdsl.backends.lanes.model_constants import constants_text
+from implicitdsl.backends.settings import Settings
+from implicitdsl.ir.node import Leaf
+from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic
+from implicitdsl.problems.derived import Derived, group
+
+WIDTH = {"float64": 4, "float32": 8}
+"""Lanes of dense factorisations: a tile of 3 × 4 elements fills the registers of AVX2."""
+CALLS: dict[str, tuple[str, ...]] = {
+    "data": ("quadratic_data", "conditions"), "begin": ("start",), "outputs": ("output", "kinks"),
+    "seed": ("output_vjp",), "finish": ("residual_vjp",), "push": ("residual_jvp",), "pushed": ("output_jvp",),
+    "seed_second": ("output_jvp_vjp",), "bend": ("residual_jvp_vjp",),
+}  # fmt: skip
+"""The functions of the model that each part calls."""
+SIGNATURES = {
+    "data": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaaa", "finish": "naaaaa", "push": "naaaa",
+    "pushed": "naaaaa",
+    "seed_second": "naaaaaaaaa", "bend": "naaaaaaaa", "program_solve": "nnnnaaaaa", "program_factor": "nnnaaaa",
+    "program_held": "nnnnaaaaaaa",
+}  # fmt: skip
+"""The parameters of each entry: n a whole number, a an array of elements."""
+SOLVERS = tuple(
+    f"solvers/{name}"
+    for name in ("block_cholesky", "block_scaling", "held_rows", "block_path", "block_program", "block_held")
+)
+"""All that the code of the programs calls."""
+
+
+def build_minimum(
+    problem: ArgminProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None
+) -> MinimumEngine:
+    """The engine of a linear or quadratic program."""
+    n = sum(u.size for u in problem.unknowns)
+    equations = sum(c.node.size for c in problem.equalities)
+    masks = sum(c.node.size for c in problem.inequalities)
+    whole = n + equations + masks
+    functions = _with_masks(problem, derive(problem))
+    arguments = arguments_of(problem.signature)
+    spec = Spec(
+        layer_name=problem.signature.layer,
+        dtype=dtype.name,
+        width=WIDTH[dtype.name],
+        arguments=arguments,
+        outputs=tuple(o.shape for o in problem.outputs),
+        saved=(((whole,), dtype.name), ((), "int64"), ((masks,), dtype.name)),
+        groups={"p": tuple(range(len(arguments) + 1))},
+        numbers={
+            "unknowns": n, "equations": equations, "constraints": equations + masks, "max_steps": settings.max_steps,
+            "size_out": sum(o.size for o in problem.outputs), "size_kinks": functions["kinks"].outputs[0].size,
+            "size_conditions": functions["conditions"].outputs[0].size,
+        },
+        more={
+            "rtol": settings.rtol,
+            "conditions": tuple((node.shape, requirement) for node, requirement in problem.conditions),
+        },
+    )  # fmt: skip
+    maker = _Code(spec, problem.signature.arguments, functions, masks)
+    return MinimumEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
+
+
+def too_general(problem: ArgminProblem, settings: Settings) -> str | None:
+    """Why lanes cannot solve the problem, or None."""
+    if is_quadratic(problem) and settings.solver == "interior_point" and any(u.size for u in problem.unknowns):
+        return None
+    return "`argmin` on the back end `lanes` is for linear and quadratic programs"
+
+
+def _with_masks(problem: ArgminProblem, functions: dict[str, Derived]) -> dict[str, Derived]:
+    """The functions with one layout of the arguments: the masks of the active set stand in all, one leaf for all rows
+    of a constraint, after the arguments of the layer."""
+    whole = group("p", (*problem.signature.arguments, *problem.masks))
+    leaves = set(whole.leaves)
+    assert len(leaves) == len(whole.members)
+    found: dict[str, Derived] = {}
+    for name, f in functions.items():
+        inputs = tuple(whole if g.name == "p" and len(g.members) < len(whole.members) else g for g in f.inputs)
+        found[name] = Derived(f.name, inputs, f.outputs, f.adds)
+    return found
+
+
+class _Code(BlockCode):
+    """Machine code of the model, part by part, and of the programs, which know no model."""
+
+    def __init__(self, spec: Spec, leaves: tuple[Leaf, ...], functions: dict[str, Derived], masks: int) -> None:
+        super().__init__(spec, leaves, functions, blocks="program_blocks", signatures=SIGNATURES, calls=CALLS)
+        self._masks = masks
+
+    def make(self, part: str, shared: tuple[int, ...]) -> bytes:
+        if part in CALLS:
+            return super().make(part, shared)
+        spec = self._spec
+        code = block_solver(f"program_kernel.{part}", SIGNATURES[part], spec.dtype, spec.width, SOLVERS)
+        return make_object([code], [f"imp_{part}"])
+
+    def _constants(self, shared: tuple[int, ...]) -> str:
+        # The masks of the active set are an argument more.
+        sizes = [*(math.prod(a.shape) for a in self._spec.arguments), self._masks]
+        p, bar = (packing(self._spec.groups["p"], sizes, given) for given in (shared, ()))
+        numbers = {**self._spec.numbers, "size_p": p.size, "size_bar": bar.size}
+        return constants_text(self._spec.dtype, numbers, {}, {})

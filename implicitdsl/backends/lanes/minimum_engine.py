@@ -1,0 +1,116 @@
+"""`argmin` of linear and quadratic programs on the back end `lanes`.
+
+A vector of samples runs through `block_program`, which settles what is clear. What it leaves, samples with a note or a
+failure among them, goes to the solver of one sample, so that statuses, notes and certificates are the same on every
+back end. The code of the programs knows no model: it is made once for each dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Array, RunOptions, Solution
+from implicitdsl.backends.lanes.block_engine import split
+from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
+from implicitdsl.backends.lanes.program_rest import are_convex
+from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.block_program import room_of_program
+
+FEW_STEPS = 40
+"""Iterations that the solver of one sample never needs where lanes settle: a smaller limit is for it to apply."""
+
+
+class MinimumEngine(ProgramEngine):
+    """z in argmin of a linear or quadratic program."""
+
+    def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
+        """See `Engine`."""
+        w, masks = np.zeros((batch, self._whole), self.dtype), np.zeros((batch, self._masks), self.dtype)
+        flat = np.empty((batch, self._out + self._kinks), self.dtype)
+        status, notes = np.zeros(batch, np.int32), np.zeros(batch, np.int64)
+        if self.spec.numbers["max_steps"] < FEW_STEPS:
+            steps, rest = np.zeros(batch, np.int64), np.arange(batch)
+        else:
+            steps, clear = self._solve_in_lanes_what_is_clear(args, batch, w, masks, flat)
+            rest = np.flatnonzero(~clear)
+        if len(rest):
+            self._solve_rest(args, batch, rest, w, masks, flat, status, notes, steps)
+        outputs = split(np.ascontiguousarray(flat[:, : self._out]), self.outputs)
+        return Solution(outputs, status, notes, steps, [w, notes.copy(), masks])
+
+    def _solve_in_lanes_what_is_clear(
+        self, args: Sequence[Array], batch: int, w: Array, masks: Array, flat: Array
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The passes made, and which samples are settled; fills in w, masks and flat (outputs, distances to kinks)."""
+        values, shared = [*self.values(args, batch), np.zeros(self._masks, self.dtype)], self.layout(args, batch)
+        p, n, e, count = self.packing("p", shared), self._n, self._e, self._count
+        data, outputs = self.code.entry("data", shared), self.code.entry("outputs", shared)
+        find = self.code.entry("program_solve", ())
+        facts = np.empty((batch, 2), self.dtype)
+        conditions = np.empty((batch, self.spec.numbers["size_conditions"]), self.dtype)
+
+        def work(first: int, last: int) -> None:
+            blocks, rows = last - first, self.samples_of(None, first, last, batch)
+            room = self.arena(
+                (blocks, p.size), (blocks, self._whole), (blocks, count), (blocks, conditions.shape[1]),
+                (blocks, self._data), (blocks, 2), (blocks, flat.shape[1]), (room_of_program(n, count),),
+            )  # fmt: skip
+            p_at, w_at, held_at, conditions_at, data_at, facts_at, out_at, room_at = room.addresses
+            p_all, held = room.array(0), room.array(2)
+            p.pack(values, rows, p_all)
+            data(blocks, p_at, data_at, conditions_at)
+            find(blocks, n, e, count, data_at, w_at, held_at, facts_at, room_at)
+            p_all[:, self._masks_at(p)] = held[:, e:]
+            outputs(blocks, p_at, w_at, out_at)
+            samples = len(facts[rows])
+            for whole, k in ((w, 1), (conditions, 3), (facts, 5), (flat, 6)):
+                whole[rows] = take_lanes(room.array(k), samples)
+            masks[rows] = take_lanes(held[:, e:], samples)
+
+        self.run_tasks("solve", batch, self._bytes(p.size + self._data + self._whole), work)
+        clear = (facts[:, 0] > 0) & np.isfinite(flat[:, : self._out]).all(axis=1)
+        clear &= are_convex(self.spec.more["conditions"], conditions)
+        # Next to a kink the solver of one sample says on which side the answer lies.
+        clear &= (np.abs(flat[:, self._out :]) > np.finfo(self.dtype).eps ** 0.5).all(axis=1)
+        return facts[:, 1].astype(np.int64), clear
+
+    def _solve_rest(
+        self, args: Sequence[Array], batch: int, rest: NDArray[np.int64], w: Array, masks: Array, flat: Array,
+        status: NDArray[np.int32], notes: NDArray[np.int64], steps: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        """Solves some samples one by one."""
+        values, shared = [*self.values(args, batch), masks], self.layout(args, batch)
+        p = self.packing("p", shared)
+        data, begin, outputs = (self.code.entry(name, shared) for name in ("data", "begin", "outputs"))
+
+        def work(first: int, last: int) -> None:
+            blocks, rows = last - first, self.samples_of(rest, first, last, len(rest))
+            room = self.arena(
+                (blocks, p.size), (blocks, self._whole), (blocks, self.spec.numbers["size_conditions"]),
+                (blocks, self._data), (blocks, flat.shape[1]),
+            )  # fmt: skip
+            p_at, w_at, conditions_at, data_at, out_at = room.addresses
+            p.pack(values, rows, room.array(0))
+            data(blocks, p_at, data_at, conditions_at)
+            begin(blocks, p_at, w_at)
+            programs, answers = take_lanes(room.array(3), len(rows)), take_lanes(room.array(1), len(rows))
+            convex = are_convex(self.spec.more["conditions"], take_lanes(room.array(2), len(rows)))
+            masks[rows] = 0.0
+            for k, row in enumerate(rows):
+                if convex[k]:
+                    answers[k], masks[row], status[row], notes[row], steps[row] = self._one_by_one.solve(programs[k])
+                else:
+                    status[row], notes[row], steps[row] = codes.NONCONVEX, 0, 0
+            w[rows] = answers
+            fill_lanes(room.array(1), w, rows)
+            fill_lanes(room.array(0)[:, self._masks_at(p)], masks, rows)
+            outputs(blocks, p_at, w_at, out_at)
+            flat[rows] = take_lanes(room.array(4), len(rows))
+
+        self.run_tasks("rest", len(rest), self._bytes(p.size + self._data + self._whole), work)
+        on_kink = (flat[rest, self._out :] == 0).any(axis=1) & (status[rest] == codes.SUCCESS)
+        notes[rest] |= np.where(on_kink, codes.KINK, 0)

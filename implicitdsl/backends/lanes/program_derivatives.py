@@ -1,0 +1,234 @@
+"""Derivatives of quadratic programs on the back end `lanes`, their active sets frozen.
+
+A vector of samples solves its KKT systems by `block_held`; samples whose system is not clearly regular, or whose answer
+bears a note, go the same way with their systems solved one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Argument, Array, Gradient, Second, Tangents, is_per_sample
+from implicitdsl.backends.lanes.arena import Arena
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
+from implicitdsl.backends.lanes.gradients import Gradients
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.program_rest import OneByOne
+from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
+
+CACHE_SHARE = 4
+"""How much less than a task may hold lies in a core's own cache, which the passes over a program want."""
+UNCLEAR = codes.WEAK_ACTIVE | codes.DEPENDENT_ROWS | codes.NEAR_SINGULAR
+
+Rows = NDArray[np.int64]
+Solve = Callable[[int, int, int, Array], None]
+"""(transposed, number of the array given, of the array found, good): good becomes 0 where there is no solution."""
+
+
+class ProgramEngine(BlockEngine):
+    """What is solved and what is differentiated have in common, and the derivatives."""
+
+    def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
+        super().__init__(spec, code, threads)
+        numbers = spec.numbers
+        self._n, self._e, self._count = numbers["unknowns"], numbers["equations"], numbers["constraints"]
+        self._out, self._kinks = numbers["size_out"], numbers["size_kinks"]
+        self._whole, self._masks = self._n + self._count, self._count - self._e
+        self._data = self._n * self._n + self._n + self._count * self._n + self._count
+        # The masks of the active set are an argument more to the code.
+        self._sizes = (*self._sizes, self._masks)
+        self._given = (*self.arguments, Argument("active", (self._masks,), "const"))
+        self._one_by_one = OneByOne(self.dtype, self._n, self._e, self._count, spec.more["rtol"], numbers["max_steps"])
+
+    def _bytes(self, elements: int) -> int:
+        return CACHE_SHARE * elements * self.width * self.dtype.itemsize
+
+    def _masks_at(self, p: Packing) -> slice:
+        """Where the masks lie in the flat arguments: the last of a sample's own."""
+        return slice(p.own_size - self._masks, p.own_size)
+
+    # ------------------------------------------------------------ systems
+
+    def _solve_in_lanes(self, room: Arena, blocks: int, held: int, data: int) -> Solve:
+        """Solves the KKT systems of whole blocks; `held`, `data` and the two after it are numbers of arrays."""
+        at, n, count = room.addresses, self._n, self._count
+        self.code.entry("program_factor", ())(blocks, n, count, at[data], at[held], at[data + 1], at[data + 2])
+        entry = self.code.entry("program_held", ())
+
+        def solve(transposed: int, given: int, found: int, good: Array) -> None:
+            good_at = good.__array_interface__["data"][0]
+            entry(
+                blocks, n, count, transposed, at[data], at[held], at[data + 1], at[given], at[found], good_at,
+                at[data + 2],
+            )  # fmt: skip
+
+        return solve
+
+    def _solve_one_by_one(self, room: Arena, samples: int, held: int, data: int, told: Array) -> Solve:
+        """The same for single samples; `told` receives the first failure of each."""
+        programs = take_lanes(room.array(data), samples)
+        masks = take_lanes(room.array(held)[:, self._e :], samples)
+
+        def solve(transposed: int, given: int, found: int, good: Array) -> None:
+            right, left = take_lanes(room.array(given), samples), np.zeros((samples, self._whole), self.dtype)
+            fine = np.zeros((samples, 1), self.dtype)
+            for k in range(samples):
+                left[k], status = self._one_by_one.derivative(transposed, programs[k], masks[k], right[k])
+                fine[k] = status == codes.SUCCESS
+                told[k] = told[k] or status
+            fill_lanes(room.array(found), left, slice(0, samples))
+            good *= _in_lanes(fine, good)
+
+        return solve
+
+    def _pass(
+        self, args: Sequence[Array], batch: int, saved: Sequence[Array], order: Rows, cot: Array | None,
+        dots: Sequence[Array] | None, told: NDArray[np.int32] | None,
+    ) -> tuple[Array, NDArray[np.bool_], Gradients]:  # fmt: skip
+        """(tangents of the outputs along `dots`, which samples have what was asked for, gradients) for the samples in
+        order: of <cot, outputs>, or with directions of <cot, tangents>. With `told` one by one."""
+        values, shared = [*self.values(args, batch), saved[2]], self.layout(args, batch)
+        directions = None if dots is None else [*self.values(dots, batch), np.zeros(self._masks, self.dtype)]
+        p, bar = self.packing("p", shared), self.packing("p", ())
+        grads = Gradients(self._given, [*args, saved[2]], (bar,), self.blocks_of(len(order)), self.width)
+        flat, done = np.zeros((batch, self._out if dots is not None else 0), self.dtype), np.zeros(batch, bool)
+        names = ["data"]
+        names += [] if dots is None else ["push", "pushed"]
+        names += [] if cot is None else ["finish", *(("seed",) if dots is None else ("seed_second", "bend"))]
+        entries = {name: self.code.entry(name, shared) for name in names}
+        n, count, whole = self._n, self._count, self._whole
+        room_size = max((n + 1) * count + n, room_of_solve(n, count))
+
+        def work(first: int, last: int) -> None:
+            blocks, rows = last - first, self.samples_of(order, first, last, len(order))
+            moving, asking = (blocks if wanted is not None else 0 for wanted in (directions, cot))
+            both = asking if directions is not None else 0
+            room = self.arena(
+                (blocks, p.size), (blocks, whole), (blocks, count), (blocks, self.spec.numbers["size_conditions"]),
+                (blocks, self._data), (blocks, room_of_factors(n, count)), (room_size,), (blocks, 1), (blocks, 1),
+                (moving, p.size), (moving, whole), (moving, whole), (moving, self._out),
+                (asking, self._out), (asking, whole), (asking, whole), (asking, bar.size),
+                (both, whole), (max(bar.size, 1) if both else 0,),
+            )  # fmt: skip
+            p_all, w, held, good, use = (room.array(k) for k in (0, 1, 2, 7, 8))
+            at = room.addresses
+            p_at, w_at = at[0], at[1]
+            p.pack(values, rows, p_all)
+            fill_lanes(w, saved[0], rows)
+            held[:, : self._e] = 1.0
+            held[:, self._e :] = p_all[:, self._masks_at(p)]
+            entries["data"](blocks, p_at, at[4], at[3])
+            good[...] = 1.0
+            failure = np.zeros(len(rows), np.int32)
+            solve = (
+                self._solve_in_lanes(room, blocks, 2, 4) if told is None
+                else self._solve_one_by_one(room, len(rows), 2, 4, failure)
+            )  # fmt: skip
+            v_at, r_at, dot_at, out_at, c_at, w_bar_at, lam_at, p_bar_at, dot_bar_at, waste_at = at[9:]
+            if directions is not None:
+                p.pack(directions, rows, room.array(9))
+                entries["push"](blocks, p_at, w_at, v_at, r_at)
+                solve(0, 10, 11, good)
+                entries["pushed"](blocks, p_at, w_at, v_at, dot_at, out_at)
+                flat[rows] = take_lanes(room.array(12), len(rows))
+            if cot is not None:
+                c = room.array(13)
+                fill_lanes(c, cot, rows, fill=0.0)
+                if directions is None:
+                    entries["seed"](blocks, p_at, w_at, c_at, w_bar_at, p_bar_at)
+                else:
+                    entries["seed_second"](
+                        blocks, p_at, w_at, v_at, dot_at, c_at, w_bar_at, dot_bar_at, p_bar_at, waste_at
+                    )
+                    solve(1, 17, 15, good)
+                    entries["bend"](blocks, p_at, w_at, v_at, dot_at, lam_at, w_bar_at, p_bar_at, waste_at)
+                solve(1, 14, 15, good)
+                # A sample that no cotangent asks about adds nothing at all.
+                use[...] = good * (c != 0).any(axis=1, keepdims=True)
+                entries["finish"](blocks, p_at, w_at, lam_at, at[8], p_bar_at)
+                grads.add(bar, take_lanes(room.array(16), len(rows)), first, rows)
+            done[rows] = take_lanes(good, len(rows))[:, 0] > 0
+            if told is not None:
+                told[rows] = failure
+
+        if len(order):
+            elements = 2 * p.size + self._data + room_of_factors(n, count) + (bar.size if cot is not None else 0)
+            part = f"{'second' if dots is not None else 'pull'}{'' if told is None else ' one by one'}"
+            self.run_tasks(part, len(order), self._bytes(elements), work, whole=grads.chunk)
+        return flat, done, grads
+
+    # ------------------------------------------------------------ the engine
+
+    def _derive(
+        self, args: Sequence[Array], batch: int, saved: Sequence[Array], status: NDArray[np.int32], chosen: Rows,
+        cot: Array | None, dots: Sequence[Array] | None,
+    ) -> tuple[Array, list[Array | None], NDArray[np.int32]]:  # fmt: skip
+        """(tangents, gradients, statuses) of the chosen samples: in lanes, and what those leave one by one."""
+        clear = chosen[saved[1][chosen] & UNCLEAR == 0]
+        flat, done, grads = self._pass(args, batch, saved, clear, cot, dots, None)
+        found, told = grads.result(np.zeros(batch, bool))[:-1], np.zeros(batch, np.int32)
+        rest = chosen[~done[chosen]]
+        if len(rest):
+            other, _, more = self._pass(args, batch, saved, rest, cot, dots, told)
+            flat[rest] = other[rest]
+            flat[told != codes.SUCCESS] = np.nan
+            asked = np.zeros(batch, bool) if cot is None else cot.any(axis=1)
+            for whole, part, arg, spec in zip(
+                found, more.result(failed(told, asked))[:-1], args, self.arguments, strict=True
+            ):
+                if whole is None or part is None:
+                    continue
+                if is_per_sample(arg, spec):
+                    whole[rest] = part[rest]
+                else:
+                    whole += part
+        asked = np.zeros(batch, bool) if cot is None else cot.any(axis=1)
+        spoiled = failed(status, asked)
+        if spoiled.any():
+            for whole, arg, spec in zip(found, args, self.arguments, strict=True):
+                if whole is not None:
+                    whole[spoiled if is_per_sample(arg, spec) else ...] = np.nan
+        flat[status != codes.SUCCESS] = np.nan
+        return flat, found, told
+
+    def pullback(
+        self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], cotangents: list[Array]
+    ) -> Gradient:
+        """See `Engine`."""
+        cot = flat_rows(cotangents, batch, self.dtype)
+        chosen = np.flatnonzero(cot.any(axis=1) & (status == codes.SUCCESS))
+        _, grads, told = self._derive(args, batch, saved, status, chosen, cot, None)
+        return Gradient(grads, told)
+
+    def pullback_pullback(
+        self,
+        args: list[Array],
+        batch: int,
+        saved: list[Array],
+        status: NDArray[np.int32],
+        cotangents: list[Array],
+        directions: list[Array],
+    ) -> Second:
+        """See `Engine`."""
+        cot, chosen = flat_rows(cotangents, batch, self.dtype), np.flatnonzero(status == codes.SUCCESS)
+        flat, grads, told = self._derive(args, batch, saved, status, chosen, cot, directions)
+        return Second(split(flat, self.outputs), grads, told)
+
+    def pushforward(
+        self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], tangents: list[Array]
+    ) -> Tangents:
+        """See `Engine`."""
+        chosen = np.flatnonzero(status == codes.SUCCESS)
+        flat, _, told = self._derive(args, batch, saved, status, chosen, None, tangents)
+        return Tangents(split(flat, self.outputs), told)
+
+
+def _in_lanes(values: Array, like: Array) -> Array:
+    found = np.empty_like(like)
+    fill_lanes(found, values, slice(0, len(values)), fill=0.0)
+    return found

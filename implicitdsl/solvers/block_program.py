@@ -1,0 +1,236 @@
+"""Convex quadratic and linear programs for many samples at once: a primal–dual interior point that hands over to the exact
+solution of a guessed active set as soon as that is certified.
+
+    minimise 1/2 x'Q x + q'x   subject to   rows 0…equations-1 with =, rows equations…count-1 with <=
+
+Every pass factors one matrix Q + delta I + C' W C: for samples on the central path W = z/(s + delta z), for samples that try an
+active set W = 1/delta on its rows (Mehrotra's predictor–corrector with the proximal terms of Friedlander & Orban there, the proximal
+method of multipliers here), so that samples in either state share it. A sample is settled only where its solution is the one that
+`interior_point` finds, with no note: residual at rounding, multipliers and slacks of a clear sign, a regular system, Q clearly
+convex. What is not settled is for `interior_point` to say. Sources: Mehrotra, SIAM J. Optim. 2 (1992); Friedlander & Orban, Math.
+Prog. Comp. 4 (2012); Hintermüller, Ito, Kunisch, SIAM J. Optim. 13 (2002), for the mending of the guess.
+"""
+
+from __future__ import annotations
+
+from implicitdsl.solvers.block_cholesky import weighted_cholesky
+from implicitdsl.solvers.block_path import path_step, start_inside, state_of_path
+from implicitdsl.solvers.block_scaling import scale_block
+from implicitdsl.solvers.held_rows import held_rows_solve, is_regular, total_size
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    and_,
+    any_,
+    copy,
+    copy_where,
+    epsilon,
+    not_,
+    or_,
+    select,
+    subtract_products,
+    vabs,
+    view,
+    vmax,
+)
+
+PASSES = 30
+"""Factorisations after which a sample is left to `interior_point`."""
+TRIES = 3
+"""Active sets that are tried one after the other before the path is followed further."""
+SWITCH = 1e-4
+"""Mean complementarity at which the first active set is guessed."""
+
+
+def proximal(like: Array) -> Element:
+    """delta, a power of 2, so that its root rounds nothing."""
+    if epsilon(like) < 1e-12:
+        return 2.0**-26
+    return 2.0**-14
+
+
+def limits(like: Array) -> tuple[Element, Element, Element, Element]:
+    """How clear signs must be, how close the answer to a right-hand side of no direction, and its size at most: far above what
+    `interior_point` calls weak, dependent or singular, so that it would note nothing. Then the last bits of its terms that a residual
+    may have in the mean."""
+    if epsilon(like) < 1e-12:
+        return 2e-8, 1e-4, 1e6, 20.0
+    return 2e-4, 2e-2, 1e3, 4.0
+
+
+def room_of_program(n: int, count: int) -> int:
+    """Elements of room that `block_program` needs."""
+    return n * n + 2 * n * count + 10 * n + 16 * count + 1
+
+
+def block_program(
+    n: int,
+    equations: int,
+    count: int,
+    quadratic: Array,
+    linear: Array,
+    rows: Array,
+    sides: Array,
+    room: Array,
+    x: Array,
+    multipliers: Array,
+    held: Array,
+    facts: Array,
+) -> None:
+    """Solves the programs that are clear and tells which.
+
+    quadratic (n*n), linear (n), rows (count*n) and sides (count) are scaled in place. x (n), multipliers (count) and held (count, 1 for
+    equations and active rows, else 0) receive the solution where facts[0] is 1, nothing of use where it is 0; facts[1] the passes
+    made. n >= 1; room as `room_of_program` says.
+    """
+    eps, delta = epsilon(linear), proximal(linear)
+    margin, close, bound, rounding = limits(linear)
+    factor = view(room, 0, n * n)
+    columns = view(room, n * n, n * count)
+    scaled = view(room, n * n + n * count, n * count + count)
+    by_variable = view(room, n * n + 2 * n * count + count, 10 * n)
+    by_row = view(room, n * n + 2 * n * count + count + 10 * n, 15 * count + 1)
+    factors, rest, step = view(by_variable, 0, n), view(by_variable, n, n), view(by_variable, 2 * n, n)
+    path_x, point = view(by_variable, 3 * n, n), view(by_variable, 4 * n, n)
+    scales, weights = view(by_row, 0, count), view(by_row, count, count)
+    path_z, slack, image = (
+        view(by_row, 2 * count, count),
+        view(by_row, 3 * count, count),
+        view(by_row, 4 * count, count),
+    )
+    guess, force, gap = view(by_row, 5 * count, count), view(by_row, 6 * count, count), view(by_row, 7 * count, count)
+    push, change = view(by_row, 8 * count, count), view(by_row, 9 * count, count)
+    objective = view(by_row, 15 * count, 1)
+    probe_by_variable, probe_by_row = view(by_variable, 5 * n, 5 * n), view(by_row, 10 * count, 5 * count)
+    working = scale_block(n, count, quadratic, linear, rows, sides, columns, factors, scales, objective, rest)
+    # What is convex by this shift is so by that of `interior_point`, which is larger by the square of what scalings may differ by.
+    working = and_(working, weighted_cholesky(n, 0, quadratic, 8.0 * n * eps, columns, weights, scaled, factor))
+    settled = and_(working, not_(working))
+    trying = settled
+    start_inside(
+        n, equations, count, quadratic, linear, rows, sides, columns, delta, weights, scaled, factor, path_x, path_z, slack,
+        image,
+    )  # fmt: skip
+    tries = linear[0] * 0.0
+    spoiled = linear[0] * 0.0
+    passes = linear[0] * 0.0
+    switch = linear[0] * 0.0 + SWITCH
+    for _ in range(PASSES):
+        if not any_(working):
+            break
+        passes = select(working, passes + 1.0, passes)
+        mean, miss = state_of_path(equations, count, sides, slack, path_z, image, gap), total_size(count, gap)
+        working = and_(working, and_(mean < 1e12, miss < 1e12))
+        starting = and_(working, and_(not_(trying), and_(mean <= switch, miss <= count * SWITCH)))
+        for i in range(count):
+            guess[i] = select(starting, select(path_z[i] > slack[i], 1.0, 0.0), guess[i])
+            if i < equations:
+                guess[i] = 1.0
+        trying = and_(working, or_(trying, starting))
+        walking = and_(working, not_(trying))
+        for i in range(count):
+            weights[i] = select(trying, guess[i] / delta, path_z[i] / (slack[i] + delta * path_z[i]))
+            if i < equations:
+                weights[i] = 1.0 / delta
+        working = and_(working, weighted_cholesky(n, count, quadratic, delta, columns, weights, scaled, factor))
+        if any_(walking):
+            path_step(
+                n, equations, count, quadratic, linear, rows, columns, factor, weights, walking, mean, path_x, path_z, slack,
+                image, gap, rest, step, push, change, view(probe_by_row, 0, count), view(probe_by_row, count, count),
+            )  # fmt: skip
+        if any_(trying):
+            for k in range(n):
+                step[k] = -linear[k]
+            held_rows_solve(
+                n,
+                count,
+                quadratic,
+                rows,
+                columns,
+                guess,
+                1.0 / delta,
+                factor,
+                step,
+                sides,
+                point,
+                force,
+                rest,
+                gap,
+                push,
+            )
+            copy(count, sides, 0, change, 0)
+            subtract_products(count, 1, n, rows, 0, n, point, 0, n, change, 0, 1)
+            size = 1.0 + largest(n, point)
+            strain = 1.0 + largest(count, force)
+            exact = and_(
+                total_size(n, rest) <= n * rounding * eps * (size + strain),
+                total_size(count, gap) <= count * rounding * eps * size,
+            )
+            doubt = doubt_of_guess(equations, count, sides, change, force, guess, size, strain, margin, push)
+            right = doubt < 2.0
+            candidate = and_(trying, and_(exact, doubt < 1.0))
+            if any_(candidate):
+                regular = is_regular(
+                    n, count, quadratic, rows, columns, guess, 1.0 / delta, factor, close, bound,
+                    view(probe_by_variable, 0, n), view(probe_by_row, 0, count), view(probe_by_variable, n, n),
+                    view(probe_by_row, count, count), view(probe_by_variable, 2 * n, n), view(probe_by_row, 2 * count, count),
+                    view(probe_by_row, 3 * count, count),
+                )  # fmt: skip
+                found = and_(candidate, regular)
+                copy_where(found, n, point, 0, x, 0)
+                copy_where(found, count, force, 0, multipliers, 0)
+                copy_where(found, count, guess, 0, held, 0)
+                settled = or_(settled, found)
+            # An exact point that is not clear, or not regular, is degenerate: no other guess would change that.
+            working = and_(working, not_(and_(trying, and_(exact, right))))
+            spoiled = select(and_(trying, not_(exact)), spoiled + 1.0, spoiled)
+            tries = select(trying, tries + 1.0, 0.0)
+            copy_where(and_(trying, not_(right)), count, push, 0, guess, 0)
+            ended = and_(trying, or_(not_(exact), tries >= TRIES))
+            switch = select(ended, 0.01 * mean, switch)
+            trying = and_(and_(trying, working), not_(ended))
+            working = and_(working, spoiled <= 2.0)
+    for k in range(n):
+        x[k] = x[k] * factors[k]
+    for i in range(count):
+        multipliers[i] = multipliers[i] * scales[i] / objective[0]
+    facts[0] = select(settled, 1.0, 0.0)
+    facts[1] = passes
+
+
+def doubt_of_guess(
+    equations: int,
+    count: int,
+    sides: Array,
+    slack: Array,
+    force: Array,
+    guess: Array,
+    size: Element,
+    strain: Element,
+    margin: Element,
+    mended: Array,
+) -> Element:
+    """0 where every multiplier of the active set and every other slack is clearly positive, 2 where one is clearly negative, else 1.
+
+    mended receives the guess with the rows turned over that are clearly wrong.
+    """
+    doubt = size * 0.0
+    for i in range(count):
+        mended[i] = guess[i]
+        if i >= equations:
+            active = guess[i] > 0.0
+            value = select(active, force[i], slack[i])
+            room = margin * select(active, strain, size + vabs(sides[i]))
+            doubt = select(value > room, doubt, vmax(doubt, 1.0))
+            wrong = value < -room
+            doubt = select(wrong, 2.0, doubt)
+            mended[i] = select(wrong, 1.0 - guess[i], guess[i])
+    return doubt
+
+
+def largest(n: int, x: Array) -> Element:
+    """max |x_i|; a NaN among them is passed over."""
+    top = 0.0
+    for i in range(n):
+        top = vmax(vabs(x[i]), top)
+    return top
