@@ -15,7 +15,9 @@ import numpy as np
 from implicitdsl.functions.expression import Expr
 
 Shape = tuple[int, ...]
-LeafKind = Literal["input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result"]
+LeafKind = Literal[
+    "input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode"
+]
 
 _count = itertools.count()
 

@@ -29,7 +29,9 @@ from implicitdsl.ir.node import (
     walk,
 )
 
-KINDS = frozenset({"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result"})
+KINDS = frozenset(
+    {"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode"}
+)
 REDUCTIONS = frozenset({"max", "min", "prod", "cumsum", "logsumexp"})
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.derived import Derived, group, tangent, transpose
+from implicitdsl.problems.events import Events, derive_events
 from implicitdsl.problems.signature import Signature
 
 
@@ -29,12 +30,14 @@ class OdeProblem:
     t1: Node | None
     at: Node | None
     outputs: tuple[Node, ...]
+    events: Events | None = None
 
 
 def used_arguments(problem: OdeProblem) -> tuple[Leaf, ...]:
     """The arguments that anything but the save times depends on: what a flat `p` holds."""
     ends = [n for n in (problem.t0, problem.t1) if n is not None]
-    found = set(walk((*problem.start, *problem.rhs, *problem.outputs, *ends)))
+    inside = () if problem.events is None else problem.events.nodes
+    found = set(walk((*problem.start, *problem.rhs, *problem.outputs, *ends, *inside)))
     return tuple(leaf for leaf in problem.signature.arguments if leaf in found)
 
 
@@ -53,8 +56,15 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
         group("t1", (zero if problem.t1 is None else problem.t1,)),
     )
     rhs = Derived("rhs", moving, (group("out", problem.rhs),))
+    if problem.events is not None:
+        held = group("pm", (*arguments, *problem.events.modes))
+        rhs = Derived("rhs", (*moving[:2], held), (group("out", problem.events.rhs),))
+    last = rhs.inputs[2].name
     rhs_tangent = doubled(rhs)
-    functions = [rhs, transpose(rhs, ("t", "y", "p")), rhs_tangent, transpose(rhs_tangent, ("t", "t_dot", "y2", "p2"))]
+    pairs = ("t", "t_dot", "y2", f"{last}2")
+    functions = [rhs, transpose(rhs, ("t", "y", last)), rhs_tangent, transpose(rhs_tangent, pairs)]
+    if problem.events is not None:
+        functions += derive_events(problem.events, problem.time, problem.states, arguments)
     values = [
         Derived("output", moving, (group("out", problem.outputs),)),
         Derived("begin", (group("p", arguments),), begin),
@@ -73,7 +83,7 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
 
 def doubled(rhs: Derived) -> Derived:
     """(t, t_dot, y2, p2) → out2: value and tangent together, each pair in one group."""
-    slope = tangent(rhs, ("t", "y", "p"))
+    slope = tangent(rhs, tuple(g.name for g in rhs.inputs))
     t, y, p, t_dot, y_dot, p_dot = slope.inputs
-    pairs = (t, t_dot, group("y2", (*y.leaves, *y_dot.leaves)), group("p2", (*p.leaves, *p_dot.leaves)))
+    pairs = (t, t_dot, group("y2", (*y.leaves, *y_dot.leaves)), group(f"{p.name}2", (*p.leaves, *p_dot.leaves)))
     return Derived("rhs_tangent", pairs, (group("out2", (*rhs.nodes, *slope.nodes)),))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from implicitdsl.diagnostics import Diagnostic
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
@@ -15,6 +14,7 @@ from implicitdsl.problems.signature import Signature
 from implicitdsl.semantics.conditions import constrain
 from implicitdsl.semantics.curvature import Condition
 from implicitdsl.semantics.elaborate import Body, flat_bounds
+from implicitdsl.semantics.events import events_of
 from implicitdsl.semantics.program import Program
 from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
@@ -47,7 +47,6 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
             raise fail("E403", f"the state `{name}` has no equation", state.span, help=f"d{name}/dt = …")
     rhs = tuple(body.derivatives[s.leaf.name] for s in states)
     time = Leaf("time", "t")
-    _refuse_jumps(rhs, {time, *(s.leaf for s in states)}, program)
     start = tuple(s.start for s in states)
     if any(time in set(walk((node,))) for node in start):
         raise fail(
@@ -60,32 +59,9 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
     if body.at is not None and len(body.at.shape) != 1:
         assert body.return_statement is not None
         raise fail("E309", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
-    return OdeProblem(signature, time, tuple(s.leaf for s in states), start, rhs, t0, t1, body.at, body.outputs)
-
-
-def _refuse_jumps(rhs: tuple[Node, ...], moving: set[Leaf], program: Program) -> None:
-    """Jumps on the right-hand side are located by default; without an event locator they must be waived by name."""
-    reached = set(walk(rhs))
-    for jump in program.jumps:
-        if jump.node in reached and moving & set(walk((jump.node,))):
-            if program.kinks == "none":
-                program.warnings.append(
-                    Diagnostic(
-                        "W601",
-                        f"the jump of `{jump.span.text}` is not located",
-                        jump.span,
-                        "values lose accuracy where it happens, and the gradient lacks its term",
-                    )
-                )
-                continue
-            raise fail(
-                "E609",
-                f"the jump of `{jump.span.text}` cannot be located yet",
-                jump.span,
-                remark="a jump on a right-hand side needs its saltation term for a right gradient",
-                help="`solver tsit5(kinks = none)` integrates across it; values lose accuracy there and the gradient "
-                "lacks the jump's term",
-            )
+    leaves = tuple(s.leaf for s in states)
+    events = events_of(body, program, rhs, time)
+    return OdeProblem(signature, time, leaves, start, rhs, t0, t1, body.at, body.outputs, events)
 
 
 def _root(definition: tree.Definition, body: Body, signature: Signature) -> RootProblem:

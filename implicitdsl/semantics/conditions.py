@@ -9,6 +9,7 @@ from implicitdsl.problems.argmin import Constraint
 from implicitdsl.problems.signature import MemberSet
 from implicitdsl.semantics.declarations import fit, read_set
 from implicitdsl.semantics.elaborate import Body
+from implicitdsl.semantics.events import read_event
 from implicitdsl.semantics.expressions import Scope, placed
 from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
@@ -35,12 +36,7 @@ def condition(statement: tree.Statement, body: Body) -> None:
             for relation in relations:
                 _relation(relation, body, body.scope)
         case tree.When():
-            raise fail(
-                "E602",
-                "events are not executable yet",
-                statement.span,
-                remark="`when` is read and checked, but no solver locates it",
-            )
+            read_event(statement, body)
         case tree.History(name=name):
             raise fail("E603", f"the delayed state `{name}` is not executable yet", statement.span)
         case _:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from implicitdsl.semantics.program import Program, UsedLayer
 from implicitdsl.semantics.size_scope import fail
 from implicitdsl.semantics.standins import differentiated, expressions_of, put_back, stand_ins
 from implicitdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from implicitdsl.semantics.events import Happening
 
 EXECUTABLE = ("net", "ode", "root", "fixpoint", "argmin")
 
@@ -54,6 +58,7 @@ class Body:
     equalities: list[Constraint] = field(default_factory=list[Constraint])
     inequalities: list[Constraint] = field(default_factory=list[Constraint])
     constraint_spans: dict[Leaf, Span] = field(default_factory=dict[Leaf, Span])
+    events: list[Happening] = field(default_factory=list["Happening"])
     horizon: tuple[Node, Node] | None = None
     at: Node | None = None
     outputs: tuple[Node, ...] = ()

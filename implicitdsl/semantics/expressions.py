@@ -169,27 +169,30 @@ class Scope(SizeScope):
 
     def _index(self, expression: tree.Index) -> Node:
         base = self.value(expression.base)
-        if len(expression.items) > len(base.shape):
+        ranges = self.ranges(expression, base.shape)
+        kept = tuple(stop - start for start, stop, whole in ranges if whole)
+        return build.reshape(build.pick(base, [(start, stop) for start, stop, _ in ranges]), kept)
+
+    def ranges(self, expression: tree.Index, shape: tuple[int, ...]) -> list[tuple[int, int, bool]]:
+        """What an index picks of a value of the shape: start and stop on every axis, and whether the axis stays."""
+        if len(expression.items) > len(shape):
             raise fail(
                 "E306",
-                f"`{expression.base.span.text}` has {len(base.shape)} axes, {len(expression.items)} are indexed",
+                f"`{expression.base.span.text}` has {len(shape)} axes, {len(expression.items)} are indexed",
                 expression.span,
             )
-        ranges: list[tuple[int, int]] = []
-        kept: list[int] = []
-        for axis, extent in enumerate(base.shape):
+        found: list[tuple[int, int, bool]] = []
+        for axis, extent in enumerate(shape):
             item = expression.items[axis] if axis < len(expression.items) else None
             if item is None or isinstance(item, tree.Slice):
-                start, stop = self._slice(item, extent)
-                ranges.append((start, stop))
-                kept.append(stop - start)
+                found.append((*self._slice(item, extent), True))
             else:
                 place = self.size(item)
                 where = place + extent if place < 0 else place
                 if not 0 <= where < extent:
                     raise fail("E306", f"index {place} is outside an axis of size {extent}", item.span)
-                ranges.append((where, where + 1))
-        return build.reshape(build.pick(base, ranges), tuple(kept))
+                found.append((where, where + 1, False))
+        return found
 
     def _slice(self, item: tree.Slice | None, extent: int) -> tuple[int, int]:
         if item is None:

@@ -38,22 +38,42 @@ def transpose_reads(
         inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, interval[0], direction))
         if any_(inside):
             read = True
-            theta = fraction(sigma, h)
-            sigma_bar = 0.0 * h
-            h_part = 0.0 * h
-            for i in range(s + 1):
-                q, dq, _ = stage_polynomial(i, degree, dense, theta)
-                along = dot(n, values_bar, j * n, k, i * n)
-                sigma_bar = fma(fma(theta, dq, q), along, sigma_bar)
-                h_part = fma(theta * theta * dq, along, h_part)
-                axpy(n, select(inside, sigma * q, 0.0), values_bar, j * n, k_bar, i * n)
-            axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, y_bar, 0)
-            times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
-            ends[0] = ends[0] - select(inside, sigma_bar, 0.0)
-            ends[1] = ends[1] - select(inside, h_part, 0.0)
+            transpose_read(inside, j, n, s, degree, dense, sigma, h, k, values_bar, k_bar, y_bar, times_bar, ends)
         begun = has_begun(times[j], t_hi, t_lo, interval[0], direction, inside)
         if j == cursor - 1 and all_(begun):
             cursor = j
         going = any_(begun)
         j = j - 1
     return cursor, read
+
+
+def transpose_read(
+    inside: Mask,
+    j: int,
+    n: int,
+    s: int,
+    degree: int,
+    dense: Array,
+    sigma: Element,
+    h: Element,
+    k: Array,
+    values_bar: Array,
+    k_bar: Array,
+    y_bar: Array,
+    times_bar: Array,
+    ends: Array,
+) -> None:
+    """Transpose the reading of time number j at t + sigma, where it lies inside the step; additions as above."""
+    theta = fraction(sigma, h)
+    sigma_bar = 0.0 * h
+    h_part = 0.0 * h
+    for i in range(s + 1):
+        q, dq, _ = stage_polynomial(i, degree, dense, theta)
+        along = dot(n, values_bar, j * n, k, i * n)
+        sigma_bar = fma(fma(theta, dq, q), along, sigma_bar)
+        h_part = fma(theta * theta * dq, along, h_part)
+        axpy(n, select(inside, sigma * q, 0.0), values_bar, j * n, k_bar, i * n)
+    axpy(n, select(inside, 1.0, 0.0), values_bar, j * n, y_bar, 0)
+    times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
+    ends[0] = ends[0] - select(inside, sigma_bar, 0.0)
+    ends[1] = ends[1] - select(inside, h_part, 0.0)

@@ -18,6 +18,7 @@ from implicitdsl.solvers.dense_output_adjoint import transpose_reads
 from implicitdsl.solvers.explicit_rk import GRID, end_of_step, run_stages, stage_time
 from implicitdsl.solvers.vocabulary import (
     Array,
+    Element,
     and_,
     axpy,
     buffer,
@@ -33,6 +34,52 @@ from implicitdsl.solvers.vocabulary import (
 )
 
 Model = Callable[..., None]
+
+
+def transpose_stages(
+    rhs_vjp: Model,
+    n: int,
+    p: Array,
+    s: int,
+    a: Array,
+    c: Array,
+    t_hi: Element,
+    t_lo: Element,
+    h: Element,
+    end_hi: Element,
+    last_stage: bool,
+    points: Array,
+    slopes: Array,
+    k_bar: Array,
+    point_bar: Array,
+    stage_t_bar: Array,
+    t_bar: Element,
+    h_bar: Element,
+    y_bar: Array,
+    p_bar: Array,
+) -> tuple[Element, Element]:
+    """(t_bar, h_bar), with what the stages of a step add: the transpose of `explicit_rk.run_stages`.
+
+    `point_bar` (n) is the cotangent of y1 and `k_bar` that of the stages; both are used up. Adds to `y_bar` and `p_bar`.
+    Only where `last_stage` is true does k_s matter, which the dense output reads and the step does not.
+    """
+    for back in range(s + 1):
+        i = s - back
+        if i < s:
+            fill(n, 0.0, point_bar, 0)
+        if i < s or last_stage:
+            fill(1, 0.0, stage_t_bar, 0)
+            time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
+            rhs_vjp(time, view(points, i * n, n), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
+            t_bar = t_bar + stage_t_bar[0]
+            h_bar = fma(c[i], stage_t_bar[0], h_bar)
+        axpy(n, 1.0, point_bar, 0, y_bar, 0)
+        if i > 0:
+            h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
+            for j in range(i):
+                if a[i * s + j] != 0.0:
+                    axpy(n, h * a[i * s + j], point_bar, 0, k_bar, j * n)
+    return t_bar, h_bar
 
 
 def pullback(
@@ -102,22 +149,10 @@ def pullback(
 
         for i in range(n):
             point_bar[i] = select(live, lam[i], 0.0)
-        for back in range(s + 1):
-            i = s - back
-            if i < s:
-                fill(n, 0.0, point_bar, 0)
-            if i < s or read:
-                fill(1, 0.0, stage_t_bar, 0)
-                time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
-                rhs_vjp(time, view(points, i * n, n), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
-                t_bar = t_bar + stage_t_bar[0]
-                h_bar = fma(c[i], stage_t_bar[0], h_bar)
-            axpy(n, 1.0, point_bar, 0, y_bar, 0)
-            if i > 0:
-                h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
-                for j in range(i):
-                    if a[i * s + j] != 0.0:
-                        axpy(n, h * a[i * s + j], point_bar, 0, k_bar, j * n)
+        t_bar, h_bar = transpose_stages(
+            rhs_vjp, n, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar, t_bar,
+            h_bar, y_bar, p_bar,
+        )  # fmt: skip
 
         copy_where(live, n, y_bar, 0, lam, 0)
         interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)

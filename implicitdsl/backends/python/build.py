@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.python.events_engine import EventsEngine
 from implicitdsl.backends.python.implicit_engine import RootEngine
 from implicitdsl.backends.python.minimum_engine import MinimumEngine
 from implicitdsl.backends.python.net_engine import NetEngine
@@ -29,7 +30,7 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             return NetEngine(problem, dtype)
         case OdeProblem():
             engine = StiffEngine if settings.solver in ROSENBROCK else OdeEngine
-            return engine(problem, settings, dtype)
+            return (engine if problem.events is None else EventsEngine)(problem, settings, dtype)
         case RootProblem() | FixpointProblem():
             return RootEngine(problem, settings, dtype)
         case ArgminProblem():
@@ -40,6 +41,8 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why the method named cannot solve this problem, or None."""
     if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
         return "the states have size 0: there is nothing to integrate"
+    if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in ROSENBROCK:
+        return f"`{settings.solver}` does not locate events and jumps yet; `tsit5` does"
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:

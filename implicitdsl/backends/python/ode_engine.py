@@ -117,13 +117,14 @@ class OdeEngine(SampleEngine):
         )  # fmt: skip
         return run
 
-    def _transpose(self, start: Start, run: Run, *bars: Array) -> None:
-        """The transpose of a run: `bars` of the values, the end, y0, p, the interval, the times."""
+    def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
+        """The transpose of a run: `bars` of the values, the end, y0, p, the interval, the times. Returns a status."""
         pullback(
             self._functions["rhs"], self._functions["rhs_vjp"], self._n, start.p, start.interval, self._m, start.times,
             self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows, run.states,
             *bars,
         )  # fmt: skip
+        return codes.SUCCESS
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         """The run again with tangents."""
@@ -178,19 +179,26 @@ class OdeEngine(SampleEngine):
         start = self._start(values)
         run = self._integrate(start, 0)
         steps = int(run.statistics[ACCEPTED] + run.statistics[REJECTED])
-        extras = {"t_end": run.statistics[LAST_TIME], "accepted": int(run.statistics[ACCEPTED])}
-        return Answer(self._read(start, run), [np.asarray(run.rows)], run.status, 0, steps, extras)
+        return Answer(self._read(start, run), [np.asarray(run.rows)], run.status, 0, steps, self._facts(run))
 
-    def _moments(self, start: Start) -> list[tuple[Any, int]]:
+    def _facts(self, run: Run) -> dict[str, Any]:
+        """What `layer.last` says of a run beside its status."""
+        return {"t_end": run.statistics[LAST_TIME], "accepted": int(run.statistics[ACCEPTED])}
+
+    def _moments(self, start: Start, run: Run) -> list[tuple[Any, int]]:
         """The instants at which outputs are read: their time, and the row of `values` (-1: the end)."""
-        return [(start.times[j], j) for j in range(self._m)] if self._at else [(start.interval[1], -1)]
+        return [(start.times[j], j) for j in range(self._m)] if self._at else [(self._end(start, run), -1)]
+
+    def _end(self, start: Start, run: Run) -> Any:
+        """The time at which the run ends."""
+        return start.interval[1]
 
     def _state_at(self, run: Run, j: int) -> Array:
         return run.y_end if j < 0 else run.values[j * self._n : (j + 1) * self._n]
 
     def _read(self, start: Start, run: Run) -> list[Array]:
         outputs = [np.zeros(shape, self._dtype) for shape in self.outputs]
-        for t, j in self._moments(start):
+        for t, j in self._moments(start, run):
             flat = self._zeros(sum(self._out_sizes))
             self._functions["output"](t, self._state_at(run, j), start.p, flat)
             self._scatter(outputs, j, flat)
@@ -228,19 +236,19 @@ class OdeEngine(SampleEngine):
         run = self._integrate(start, int(saved[0]))
         p_bar, interval_bar, times_bar = self._zeros(start.p.size), self._zeros(2), self._zeros(self._m)
         values_bar, end_bar, y0_bar = self._zeros(self._m * self._n), self._zeros(self._n), self._zeros(self._n)
-        for t, j in self._moments(start):
+        for t, j in self._moments(start, run):
             cot = self._cotangent_at(cotangent, j)
             if cot.any():
                 time_bar = times_bar[j : j + 1] if j >= 0 else interval_bar[1:]
                 state_bar = values_bar[j * self._n : (j + 1) * self._n] if j >= 0 else end_bar
                 self._functions["output_vjp"](t, self._state_at(run, j), start.p, cot, time_bar, state_bar, p_bar)
-        self._transpose(start, run, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar)
+        found = self._transpose(start, run, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar)
         self._ends_to_times(interval_bar, times_bar)
         q_bar = self._zeros(start.q.size)
         self._functions["begin_vjp"](start.p, y0_bar, interval_bar[:1], interval_bar[1:], p_bar)
         if self._at:
             self._functions["at_vjp"](start.q, times_bar, q_bar)
-        return self._grads(p_bar, q_bar), codes.SUCCESS
+        return self._grads(p_bar, q_bar), found
 
     def _ends_to_times(self, interval_bar: Array, times_bar: Array) -> None:
         """Where the times define the interval, its cotangents are theirs."""
@@ -275,11 +283,15 @@ class OdeEngine(SampleEngine):
         """(t, y, p, t_dot, y_dot, p_dot) at an instant."""
         n = self._n
         if j < 0:
-            t, t_dot, y, y_dot = start.interval[1], slope.interval_dot[1], tangent.end2[:n], tangent.end2[n:]
+            (t, t_dot), y, y_dot = self._end_pair(start, slope, tangent), tangent.end2[:n], tangent.end2[n:]
         else:
             row = slice(j * n, (j + 1) * n)
             t, t_dot, y, y_dot = start.times[j], slope.times_dot[j], tangent.values[row], tangent.values_dot[row]
         return t, y, start.p, t_dot, y_dot, slope.p_dot
+
+    def _end_pair(self, start: Start, slope: Slope, tangent: TangentRun) -> tuple[Any, Any]:
+        """The time at which the run ends, and its tangent."""
+        return start.interval[1], slope.interval_dot[1]
 
     def push_sample(
         self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]
@@ -293,7 +305,7 @@ class OdeEngine(SampleEngine):
 
     def _output_dot(self, start: Start, slope: Slope, tangent: TangentRun) -> Array:
         outputs = [np.zeros(shape, self._dtype) for shape in self.outputs]
-        for _, j in self._moments(start):
+        for j in range(self._m) if self._at else (-1,):
             flat = self._zeros(sum(self._out_sizes))
             self._functions["output_jvp"](*self._instant(start, slope, tangent, j), flat)
             self._scatter(outputs, j, flat)
@@ -314,7 +326,7 @@ class OdeEngine(SampleEngine):
         values_bar, values_dot_bar = self._zeros(self._m * n), self._zeros(self._m * n)
         interval_bar, interval_dot_bar = self._zeros(2), self._zeros(2)
         times_bar, times_dot_bar = self._zeros(self._m), self._zeros(self._m)
-        for _, j in self._moments(start):
+        for j in range(self._m) if self._at else (-1,):
             cot = self._cotangent_at(cotangent, j)
             if not cot.any():
                 continue

@@ -16,6 +16,7 @@ from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
+from implicitdsl.solvers.status import SUCCESS
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 
 
@@ -43,12 +44,13 @@ class StiffEngine(OdeEngine):
         )  # fmt: skip
         return run
 
-    def _transpose(self, start: Start, run: Run, *bars: Array) -> None:
+    def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         f = self._functions
         pullback(
             f["rhs"], f["linearise"], f["rhs_vjp"], f["linearise_vjp"], self._n, self._mass, start.p, start.interval,
             self._m, start.times, *self._method, self._table["dense"], run.grid, run.rows, run.states, *bars,
         )  # fmt: skip
+        return SUCCESS
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         f, tangent = self._functions, self._new_tangent_run(run)

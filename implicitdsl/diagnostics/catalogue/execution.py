@@ -28,22 +28,6 @@ CODES: tuple[Code, ...] = (
         build="Layer()",
     ),
     Code(
-        code="E602",
-        title="events",
-        explanation=(
-            "`when` is read and checked, but no solver locates events yet. A reset at known times can be written as "
-            "several "
-            "layers, one an interval."
-        ),
-        bad=(
-            "ode Layer(h0, ts[T]) -> [T] {\n  state h = h0, v = 0\n  dh/dt = v\n  dv/dt = -9.81\n  when h < 0 {\n"
-            "    v := -v\n  }\n  return h at ts\n}\n"
-        ),
-        good="ode Layer(h0, ts[T]) -> [T] {\n  state h = h0, v = 0\n  dh/dt = v\n  dv/dt = -9.81\n  return h at ts\n"
-        "}\n",
-        build="Layer()",
-    ),
-    Code(
         code="E603",
         title="delays",
         explanation=(
@@ -140,21 +124,19 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         code="E609",
-        title="a jump on a right-hand side",
+        title="a second derivative through events",
         explanation=(
-            "A condition of `if`, and `heaviside`, `sign`, `floor`, make a right-hand side jump, and a right "
-            "gradient through "
-            "a jump needs the place where it happens. No solver locates it yet. `solver tsit5(kinks = none)` "
-            "integrates across "
-            "it: values lose accuracy there, and the gradient lacks the jump's term. A smooth switch such as "
-            "`sigmoid((t - te)/width)` keeps both."
+            "First derivatives by `backward` are exact through events and located jumps: resets, `stop`, the times of "
+            "events. Second derivatives and forward mode of such a layer are not executable yet. Differences of first "
+            "derivatives give them, as no event is passed over."
         ),
-        bad="ode Layer(te) -> y {\n  state y = 0\n  dy/dt = if t < te then 1 else 0\n  from t = 0 to 2\n  return y\n"
-        "}\n",
+        bad=(
+            "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = if t < te then 1 else 0\n  from t = 0 to 2\n  return y\n}\n"
+        ),
         good=(
             "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = sigmoid((te - t)/0.01)\n  from t = 0 to 2\n  return y\n}\n"
         ),
-        build="Layer()",
+        build="torch.autograd.functional.hessian(Layer(), torch.tensor(1.0))",
     ),
     Code(
         code="E610",

@@ -1,0 +1,363 @@
+"""Explicit Runge–Kutta integration through events: guards that change the right-hand side, blocks that reset the state.
+
+To `explicit_rk.py` this adds: each accepted step is searched for an event (`event_location.py`); where there is one, the
+step is taken again with the length at which the guard is 0 at the end of that very step, so that the state before the
+event is the method's own and the event time is a smooth function of where the step began. Then modes change, and
+conditions that became true fire.
+
+Model functions beside `rhs(t, y, pm, out)` and those of `event_location.py`: `reset(t, y, p, fire, out)` overwrites out
+(n) with the state that the block b with fire[b] = 1 leaves. `stops` tells which blocks end the run, `touches` (blocks*g)
+which guards read a state that the block assigns: their modes are taken anew after it.
+
+The tape is `grid`, 6 numbers a row and then the modes: t_hi, t_lo, h, flag, which, opens; and `states`, n numbers a row.
+flag is 0, 1 or 2 as in `explicit_rk.py`, 3 for a step that ends at a zero of guard `which`, 4 for block `which`, whose row
+holds the state before it. `opens` is 1 where save times at the row's very start are read in it: at the start of the run
+and after an event, because values at an event are those after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from implicitdsl.solvers.dense_output import direction_of, step_value, times_in_order
+from implicitdsl.solvers.event_landing import blurred_time, land
+from implicitdsl.solvers.event_location import cross, find_event, settle
+from implicitdsl.solvers.explicit_rk import end_of_step, run_stages
+from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS, ZENO
+from implicitdsl.solvers.step_control import (
+    SMALLEST_PREVIOUS_ERROR,
+    accepted_factor,
+    first_step,
+    rejected_factor,
+    scaled_rms,
+)
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    Mask,
+    all_,
+    all_finite,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_where,
+    epsilon,
+    fill,
+    not_,
+    or_,
+    select,
+    vabs,
+    view,
+    vmax,
+)
+
+Model = Callable[..., None]
+
+ACCEPTED = 0
+REJECTED = 1
+LAST_TIME = 2
+ROWS = 3
+FIRST_STEP = 4
+STOPPED = 5
+FIRED = 6
+STATISTICS = 7
+"""Places in `statistics` and its length: those of `explicit_rk.py`, whether a block stopped the run, blocks fired."""
+
+FLAG = 3
+WHICH = 4
+OPENS = 5
+WIDTH = 6
+"""Places in a row of the grid, and its length without the modes."""
+
+MOST_ROUNDS = 100
+
+
+def belongs(
+    time: Element, t_hi: Element, t_lo: Element, end_hi: Element, end_lo: Element, opens: Mask, cut: Mask,
+    direction: Element,
+) -> Mask:  # fmt: skip
+    """Whether a save time is read in the step from t to end: t itself where the step opens, the end unless it is cut."""
+    after = or_(direction * ((time - t_hi) - t_lo) > 0.0, and_(opens, direction * (time - t_hi) >= 0.0))
+    return and_(after, comes(time, end_hi, end_lo, cut, direction))
+
+
+def comes(time: Element, end_hi: Element, end_lo: Element, cut: Mask, direction: Element) -> Mask:
+    """Whether a save time is at or before the end of a step, strictly before it where an event cuts it."""
+    until = direction * ((time - end_hi) - end_lo) <= 0.0
+    return or_(and_(cut, direction * (time - end_hi) < 0.0), and_(not_(cut), until))
+
+
+def read_between(
+    live: Mask, waiting: Mask, opens: Mask, cut: Mask, n: int, s: int, degree: int, dense: Array, t_hi: Element,
+    t_lo: Element, h: Element, end_hi: Element, end_lo: Element, direction: Element, y: Array, y1: Array, k: Array,
+    m: int, times: Array, cursor: int, values: Array, work: Array,
+) -> int:  # fmt: skip
+    """Write the values of all times that belong to a step, from time number `cursor` on; returns the next cursor."""
+    j = cursor
+    going = True
+    while j < m and going:
+        reached = and_(live, comes(times[j], end_hi, end_lo, cut, direction))
+        if any_(reached):
+            inside = and_(reached, belongs(times[j], t_hi, t_lo, end_hi, end_lo, opens, cut, direction))
+            step_value(n, s, degree, dense, (times[j] - t_hi) - t_lo, h, y, k, work)
+            at_end = (times[j] - end_hi) - end_lo == 0.0
+            for i in range(n):
+                value = select(at_end, y1[i], work[i])
+                values[j * n + i] = select(inside, value, values[j * n + i])
+            if j == cursor and all_(or_(not_(waiting), reached)):
+                cursor = j + 1
+            j = j + 1
+        else:
+            going = False
+    return cursor
+
+
+def begin_modes(
+    live: Mask, rhs: Model, guards: Model, guards_rate: Model, modes: Model, first: int, g: int, count: int, places: Array,
+    steps: Array, time: Element, direction: Element, y: Array, pm: Array, slope: Array, base: Array, values: Array,
+    raw: Array,
+) -> None:  # fmt: skip
+    """The modes at the start, by their formulas; one whose guard is 0 there is what it is right after the start."""
+    fill(count, 0.0, pm, first)
+    fill(g, np.nan, base, 0)
+    settle(live, guards, modes, first, g, count, places, time, y, pm, base, values, raw)
+    rhs(time, y, pm, slope)
+    guards(time, y, pm, base)
+    guards_rate(time, y, pm, 1.0, slope, values)
+    for i in range(g):
+        at = first + places[i]
+        rate = direction * values[i]
+        zero = and_(live, base[i] == 0.0)
+        if steps[i] == 0:
+            pm[at] = select(and_(zero, rate > 0.0), 1.0, select(and_(zero, rate < 0.0), 0.0, pm[at]))
+        else:
+            pm[at] = select(and_(zero, rate < 0.0), pm[at] + steps[i], pm[at])
+
+
+def integrate_with_events(
+    rhs: Model, guards: Model, guards_rate: Model, guards_vjp: Model, modes: Model, conditions: Model, reset: Model,
+    n: int, first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array, stops: Array, touches: Array,
+    y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, error: Array,
+    dense: Array, control: Array, rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array,
+    y_end: Array, statistics: Array, grid: Array, grid_rows: int, states: Array, state_rows: int,
+) -> Element:  # fmt: skip
+    """Solve from t0 to t1 through all events; arguments and results as `explicit_rk.integrate`.
+
+    pm holds the `first` arguments; its last `count` numbers are the modes and are written. After a block that stops, the
+    state is held: values at later times and `y_end` are that state. Statuses beside those of `integrate`: zeno, where
+    more than 100 rounds of events come at one instant, as near as the rounding of the guards can tell.
+    """
+    direction = direction_of(interval)
+    t1 = interval[1]
+    span = vabs(t1 - interval[0])
+    adaptive = not (dt > 0.0)
+    width = WIDTH + count
+    points = buffer(y0, (s + 1) * n)
+    slopes = buffer(y0, (s + 1) * n)
+    k = buffer(y0, (s + 1) * n)
+    y1 = view(points, s * n, n)
+    y = view(points, 0, n)
+    work = buffer(y0, n)
+    curve = buffer(y0, degree * n)
+    slope = buffer(y0, n)
+    found = buffer(y0, g)
+    rates = buffer(y0, g)
+    base = buffer(y0, g)
+    raw = buffer(y0, 2 * g + count)
+    kept = buffer(y0, count + 1)
+    was = buffer(y0, blocks + 1)
+    now = buffer(y0, blocks + 1)
+    fire = buffer(y0, blocks + 1)
+    pm_bar = buffer(y0, first + count)
+    t_bar = buffer(y0, 1)
+    p = view(pm, 0, first)
+    copy(n, y0, 0, points, 0)
+    fill(m * n, np.nan, values, 0)
+
+    good = times_in_order(interval, m, times)
+    sound = all_finite(n, y, 0)
+    begin_modes(
+        and_(good, sound), rhs, guards, guards_rate, modes, first, g, count, places, steps, interval[0], direction, y, pm,
+        slope, base, found, raw,
+    )  # fmt: skip
+    conditions(interval[0], y, pm, was)
+    rhs(interval[0], y, pm, view(k, 0, n))
+    sound = and_(sound, all_finite(n, k, 0))
+    status = select(good, select(sound, SUCCESS, NONFINITE), BAD_TIMES)
+    active = and_(good, sound)
+    length = vabs(dt)
+    reach = 1.001
+    if adaptive:
+        length = first_step(rhs, n, y, pm, interval[0], t1 - interval[0], k, control, rtol, atol, y1, work)
+        reach = 1.01
+    statistics[FIRST_STEP] = length
+
+    t_hi = interval[0]
+    t_lo = 0.0 * dt
+    accepted = 0.0 * dt
+    rejected = 0.0 * dt
+    fired = 0.0 * dt
+    rounds = 0.0 * dt
+    instant = 0.0 * dt + np.inf
+    previous = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
+    nobody = and_(active, not_(active))
+    after_rejection = nobody
+    stopped = nobody
+    opens = active
+    cursor = 0
+    row = 0
+    while any_(active):
+        remaining = (t1 - t_hi) - t_lo
+        last = vabs(remaining) <= reach * length
+        h = select(last, remaining, direction * length)
+        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+        end_hi = select(last, t1, end_hi)
+        end_lo = select(last, 0.0, end_lo)
+        run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+
+        finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
+        fits = finite
+        err = 0.0 * dt
+        if adaptive:
+            fill(n, 0.0, work, 0)
+            for i in range(s + 1):
+                if error[i] != 0.0:
+                    axpy(n, h * error[i], k, i * n, work, 0)
+            err = scaled_rms(n, work, y, y1, rtol, atol)
+            fits = and_(finite, err <= 1.0)
+        ok = and_(active, fits)
+        failed = and_(active, not_(fits))
+        tried = vabs(h)
+        tick = epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)
+        window = 32.0 * epsilon(y0) * vmax(vabs(t_hi), tried)
+        which = 0.0 * h - 1.0
+        cut = nobody
+
+        if any_(ok):
+            theta, which = find_event(
+                ok, guards, guards_rate, modes, conditions, n, first, g, count, blocks, places, steps, strict, steers, s,
+                degree, dense, t_hi, t_lo, h, direction, tick, window, y, k, pm, was, curve, work, slope, base, found,
+                rates, raw, kept, now,
+            )  # fmt: skip
+            cut = theta <= 1.0
+            if any_(cut):
+                h, end_hi, end_lo = land(
+                    cut, which, theta, rhs, guards, guards_rate, n, g, s, a, c, t_hi, t_lo, h, end_hi, end_lo, pm,
+                    points, slopes, k, found, rates,
+                )  # fmt: skip
+            last = and_(last, not_(cut))
+            if row < grid_rows:
+                at = row * width
+                grid[at] = t_hi
+                grid[at + 1] = t_lo
+                grid[at + 2] = select(ok, h, 0.0)
+                grid[at + FLAG] = select(ok, select(cut, 3.0, select(last, 2.0, 1.0)), 0.0)
+                grid[at + WHICH] = which
+                grid[at + OPENS] = select(opens, 1.0, 0.0)
+                copy(count, pm, first, grid, at + WIDTH)
+            if row < state_rows:
+                copy(n, y, 0, states, row * n)
+            row = row + 1
+            cursor = read_between(
+                ok, active, opens, cut, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, direction, y, y1, k, m, times,
+                cursor, values, work,
+            )  # fmt: skip
+            copy_where(ok, n, y1, 0, y, 0)
+            copy_where(ok, n, k, s * n, k, 0)
+            t_hi = select(ok, end_hi, t_hi)
+            t_lo = select(ok, end_lo, t_lo)
+            opens = or_(cut, and_(opens, not_(ok)))
+
+        if any_(cut):
+            blur = blurred_time(
+                which, guards_vjp, n, first, g, count, t_hi, y, view(k, 0, n), pm, raw, t_bar, work, pm_bar, epsilon(y0)
+            )
+            blur = vmax(blur, window)
+            cross(
+                cut, which, guards, guards_rate, modes, first, g, count, places, steps, strict, t_hi, direction, window,
+                y, view(k, 0, n), pm, base, found, raw,
+            )  # fmt: skip
+            rounds = select(cut, select(vabs(t_hi - instant) <= blur, rounds + 1.0, 1.0), rounds)
+            instant = select(cut, t_hi, instant)
+            firing = and_(cut, rounds <= MOST_ROUNDS)
+            while any_(firing):
+                conditions(t_hi, y, pm, now)
+                waiting = nobody
+                for b in range(blocks):
+                    fire[b] = select(and_(firing, and_(now[b] > 0.5, not_(was[b] > 0.5))), 1.0, 0.0)
+                    waiting = or_(waiting, fire[b] > 0.5)
+                copy_where(firing, blocks, now, 0, was, 0)
+                firing = waiting
+                for b in range(blocks):
+                    mine = and_(fire[b] > 0.5, not_(stopped))
+                    if any_(mine):
+                        if row < grid_rows:
+                            at = row * width
+                            grid[at] = t_hi
+                            grid[at + 1] = t_lo
+                            grid[at + 2] = 0.0 * h
+                            grid[at + FLAG] = select(mine, 4.0, 0.0)
+                            grid[at + WHICH] = 0.0 * h + b
+                            grid[at + OPENS] = 0.0 * h
+                            copy(count, pm, first, grid, at + WIDTH)
+                        if row < state_rows:
+                            copy(n, y, 0, states, row * n)
+                        row = row + 1
+                        fill(blocks, 0.0, now, 0)
+                        now[b] = 0.0 * h + 1.0
+                        guards(t_hi, y, pm, base)
+                        for i in range(g):
+                            base[i] = np.nan if touches[b * g + i] != 0 else base[i]
+                        reset(t_hi, y, p, now, work)
+                        copy_where(mine, n, work, 0, y, 0)
+                        settle(mine, guards, modes, first, g, count, places, t_hi, y, pm, base, found, raw)
+                        fired = fired + select(mine, 1.0, 0.0)
+                        if stops[b] != 0:
+                            stopped = or_(stopped, mine)
+                firing = and_(firing, not_(stopped))
+                rounds = rounds + select(firing, 1.0, 0.0)
+                firing = and_(firing, rounds <= MOST_ROUNDS)
+            rhs(t_hi, y, pm, work)
+            copy_where(cut, n, work, 0, k, 0)
+            sound = and_(all_finite(n, y, 0), or_(stopped, all_finite(n, k, 0)))
+            lost = and_(cut, not_(sound))
+            endless = and_(and_(cut, not_(stopped)), rounds > MOST_ROUNDS)
+            status = select(and_(active, lost), NONFINITE, select(and_(active, endless), ZENO, status))
+            active = and_(active, not_(or_(or_(lost, endless), stopped)))
+
+        accepted = accepted + select(ok, 1.0, 0.0)
+        rejected = rejected + select(failed, 1.0, 0.0)
+        active = and_(active, not_(and_(ok, last)))
+        if adaptive:
+            grown = accepted_factor(err, previous, after_rejection, control)
+            factor = select(ok, grown, rejected_factor(err, finite, control))
+            length = select(active, factor * tried, length)
+            previous = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
+            after_rejection = failed
+            shortest = 4.0 * epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)
+            stuck = and_(active, not_(length >= shortest))
+            status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
+        else:
+            stuck = failed
+            status = select(stuck, NONFINITE, status)
+        active = and_(active, not_(stuck))
+        spent = and_(active, accepted + rejected >= max_steps)
+        status = select(spent, MAX_STEPS, status)
+        active = and_(active, not_(spent))
+
+    copy(n, y, 0, y_end, 0)
+    for j in range(m):
+        held = and_(stopped, direction * (times[j] - t_hi) >= 0.0)
+        for i in range(n):
+            values[j * n + i] = select(held, y[i], values[j * n + i])
+    statistics[ACCEPTED] = accepted
+    statistics[REJECTED] = rejected
+    statistics[LAST_TIME] = t_hi
+    statistics[ROWS] = row
+    statistics[STOPPED] = select(stopped, 1.0, 0.0)
+    statistics[FIRED] = fired
+    return status

@@ -1,0 +1,167 @@
+"""The exact derivative of what `events.py` computes, with its accepted steps held and its events moving.
+
+Reverse sweep over the tape. The step with flag 3 ends where guard g is 0 at its own end: with s(y, p, t, h) = g(t + h,
+y1(y, p, t, h), p) = 0 its length obeys dh = -(s_y dy + s_p dp + s_t dt)/s_h, by the implicit function theorem, where all
+derivatives are those of the computed step. So the cotangent H of h adds -H/s_h times the gradient of s. The steps after
+an event keep their h, and begin later as the event does: the cotangent of the time is carried from row to row. A
+block (flag 4) is transposed by `reset_vjp`. As steps become small this tends to the saltation matrix (`problems/events.py`).
+
+Model functions beside those of `explicit_rk_adjoint.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
+`reset_vjp(t, y, p, fire, lam, t_bar, y_bar, p_bar)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_adjoint import transpose_read
+from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs
+from implicitdsl.solvers.explicit_rk import end_of_step, run_stages
+from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
+from implicitdsl.solvers.status import SINGULAR, SUCCESS
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    all_,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_where,
+    fill,
+    fma,
+    is_finite,
+    not_,
+    or_,
+    select,
+    view,
+)
+
+Model = Callable[..., None]
+
+
+def pullback_with_events(
+    rhs: Model, rhs_vjp: Model, guards_vjp: Model, reset_vjp: Model, n: int, first: int, g: int, count: int, blocks: int,
+    pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array,
+    rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array, end_bar: Array,
+    end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
+) -> Element:  # fmt: skip
+    """Transpose the map: as `explicit_rk_adjoint.pullback`, with the cotangent of the time at which the run ends, which is
+    t1 unless it stopped (`stopped` 1, at `end_time`). The modes in `pm` are overwritten. Returns a status number:
+    singular where a guard is 0 to the second order at its event, which has no derivative then.
+    """
+    direction = direction_of(interval)
+    width = WIDTH + count
+    points = buffer(states, (s + 1) * n)
+    slopes = buffer(states, (s + 1) * n)
+    k = buffer(states, (s + 1) * n)
+    k_bar = buffer(states, (s + 1) * n)
+    point_bar = buffer(states, n)
+    y_bar = buffer(states, n)
+    lam = buffer(states, n)
+    one = buffer(states, g + blocks)
+    stage_t_bar = buffer(states, 1)
+    ends = buffer(states, 2)
+    guard_y_bar = buffer(states, n)
+    guard_pm_bar = buffer(states, first + count)
+    p = view(pm, 0, first)
+    copy(n, end_bar, 0, lam, 0)
+    ends_early = stopped > 0.5
+    time_bar = select(ends_early, end_time_bar, 0.0)
+    interval_bar[1] = interval_bar[1] + select(ends_early, 0.0, end_time_bar)
+    for j in range(m):
+        held = and_(ends_early, direction * (times[j] - end_time) >= 0.0)
+        axpy(n, select(held, 1.0, 0.0), values_bar, j * n, lam, 0)
+    status = 0.0 * end_time_bar + SUCCESS
+    cursor = m
+    for row in range(rows - 1, -1, -1):
+        at = row * width
+        t_hi = grid[at]
+        t_lo = grid[at + 1]
+        h = grid[at + 2]
+        flag = grid[at + FLAG]
+        which = grid[at + WHICH]
+        opens = grid[at + OPENS] > 0.5
+        block = flag == 4.0
+        live = and_(flag > 0.0, not_(block))
+        last = flag == 2.0
+        cut = flag == 3.0
+        copy(count, grid, at + WIDTH, pm, first)
+
+        if any_(block):
+            fill(n, 0.0, y_bar, 0)
+            fill(1, 0.0, stage_t_bar, 0)
+            fill(first, 0.0, guard_pm_bar, 0)
+            for b in range(blocks):
+                one[b] = select(and_(block, which == b), 1.0, 0.0)
+            reset_vjp(t_hi, view(states, row * n, n), p, view(one, 0, blocks), lam, stage_t_bar, y_bar, guard_pm_bar)
+            copy_where(block, n, y_bar, 0, lam, 0)
+            time_bar = select(block, time_bar + stage_t_bar[0], time_bar)
+            for i in range(first):
+                pm_bar[i] = pm_bar[i] + select(block, guard_pm_bar[i], 0.0)
+
+        if any_(live):
+            end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+            end_hi = select(last, interval[1], end_hi)
+            end_lo = select(last, 0.0, end_lo)
+            copy(n, states, row * n, points, 0)
+            run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+            fill((s + 1) * n, 0.0, k_bar, 0)
+            fill(n, 0.0, y_bar, 0)
+            fill(2, 0.0, ends, 0)
+            read = False
+            j = cursor - 1
+            going = True
+            while j >= 0 and going:
+                inside = and_(live, belongs(times[j], t_hi, t_lo, end_hi, end_lo, opens, cut, direction))
+                if any_(inside):
+                    read = True
+                    sigma = (times[j] - t_hi) - t_lo
+                    transpose_read(
+                        inside, j, n, s, degree, dense, sigma, h, k, values_bar, k_bar, y_bar, times_bar, ends
+                    )
+                begun = or_(not_(live), or_(inside, direction * (times[j] - end_hi) >= 0.0))
+                if j == cursor - 1 and all_(begun):
+                    cursor = j
+                going = any_(begun)
+                j = j - 1
+
+            for i in range(n):
+                point_bar[i] = select(live, lam[i], 0.0)
+            t_bar = ends[0]
+            h_bar = ends[1]
+            t_bar, h_bar = transpose_stages(
+                rhs_vjp, n, pm, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar,
+                t_bar, h_bar, y_bar, pm_bar,
+            )  # fmt: skip
+            if any_(cut):
+                y1 = view(points, s * n, n)
+                for i in range(g):
+                    one[i] = select(and_(cut, which == i), 1.0, 0.0)
+                fill((s + 1) * n, 0.0, k_bar, 0)
+                fill(n, 0.0, point_bar, 0)
+                fill(n, 0.0, guard_y_bar, 0)
+                fill(first + count, 0.0, guard_pm_bar, 0)
+                fill(1, 0.0, stage_t_bar, 0)
+                guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, guard_pm_bar)
+                by_time = stage_t_bar[0]
+                by_t, by_h = transpose_stages(
+                    rhs_vjp, n, pm, s, a, c, t_hi, t_lo, h, end_hi, False, points, slopes, k_bar, point_bar,
+                    stage_t_bar, by_time, by_time, guard_y_bar, guard_pm_bar,
+                )  # fmt: skip
+                weight = -(h_bar + time_bar) / by_h
+                status = select(and_(cut, not_(is_finite(weight))), SINGULAR, status)
+                for i in range(n):
+                    y_bar[i] = select(cut, fma(weight, guard_y_bar[i], y_bar[i]), y_bar[i])
+                for i in range(first):
+                    pm_bar[i] = select(cut, fma(weight, guard_pm_bar[i], pm_bar[i]), pm_bar[i])
+                t_bar = select(cut, fma(weight, by_t, t_bar), t_bar)
+            copy_where(live, n, y_bar, 0, lam, 0)
+            # A step of held length begins as much later as it ends; the last one ends at t1 whenever it begins.
+            time_bar = select(live, select(last, t_bar - h_bar, t_bar + time_bar), time_bar)
+            interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)
+    interval_bar[0] = interval_bar[0] + time_bar
+    axpy(n, 1.0, lam, 0, y0_bar, 0)
+    return status

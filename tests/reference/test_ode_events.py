@@ -1,0 +1,245 @@
+"""Events against closed forms, and every derivative through them against differences."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import implicitdsl
+from implicitdsl.solvers.status import SUCCESS, ZENO
+from tests.reference.cases import f64, leaf, models
+
+TIGHT = {"rtol": 1e-10, "atol": 1e-10, "dtype": torch.float64}
+EVENTS = models("events")
+
+
+def gradients(layer, *values):
+    """The sum of a layer's outputs and its derivative by each input."""
+    inputs = [leaf(v) for v in values]
+    found = layer(*inputs)
+    total = sum(out.sum() for out in found) if isinstance(found, tuple) else found.sum()
+    return total, torch.autograd.grad(total, inputs)
+
+
+def assert_differences_agree(layer, *values, step=1e-6, tolerance=1e-6):
+    """The gradient of the sum of all outputs against central differences."""
+    _, exact = gradients(layer, *values)
+    for number, value in enumerate(values):
+        flat = f64(value).reshape(-1)
+        for place in range(flat.numel()):
+            sides = []
+            for sign in (1, -1):
+                moved = [f64(v) for v in values]
+                part = moved[number].reshape(-1).clone()
+                part[place] += sign * step
+                moved[number] = part.reshape(moved[number].shape)
+                with torch.no_grad():
+                    out = layer(*moved)
+                sides.append(sum(o.sum() for o in out) if isinstance(out, tuple) else out.sum())
+            difference = (sides[0] - sides[1]) / (2 * step)
+            found = exact[number].reshape(-1)[place]
+            assert abs(found - difference) <= tolerance * max(1.0, abs(difference)), (number, place, found, difference)
+
+
+def ball(h0, v0, g, e, r, ts):
+    """The closed form: parabolas between bounces, in torch, so that it is differentiated too."""
+    rows = []
+    for t in ts:
+        h, v, since = h0, v0, torch.zeros((), dtype=torch.float64)
+        while True:
+            flight = (v + torch.sqrt(v * v + 2 * g * (h - r))) / g
+            if since + flight > t:
+                break
+            since, h, v = since + flight, r, e * (g * flight - v)
+        rows.append(torch.stack([h + v * (t - since) - g * (t - since) ** 2 / 2, v - g * (t - since)]))
+    return torch.stack(rows)
+
+
+def test_the_bouncing_ball_and_its_gradients_are_those_of_the_closed_form():
+    layer = EVENTS.Ball(**TIGHT)
+    values = (10.0, 0.3, 9.8, 0.8, 0.2)
+    inputs = [leaf(v) for v in values]
+    ts = leaf([0.0, 0.5, 1.6, 2.9, 4.1, 5.9, 7.3])
+    found, wanted = layer(*inputs, ts), ball(*inputs, ts)
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-9)
+    assert layer.last.fired.item() == 4 and not layer.last.stopped.item()
+    weights = torch.linspace(-1, 1, found.numel(), dtype=torch.float64).reshape(found.shape)
+    # The start holds at the first time, so its derivative is not that of the closed form, which starts at 0.
+    exact = torch.autograd.grad((found * weights).sum(), [*inputs, ts])
+    formula = torch.autograd.grad((wanted * weights).sum(), [*inputs, ts])
+    for a, b in zip(exact[:-1], formula[:-1], strict=True):
+        assert abs(a - b) <= 1e-8 * max(1.0, abs(b))
+    assert torch.allclose(exact[-1][1:], formula[-1][1:], rtol=0, atol=1e-8)
+
+
+def test_the_time_of_the_third_bounce():
+    layer = EVENTS.ThirdBounce(**TIGHT)
+    found, exact = gradients(layer, 10.0, 0.0, 9.8, 0.8, 0.2)
+    assert abs(found - 5.4871486220076088) <= 1e-11
+    wanted = (0.27995656234732698, 0.10204081632653061, -0.27995656234732698, 7.3539105243400943, -0.27995656234732698)
+    assert all(abs(a - b) <= 1e-10 for a, b in zip(exact, wanted, strict=True))
+    assert abs(layer.last.t_end - found) == 0 and layer.last.stopped.item()
+
+
+@pytest.mark.parametrize(("x0", "slope"), [(1.0, 0.25), (3.0, 0.14433756729740643), (10.0, 0.07905694150420949)])
+def test_free_fall_ends_at_the_ground(x0, slope):
+    layer = EVENTS.Fall(**TIGHT)
+    x = leaf(x0)
+    when, v = layer(x)
+    assert abs(when - 0.5 * math.sqrt(x0)) <= 1e-12 and abs(v + 8 * when) <= 1e-12
+    (found,) = torch.autograd.grad(when, x)
+    assert abs(found - slope) <= 1e-12
+
+
+def test_an_event_that_switches_an_input_off():
+    found, exact = gradients(EVENTS.Switch(**TIGHT), 2.0, 1.0, 1.0)
+    assert abs(found - 0.5) <= 1e-13
+    assert all(abs(a - b) <= 1e-12 for a, b in zip(exact, (-0.25, 0.5, 0.5), strict=True))
+
+
+@pytest.mark.parametrize(
+    "options", [TIGHT, {"dtype": torch.float64}, {"solver": "rk4", "dt": 0.3, "dtype": torch.float64}]
+)
+def test_a_jump_of_the_right_hand_side_has_its_gradient(options):
+    # diffrax 0.7.2 gives 0.627 for this derivative.
+    found, (exact,) = gradients(EVENTS.Kinked(**options), 0.98)
+    assert abs(found - 0.98) <= 1e-12 and abs(exact - 1.0) <= 1e-12
+
+
+def test_a_jump_that_is_waived_is_warned_of():
+    with pytest.warns(UserWarning, match="W601"):
+        layer = EVENTS.Kinked(solver="tsit5(kinks = none)", dtype=torch.float64)
+    _, (exact,) = gradients(layer, 0.98)
+    assert abs(exact - 1.0) > 0.1
+
+
+def test_assignments_that_depend_on_state_time_and_parameters():
+    found, exact = gradients(EVENTS.Assigned(**TIGHT), 1.0, 1.5, 2.5, 3.5, 5.5)
+    assert abs(found - 1473.03125) <= 1e-9
+    wanted = (895.125, 1790.25, 488.25, 107.5, 515.375)
+    assert all(abs(a - b) <= 1e-9 for a, b in zip(exact, wanted, strict=True))
+
+
+@pytest.mark.parametrize("options", [TIGHT, {"solver": "rk4", "dt": 10.0, "dtype": torch.float64}])
+def test_two_crossings_inside_one_step_are_found(options):
+    layer = EVENTS.Crossings(**options)
+    assert layer(0.0).item() == 11.0
+    # Both lie in one eighth of a step here.
+    assert EVENTS.Crossings(solver="rk4", dt=100.0, dtype=torch.float64)(0.0).item() == 11.0
+
+
+def test_conditions_true_at_one_instant_fire_in_text_order():
+    a, b, c = EVENTS.Chain(**TIGHT)(0.0)
+    assert (a.item(), b.item(), c.item()) == (5.0, 1.0, 10.0)
+
+
+def test_a_block_reads_the_values_before_it():
+    a, b = EVENTS.Swap(**TIGHT)(2.0, 3.0)
+    assert (a.item(), b.item()) == (3.0, 2.0)
+
+
+def test_what_is_true_or_0_at_the_start_does_not_fire():
+    layer = EVENTS.FromTheGround(**TIGHT)
+    # Up from the ground: `h > 0` holds from the start on, `h < 0` comes true on the way down.
+    assert layer(3.0).item() == 1.0
+    # Down from it: `h < 0` holds from the start on.
+    assert layer(-1.0).item() == 0.0
+
+
+@pytest.mark.parametrize("layer", [EVENTS.Rest, EVENTS.Endless])
+def test_endless_events_are_a_status(layer):
+    made = layer(on_fail="nan", **TIGHT)
+    assert math.isnan(made(0.5).item())
+    assert made.last.status.item() == ZENO
+
+
+@pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.3}, {"solver": "dopri5"}])
+def test_values_at_an_event_are_those_after_it(options):
+    layer = EVENTS.Ties(dtype=torch.float64, **options)
+    times = f64([0.0, 0.5, 1.0, 1.0, 1.5, 2.0, 3.0])
+    wanted = f64([0.0, 0.5, 11.0, 11.0, 11.5, 112.0, 113.0])
+    assert torch.allclose(layer(times), wanted, rtol=0, atol=1e-12)
+    # An interval that ends at the event, and one that begins there.
+    assert torch.allclose(layer(f64([0.0, 1.0])), f64([0.0, 11.0]), rtol=0, atol=1e-12)
+    assert torch.allclose(layer(f64([1.0, 1.5])), f64([0.0, 0.5]), rtol=0, atol=1e-12)
+
+
+def test_more_times_change_no_other_value():
+    layer = EVENTS.Ball(dtype=torch.float64)
+    given = (f64(10.0), f64(0.3), f64(9.8), f64(0.8), f64(0.2))
+    few = f64([0.0, 2.9, 7.3])
+    many = torch.sort(torch.cat([few, torch.linspace(0.1, 7.2, 40, dtype=torch.float64)])).values
+    found = layer(*given, many)
+    at = [int((many == t).nonzero()[0]) for t in few]
+    assert torch.equal(layer(*given, few), found[at])
+
+
+def test_the_state_is_held_after_a_stop():
+    layer = EVENTS.Held(**TIGHT)
+    a, ts = leaf(1.0), leaf([0.0, 0.5, 1.0, 2.0])
+    found = layer(a, ts)
+    root = math.exp(0.5)
+    assert torch.allclose(found, f64([[1.0, 0.0], [root, 0.5], [2.0, 1.0], [2.0, 2.0]]), rtol=0, atol=1e-9)
+    assert abs(layer.last.t_end - math.log(2)) <= 1e-10 and layer.last.stopped.item()
+    by_a, by_ts = torch.autograd.grad(found[:, 0].sum(), (a, ts))
+    assert abs(by_a - (1 + root)) <= 1e-8
+    assert torch.allclose(by_ts, f64([-root, root, 0.0, 0.0]), rtol=0, atol=1e-8)
+
+
+def test_a_staircase():
+    # x(b) = sum over the steps below b of (b - n/a), for whole n from 1 on.
+    a, b = 1.5, 4.3
+    steps = [n for n in range(1, 10) if n < a * b]
+    found, exact = gradients(EVENTS.Stairs(**TIGHT), a, b)
+    assert abs(found - sum(b - n / a for n in steps)) <= 1e-12
+    assert abs(exact[0] - sum(n / a**2 for n in steps)) <= 1e-12
+    assert abs(exact[1] - len(steps)) <= 1e-12
+
+
+@pytest.mark.parametrize("options", [TIGHT, {"solver": "rk4", "dt": 0.11, "dtype": torch.float64}])
+def test_gradients_through_jumps_of_every_kind_are_differences(options):
+    assert_differences_agree(EVENTS.Jumps(**options), 1.0, 0.1, [0.3, 0.5])
+
+
+def test_at_fixed_steps_the_gradient_is_that_of_the_computed_map():
+    # Steps so long that the method's error is some percent: only the derivative of the map itself agrees this well.
+    layer = EVENTS.Ball(solver="heun", dt=0.37, dtype=torch.float64)
+    assert_differences_agree(layer, 10.0, 0.3, 9.8, 0.8, 0.2, [0.0, 0.5, 1.6, 2.9, 4.1], tolerance=1e-7)
+
+
+def test_continuous_kinks_are_tracked_when_asked_for():
+    layer = EVENTS.Bent(solver="tsit5(kinks = all)", **TIGHT)
+    # Steps over a kink are not smooth in what they begin with, so untracked ones lose the derivative to about 1e-4.
+    assert_differences_agree(layer, 0.5, 1.2, step=1e-4, tolerance=1e-7)
+    assert abs(layer(0.5, 1.2) - EVENTS.Bent(**TIGHT)(0.5, 1.2)).item() <= 1e-9
+
+
+def test_a_sample_depends_on_no_other():
+    layer = EVENTS.Ball(on_fail="nan", dtype=torch.float64)
+    starts = leaf([10.0, 0.5, 3.0, 0.2001, 7.0])
+    ts = f64([0.0, 0.7, 1.9])
+    found = layer(starts, 0.0, 9.8, 0.5, 0.2, ts)
+    assert layer.last.status.tolist() == [SUCCESS, ZENO, SUCCESS, ZENO, SUCCESS]
+    good = [0, 2, 4]
+    (together,) = torch.autograd.grad(found[good].sum(), starts)
+    for i in good:
+        alone = leaf(starts[i].item())
+        value = layer(alone, 0.0, 9.8, 0.5, 0.2, ts)
+        (by_start,) = torch.autograd.grad(value.sum(), alone)
+        assert torch.equal(value, found[i]) and torch.equal(by_start, together[i])
+
+
+def test_backwards_in_time():
+    layer = EVENTS.Ties(**TIGHT)
+    # Run from 3 down to 0, `t >= 1` is true at the start and never becomes true.
+    assert torch.allclose(layer(f64([3.0, 2.0, 0.5])), f64([0.0, -1.0, -2.5]), rtol=0, atol=1e-12)
+
+
+def test_float32_layers():
+    layer = EVENTS.ThirdBounce(dtype=torch.float32)
+    found = layer(*torch.tensor([10.0, 0.0, 9.8, 0.8, 0.2]).unbind())
+    assert found.dtype == torch.float32 and abs(found.item() - 5.4871486) <= 2e-4
+    with pytest.raises(implicitdsl.SolveError, match="zeno"):
+        EVENTS.Rest(dtype=torch.float32)(torch.tensor(0.5))
