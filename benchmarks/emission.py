@@ -1,6 +1,6 @@
 """How fast emitted functions run: multiply–adds and elements a second, beside the most the processor does.
 
-    python benchmarks/emission.py [matrix] [elementary] [compile]
+    python benchmarks/emission.py [matrix] [networks] [elementary]
 
 Every figure is the best of several runs over blocks of samples whose data stay in the cache, in processor time of the
 one thread that runs.
@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from implicitdsl.backends.lanes import elementary_polynomials, sleef
 from implicitdsl.backends.lanes.emit import SCALAR_GROUPS, emit_functions
 from implicitdsl.backends.lanes.lane_code import Dtype
 from implicitdsl.backends.lanes.layout import set_address
@@ -189,18 +190,36 @@ def networks(widths: dict[Dtype, Sequence[int]]) -> None:
             print(f"{dtype}, {each[0]} lanes, {n} -> {hidden} -> {n}: " + "   ".join(found), flush=True)
 
 
+def elementary_functions(widths: dict[Dtype, Sequence[int]]) -> None:
+    """Prints nanoseconds an element, loads and stores included, for own functions and those of the vector library."""
+    x = b.leaf("input", "x", (512,))
+    inside = b.add(b.mul(x, 0.3), 1.5)
+    for dtype, each in widths.items():
+        print(f"{dtype}, {each[0]} lanes: ns an element, own and from the library ({sleef.library_name()})")
+        for name in elementary_polynomials.FUNCTIONS:
+            f = Derived(name, (group("p", (x,)),), (group("out", (b.apply(name, inside),)),))
+            own = Timed(f, dtype, each[0], blocks=1).seconds()
+            kept = dict(elementary_polynomials.FUNCTIONS)
+            elementary_polynomials.FUNCTIONS.clear()
+            library = Timed(f, dtype, each[0], blocks=1).seconds()
+            elementary_polynomials.FUNCTIONS.update(kept)
+            print(f"  {name:6} {1e9 * own / 512 / each[0]:5.2f} {1e9 * library / 512 / each[0]:5.2f}", flush=True)
+
+
 WIDTHS: dict[Dtype, Sequence[int]] = {"float64": (8, 4), "float32": (16, 8)}
 
 
 def main() -> None:
     """What the command line asks for."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("what", nargs="*", default=["matrix", "networks"])
+    asked.add_argument("what", nargs="*", default=["matrix", "networks", "elementary"])
     what = asked.parse_args().what
     if "matrix" in what:
         matrix(WIDTHS, SIZES)
     if "networks" in what:
         networks(WIDTHS)
+    if "elementary" in what:
+        elementary_functions(WIDTHS)
 
 
 if __name__ == "__main__":

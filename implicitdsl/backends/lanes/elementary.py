@@ -2,9 +2,9 @@
 
 A record writes the instructions of a value. It follows the NumPy text of the table operation by operation, NaN and the
 ends included: a comparison with NaN is 0, conditions are the floats 1 and 0, maxima pass NaN on. What the processor
-lacks (exp, tanh, sin …) is called from SLEEF where it can be found (see `sleef_library`), else lane by lane from the C
-library. The vector calls have one width, narrower elements are padded and wider ones split, so that the bits of a lane
-do not depend on how many there are.
+lacks is written in `elementary_polynomials.py` (exp, log, tanh, sin …); the rest (pow, atan …) is called from SLEEF
+where it can be found (see `sleef_library`), else lane by lane from the C library. The vector calls have one width,
+narrower elements are padded and wider ones split, so that the bits of a lane do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from implicitdsl.backends.lanes import elementary_polynomials
 from implicitdsl.backends.lanes.lane_code import I32, LaneCode
 from implicitdsl.backends.lanes.sleef import sleef_library, vector_symbol
 from implicitdsl.functions import erf as cody
@@ -32,7 +33,9 @@ class NotEmittedError(LookupError):
 
 
 def call(code: LaneCode, name: str, *args: Any) -> Any:
-    """A function of `VECTOR_FUNCTIONS` in every lane."""
+    """A function of `sleef.VECTOR_FUNCTIONS`, or one of our own, in every lane."""
+    if name in elementary_polynomials.FUNCTIONS:
+        return elementary_polynomials.call(code, name, *args)
     return _vector_call(code, name, args) if sleef_library() else _scalar_calls(code, name, args)
 
 

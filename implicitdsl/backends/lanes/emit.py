@@ -55,7 +55,7 @@ from implicitdsl.problems.derived import Derived, Group
 SCALAR_GROUPS = ("t", "t_dot")
 SMALL = 64
 """Scalars of a node beyond which it lives in memory."""
-NODE_BUDGET = 320
+NODE_BUDGET = 64
 """Operations of a node beyond which it is a loop."""
 FUNCTION_BUDGET = 4000
 """Operations of a function written out, after which all that follows is loops."""

@@ -6,6 +6,7 @@ operation, and it is explicit. Loops are rotated (`do … while`) and carry valu
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -30,16 +31,19 @@ class LaneCode:
     def __init__(self, function: ir.Function, dtype: Dtype, width: int) -> None:
         self.function = function
         self.module: ir.Module = function.module
-        self.dtype: Dtype = dtype
         self.width = width
-        self.scalar: Any = ir.DoubleType() if dtype == "float64" else ir.FloatType()
-        self.item_bytes = 8 if dtype == "float64" else 4
-        self.element: Any = self.scalar if width == 1 else ir.VectorType(self.scalar, width)
+        self._set_dtype(dtype)
         self._entry = function.append_basic_block("entry")
         first = function.append_basic_block("code")
         self.builder = ir.IRBuilder(first)
         self._first = first
         self._heap: list[Any] = []
+
+    def _set_dtype(self, dtype: Dtype) -> None:
+        self.dtype: Dtype = dtype
+        self.scalar: Any = ir.DoubleType() if dtype == "float64" else ir.FloatType()
+        self.item_bytes = 8 if dtype == "float64" else 4
+        self.element: Any = self.scalar if self.width == 1 else ir.VectorType(self.scalar, self.width)
         self.zero = self.number(0.0)
         self.one = self.number(1.0)
 
@@ -51,6 +55,17 @@ class LaneCode:
                 self.builder.call(free, [pointer])
         self.builder.ret_void()
         ir.IRBuilder(self._entry).branch(self._first)
+
+    def give(self, value: Any) -> None:
+        """Ends a function that has a value and no buffers."""
+        self.builder.ret(value)
+        ir.IRBuilder(self._entry).branch(self._first)
+
+    def of_dtype(self, dtype: Dtype) -> LaneCode:
+        """The same code, writing elements of another dtype."""
+        found = copy.copy(self)
+        found._set_dtype(dtype)
+        return found
 
     # ------------------------------------------------------------ numbers
 
@@ -279,7 +294,7 @@ class LaneCode:
         i.add_incoming(following, end)
         for phi, value in zip(state, new, strict=True):
             phi.add_incoming(value, end)
-        b.cbranch(b.icmp_signed("<", following, last), inside, after)
+        b.cbranch(b.icmp_signed("<", following, last), inside, after).set_metadata("llvm.loop", self._kept_loop())
         b.position_at_end(after)
         if known:
             return new
@@ -290,6 +305,14 @@ class LaneCode:
             phi.add_incoming(value, end)
             found.append(phi)
         return tuple(found)
+
+    def _kept_loop(self) -> Any:
+        """Metadata that keeps a loop one: what is to be written out is written out here."""
+        disable = self.module.add_metadata(["llvm.loop.unroll.disable"])
+        found: Any = ir.MDValue(self.module, [], str(len(self.module.metadata)))
+        # A loop is named by a node that begins with itself.
+        found.operands = (found, disable)
+        return found
 
     def each(self, count: int, body: Callable[[Index], None], *, unrolled: bool = False, start: Index = 0) -> None:
         """`body(i)` for i from start, below count: written out for ints where `unrolled`."""
