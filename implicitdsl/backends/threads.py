@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
+from implicitdsl.backends import interrupt
+
 WORTHWHILE = 100e-6
 """Seconds of work below which handing it over costs more than it brings."""
 
@@ -18,6 +20,9 @@ WORTHWHILE = 100e-6
 def _cores() -> int:
     return os.cpu_count() or 1
 
+
+LONG = 0.2
+"""Seconds from which on a run is left to other threads, so that Ctrl-C can end it."""
 
 _default: Callable[[], int] = _cores
 _pool: ThreadPoolExecutor | None = None
@@ -54,12 +59,17 @@ def _the_pool(size: int) -> ThreadPoolExecutor:
         return _pool
 
 
-def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: int) -> None:
-    """`work(*task)` for every task, by up to `threads` threads, in any order. The first exception is raised, and what
-    had not begun then is left out; so is Ctrl-C, once the tasks in hand have ended."""
-    if threads < 2 or len(tasks) < 2:
+def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: int, *, seconds: float = 0.0) -> None:
+    """`work(*task)` for every task, by up to `threads` threads, in any order; `seconds` is what they may take in all.
+
+    The first exception is raised, and what had not begun then is left out. Ctrl-C ends a long run within a step."""
+    before = interrupt.raised()
+    # Only the main thread is ever interrupted, and only while it runs Python.
+    leave = seconds > LONG and threading.current_thread() is threading.main_thread()
+    if not leave and (threads < 2 or len(tasks) < 2):
         for task in tasks:
             work(*task)
+        interrupt.check(before)
         return
     left = iter(tasks)
     stopped = threading.Event()
@@ -73,14 +83,22 @@ def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: in
                 return
             work(*task)
 
-    pool = _the_pool(threads - 1)
-    futures = [pool.submit(worker) for _ in range(min(threads, len(tasks)) - 1)]
+    hands = min(threads, len(tasks))
+    pool = _the_pool(hands)
+    futures = [pool.submit(worker) for _ in range(hands if leave else hands - 1)]
     try:
-        worker()
+        if not leave:
+            worker()
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    except KeyboardInterrupt:
+        stopped.set()
+        with interrupt.stopping():
+            wait(futures)
+        raise
     except BaseException:
         stopped.set()
         wait(futures)
         raise
-    for future in done:
-        future.result()
+    interrupt.check(before)

@@ -37,6 +37,7 @@ from implicitdsl.solvers.vocabulary import (
     copy_where,
     epsilon,
     fill,
+    interrupted,
     not_,
     or_,
     select,
@@ -178,7 +179,7 @@ def integrate(
     after_rejection = and_(active, not_(active))
     cursor = 0
     row = 0
-    while any_(active):
+    while any_(active) and not interrupted():
         remaining = (t1 - t_hi) - t_lo
         last = vabs(remaining) <= reach * length
         h = select(last, remaining, direction * length)

@@ -27,6 +27,7 @@ from implicitdsl.solvers.vocabulary import (
     dot,
     fill,
     fma,
+    interrupted,
     not_,
     or_,
     select,
@@ -125,6 +126,8 @@ def pullback(
     started = direction != direction
     cursor = m
     for row in range(rows - 1, -1, -1):
+        if interrupted():
+            break
         t_hi = grid[row * GRID]
         t_lo = grid[row * GRID + 1]
         h = grid[row * GRID + 2]

@@ -4,6 +4,7 @@ An element is the float of one sample, or later a SIMD vector holding one float 
 result of comparing elements. Solver functions use these words wherever samples may part ways, so that the same source
 serves both. The bodies here are for one sample: `backend="python"` runs them as they are, and they lie in Numba's subset.
 
+Runs: `interrupted`.
 Elements: `select fma vmin vmax vabs vsqrt power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_ any_ all_`.
 Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy scale dot
 all_finite add_products subtract_products`. Every sum runs in index order.
@@ -96,6 +97,11 @@ def binade(a: Element) -> Element:
     """The largest power of 2 that is not above a positive normal number: scaling by it rounds nothing."""
     _, exponent = math.frexp(a)
     return a * 0.0 + math.ldexp(0.5, exponent)
+
+
+def interrupted() -> bool:
+    """Whether the run is to end now, whatever it has: in plain Python an exception says so."""
+    return False
 
 
 def epsilon(like: Array) -> Element:

@@ -215,7 +215,9 @@ def test_a_layer_on_lanes_is_the_layer() -> None:
         torch.testing.assert_close(y, x, rtol=1e-11, atol=1e-12)
 
 
-def test_other_kinds_are_refused_with_a_way_out() -> None:
-    text = "root R(a) -> z {\n  var z = 1\n  z^2 = a\n  return z\n}\n"
+def test_what_does_not_fit_is_refused_with_a_way_out() -> None:
+    text = "ode Big[n](x0[n]) -> [n] {\n  state x[n] = x0\n  from t = 0 to 1\n  dx/dt = -x\n  return x\n}\n"
     with pytest.raises(ImpError, match="lanes"):
-        implicitdsl.loads(text).R(backend="lanes")
+        implicitdsl.loads(text).Big(n=40_000, backend="lanes")
+    layer = implicitdsl.loads(text).Big(n=40_000, dtype=torch.float64)
+    np.testing.assert_allclose(layer(torch.ones(40_000)).detach(), np.exp(-1.0), rtol=1e-5)

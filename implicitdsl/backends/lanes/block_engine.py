@@ -107,19 +107,21 @@ class BlockEngine:
         multiple of `whole`."""
         blocks = self.blocks_of(samples)
         most = max(TASK_BYTES // max(block_bytes, 1), 1)
-        if blocks == 1:
+        # The first run of a part may take any time.
+        seconds = self._seconds.get(part, np.inf) * blocks
+        if blocks == 1 and seconds < threads.LONG:
             work(0, 1)
             return
         # The time of a block is that of the last call: the first runs on one thread.
         wanted = 1
-        if self._seconds.get(part, 0.0) * blocks > 2 * threads.WORTHWHILE:
+        if np.inf > seconds > 2 * threads.WORTHWHILE:
             wanted = threads.default() if self._threads is None else self._threads
             if wanted > 1:
                 most = min(most, -(-blocks // (2 * wanted)))
         step = max(most - most % whole, whole)
         tasks = [(first, min(first + step, blocks)) for first in range(0, blocks, step)]
         begun = time.perf_counter()
-        threads.run(tasks, work, wanted)
+        threads.run(tasks, work, wanted, seconds=seconds)
         self._seconds[part] = (time.perf_counter() - begun) * min(wanted, len(tasks)) / blocks
 
     def arena(self, *shapes: tuple[int, ...]) -> Arena:

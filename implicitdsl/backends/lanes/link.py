@@ -18,10 +18,12 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
+from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import kept_object
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
+llvm.add_symbol(interrupt.SYMBOL, interrupt.ADDRESS)
 
 PORTABLE = "x86-64-v3"
 """AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""

@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.core.extending import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
+from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.element import INDEX, Lanes, Mask, as_lanes, as_mask, found_lanes, splat
 from implicitdsl.backends.lanes.power import emit_power
 from implicitdsl.solvers import vocabulary
@@ -275,3 +276,17 @@ def _lower_epsilon(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 
 register(vocabulary.epsilon, _epsilon, _lower_epsilon)
+
+
+def _lower_interrupted(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    kind = ir.IntType(32)
+    module = builder.module
+    place = module.globals.get(interrupt.SYMBOL)
+    if place is None:
+        place = ir.GlobalVariable(module, kind, interrupt.SYMBOL)
+        place.linkage = "external"
+    # Another thread writes it: it is read anew each time.
+    return builder.icmp_signed("!=", builder.load_atomic(place, "monotonic", 4), ir.Constant(kind, 0))
+
+
+register(vocabulary.interrupted, lambda args: None if args else (types.boolean, args), _lower_interrupted)

@@ -1,0 +1,46 @@
+"""Ctrl-C ends a long run of machine code: a number in memory that solvers look at in every step.
+
+Python's own handler waits until the main thread is back from the code it called. So a long run is left to other
+threads, the main one waits where Ctrl-C reaches it, and raises the flag; every run under way then ends early, and none
+of their results is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_flag = ctypes.c_int32(0)
+_raised = 0
+_lock = threading.Lock()
+
+ADDRESS = ctypes.addressof(_flag)
+"""Where the number lies: 0 while runs may go on."""
+SYMBOL = "imp_interrupted"
+"""Its name in machine code."""
+
+
+def raised() -> int:
+    """How many times the flag has been raised."""
+    return _raised
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Raises the flag while the runs under way end."""
+    global _raised
+    with _lock:
+        _raised += 1
+        _flag.value = 1
+    try:
+        yield
+    finally:
+        _flag.value = 0
+
+
+def check(before: int) -> None:
+    """Raises RuntimeError if the flag was raised since `raised()` gave that number: what ran since is not whole."""
+    if _raised != before:
+        raise RuntimeError("the run was interrupted")
