@@ -47,7 +47,7 @@ def too_large(problem: OdeProblem, settings: Settings) -> str | None:
     """Why the back end cannot hold this problem, or None."""
     n = sum(s.size for s in problem.states)
     needed = ode_method(settings.solver).block_bytes(n, 64)
-    return f"{n} states are more than fit the stack" if needed > STACK else None
+    return f"{n} states are more than fit the stack on the back end `lanes`" if needed > STACK else None
 
 
 def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> OdeEngine:
