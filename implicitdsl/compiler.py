@@ -14,21 +14,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from implicitdsl.backends import python as python_backend
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.report import Reasons, bind_text
 from implicitdsl.backends.settings import Settings, resolve
 from implicitdsl.diagnostics import Diagnostic, ImpError, render
 from implicitdsl.ir.node import walk
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, InputSpec, ParamSpec, Piece
 from implicitdsl.layers.options import Options, inherited, named_by_environment, read_options
-from implicitdsl.problems.derived import simplified
+from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.kinds import Problem, derive
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
@@ -207,6 +209,12 @@ class _Builder:
         """The choice that the definition's own line makes."""
         return file_choice(self.definition, what, Scope(self.library, self.sizes))
 
+    def whose(self, what: Literal["solver", "adjoint"]) -> str:
+        """Who chose the solver or adjoint: Python beats the file, the file beats the default."""
+        if getattr(self.options, what) is not None:
+            return "an option of the layer"
+        return "named in the text" if self.in_file(what) is not None else f"the default of `{self.definition.kind}`"
+
     def settings(self, dtype: str) -> Settings:
         o = self.options
         return resolve(
@@ -237,8 +245,6 @@ class _Builder:
 
 # ---------------------------------------------------------------- what the stages say
 
-BATCHING = {"python": "one sample at a time", "lanes": "a vector of samples at a time"}
-
 
 def _builder(blueprint: Blueprint) -> _Builder:
     if blueprint.origin is not None:
@@ -266,7 +272,19 @@ def derived_functions(blueprint: Blueprint, dtype: str = "float64") -> dict[str,
     for number, piece in enumerate(blueprint.program):
         if isinstance(piece, EnginePiece):
             builder.engine(number, getattr(torch, dtype), sizes)
-    return {name: len(list(walk(f.nodes))) for name, f in derive(builder.elaborated(sizes).problem).items()}
+    return {name: len(list(walk(f.nodes))) for name, f in _functions(builder.elaborated(sizes)).items()}
+
+
+def _functions(elaborated: Elaborated) -> dict[str, Derived]:
+    """The functions derived for a layer; those of the pieces of a `net` that calls implicit layers bear the piece's
+    number."""
+    problem = elaborated.problem
+    if not (isinstance(problem, NetProblem) and elaborated.program.calls):
+        return dict(derive(problem))
+    pieces = enumerate(cut(problem, elaborated.program)[0])
+    explicit = {number: derive(piece.problem) for number, piece in pieces if isinstance(piece, ExplicitCut)}
+    named = {f"piece{n}_{name}": f for n, functions in explicit.items() for name, f in functions.items()}
+    return {name: dataclasses.replace(f, name=name) for name, f in named.items()}
 
 
 def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) -> dict[str, str]:
@@ -274,12 +292,8 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
     builder = _builder(blueprint)
     sizes = _small(blueprint, call_sizes)
     elaborated = builder.elaborated(sizes)
-    functions = derive(elaborated.problem)
+    functions = _functions(elaborated)
     simple = {name: simplified(f) for name, f in functions.items()}
-    settings = builder.settings("float64")
-    method = f"solver {settings.solver}, adjoint {settings.adjoint}" if settings.solver else "explicit"
-    back_end = builder.back_end
-    arguments = ", ".join(f"{leaf.name}{list(leaf.shape)}" for leaf in elaborated.problem.signature.arguments)
     return {
         "read": print_tree(tree.File(builder.library.file.source, (builder.definition,), span=builder.definition.span)),
         "elaborate": problem_text(elaborated.problem),
@@ -287,6 +301,13 @@ def stages(blueprint: Blueprint, call_sizes: Mapping[str, int] | None = None) ->
         "simplify": "\n\n".join(function_text(f) for f in simple.values()),
         "schedule": "\n".join(schedule_text(f) for f in simple.values()),
         "emit": "\n".join(f"# {name}\n{flat_function(f).source}" for name, f in simple.items()),
-        "bind": f"back end {back_end} ({builder.reason}), {BATCHING[back_end]}\n"
-        f"{method}, {settings}\narguments: {arguments}",
+        "bind": _bind_text(blueprint, sizes, simple),
     }
+
+
+def _bind_text(blueprint: Blueprint, sizes: Mapping[str, int], functions: Mapping[str, Derived]) -> str:
+    builder = _builder(blueprint)
+    pieces = [number for number, piece in enumerate(blueprint.program) if isinstance(piece, EnginePiece)]
+    engines = {number: builder.engine(number, torch.float64, sizes) for number in pieces}
+    reasons = Reasons(builder.reason, builder.whose("solver"), builder.whose("adjoint"))
+    return bind_text(builder.back_end, builder.settings("float64"), reasons, engines, functions)

@@ -61,22 +61,28 @@ def function_text(function: Derived) -> str:
 
 def schedule_text(function: Derived) -> str:
     """How a function runs: statements, scalar operations by name, multiply-adds of its contractions."""
-    nodes = [n for n in walk(function.nodes) if n.args]
-    operations: Counter[str] = Counter()
+    statements = sum(1 for n in walk(function.nodes) if n.args)
+    scalar, multiply_adds = operations(function)
+    counted = ", ".join(f"{count} {name}" for name, count in sorted(scalar.items()))
+    return (
+        f"{function.name}: {statements} statements; {counted or 'no scalar operations'}; {multiply_adds} multiply-adds"
+    )
+
+
+def operations(function: Derived) -> tuple[Counter[str], int]:
+    """The scalar operations of a function by name, and the multiply-adds of its contractions."""
+    scalar: Counter[str] = Counter()
     multiply_adds = 0
-    for node in nodes:
+    for node in walk(function.nodes):
         match node:
             case Map():
                 for name in _applied(node.expr):
-                    operations[name] += node.size
+                    scalar[name] += node.size
             case Contract():
                 multiply_adds += _products(node)
             case _:
                 pass
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(operations.items()))
-    return (
-        f"{function.name}: {len(nodes)} statements; {counted or 'no scalar operations'}; {multiply_adds} multiply-adds"
-    )
+    return scalar, multiply_adds
 
 
 def _products(node: Contract) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -246,6 +247,55 @@ def test_inspect_prints_one_function(good: Path) -> None:
         assert "residual_jacobian" not in part
     wrong = call("inspect", f"{good}:DEQ", "n=3", "m=2", "--after", "emit", "--function", "lunch")
     assert wrong.exit_code == 2
+
+
+BIG = """\
+net MLP[n, h, m](x[n]) -> [m] {
+  param W[h, n], V[m, h] ~ glorot()
+  return V @ tanh(W @ x)
+}
+
+ode Neural[d, h](z0[d]) -> [d] {
+  use f = MLP[d, h, d]
+  state z[d] = z0
+  dz/dt = f(z)
+  from t = 0 to 1
+  solver dopri5(rtol = 1e-5)
+  return z
+}
+"""
+
+
+def test_inspect_tells_back_end_solver_layout_cost_and_kernels_with_reasons(tmp_path: Path, good: Path) -> None:
+    path = tmp_path / "big.imp"
+    path.write_text(BIG)
+    text = call("inspect", f"{path}:Neural", "d=2", "h=50", "backend=lanes", "--after", "bind").output
+    assert "back end  lanes, vectors of 8 samples in float64, 16 in float32 (as asked for)" in text
+    assert "solver    dopri5: " in text
+    assert "(named in the text)" in text
+    assert "rtol 1e-05, atol 1e-09" in text
+    assert "(the default of `ode`)" in text  # the adjoint
+    assert "a sample takes 16 bytes of inputs, 16 of outputs" in text
+    assert "params and consts 1600 bytes, once" in text
+    assert re.search(r"f\.W\[50, 2\] +param, one array for all lanes", text)
+    # 50 tanh, and 50*2 + 2*50 products: more than is written out.
+    assert re.search(r"rhs +50 operations and 200 multiply-adds, \d loops? over arrays", text)
+    assert "kernels   solve, pull, second" in text
+    small = call("inspect", f"{path}:Neural", "d=1", "h=2", "backend=lanes", "solver=tsit5", "--after", "bind").output
+    assert re.search(r"rhs +2 operations and 4 multiply-adds, written out", small)
+    assert "(an option of the layer)" in small
+    plain = call("inspect", f"{good}:DEQ", "n=3", "m=2", "backend=python", "--after", "bind").output
+    assert "back end  python, a sample at a time (as asked for)" in plain
+    assert "kernels   none" in plain
+
+
+def test_inspect_follows_the_pieces_of_a_net_that_calls_a_layer(tmp_path: Path) -> None:
+    path = tmp_path / "outer.imp"
+    path.write_text(GOOD + "\nnet Twice(M) -> y {\n  use f = Kepler\n  return 2*f(M^2, 0.5)\n}\n")
+    found = json.loads(call("inspect", f"{path}:Twice", "--format", "json").output)["stages"]
+    assert "piece0_output" in found["schedule"]
+    assert "piece2_output" in found["emit"]
+    assert "piece 2" in found["bind"]
 
 
 def test_inspect_needs_sizes_and_one_layer(good: Path) -> None:

@@ -83,6 +83,17 @@ def emit_functions(
     return "\n".join(line for line in str(module).splitlines() if not line.startswith("target "))
 
 
+def looped_nodes(function: Derived, dtype: Dtype, width: int) -> int | None:
+    """How many nodes of a function are loops over arrays, the others being written out; None where it has no code."""
+    emission = Emission(ir.Module("looked at"), function, dtype, width, (), ())
+    try:
+        emission.write()
+    except elementary.NotEmittedError:
+        return None
+    stores = {id(v.store): v.store for n, v in emission.values.items() if n.args and not is_layout(n)}
+    return sum(store.items is None for store in stores.values())
+
+
 class Emission:
     """One function being written, node by node."""
 
