@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from implicitdsl import compiler
-from implicitdsl.backends import lanes, python
+from implicitdsl.backends import python
 from implicitdsl.backends.engine import RunOptions
+from implicitdsl.backends.lanes import build as lanes
 from implicitdsl.layers.options import Options
 
 RUN = RunOptions()

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from implicitdsl.backends.lanes.one_sample import model_table, one_sample
+from implicitdsl.backends.lanes.link import Loaded
+from implicitdsl.backends.lanes.one_root import SOLVERS
+from implicitdsl.backends.lanes.one_sample import call, code_signature, model_table, one_sample_object
 from implicitdsl.solvers.implicit_adjoint import root_adjoint
 from implicitdsl.solvers.picard import picard
 from tests.solvers.algebraic.machine_code_check import jacobian, residual
@@ -21,6 +23,16 @@ def functions() -> tuple[Any, ...]:
     return kind(residual), kind(jacobian)
 
 
+@cache
+def one_sample(part: str) -> Any:
+    """A part of `one_root.SOLVERS`, which the tests of engines compile as well."""
+    solver, signature = SOLVERS[part]
+    kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in code_signature(signature)]
+    code = Loaded(one_sample_object(solver, signature, "float64", f"imp_{part}"))
+    entry = code.function(f"imp_{part}", ctypes.c_int64, *kinds)
+    return lambda *arguments: call(entry, signature, *arguments)
+
+
 def table(p: np.ndarray) -> np.ndarray:
     return model_table(p, [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions()])
 
@@ -28,14 +40,14 @@ def table(p: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("p", [(0.9, 0.5, 0.3, 0.3, -0.5, -0.3), (-3.5, -0.5, -0.8, 1.4, 1.6, 0.5)])
 def test_a_solve_is_that_of_the_source(p: tuple[float, ...]) -> None:
     """The second needs a rescue."""
-    solve = one_sample("picard.picard", "ffnapaarnii", "float64")
+    solve = one_sample("one_picard")
     given, free = np.array(p), np.full(2, np.inf)
     found: list[Any] = []
-    for run, model in ((solve, (table(given),)), (picard, (given,))):
+    for run, model, tol in ((solve, (table(given),), np.array([1e-12])), (picard, (given,), 1e-12)):
         z, notes, steps = np.zeros(2), np.zeros(1, np.int64), np.zeros(1, np.int64)
         heads = functions() if run is picard else ()
         plain = (residual, jacobian) if heads else ()
-        status = run(*plain, 2, z, *model, -free, free, 1e-12, 200, notes, steps)
+        status = run(*plain, 2, z, *model, -free, free, tol, 200, notes, steps)
         found.append((status, notes[0], z))
     (status, notes, z), (wanted, wanted_notes, exact) = found
     assert (status, notes) == (wanted, wanted_notes) == (0, 0)
@@ -43,7 +55,7 @@ def test_a_solve_is_that_of_the_source(p: tuple[float, ...]) -> None:
 
 
 def test_an_adjoint_is_that_of_the_source() -> None:
-    adjoint = one_sample("implicit_adjoint.root_adjoint", "ffnapnnaai", "float64")
+    adjoint = one_sample("one_adjoint")
     p, z, g = np.array([0.9, 0.5, 0.3, 0.3, -0.5, -0.3]), np.array([0.7, -0.2]), np.array([1.0, 2.0])
     lam, other, notes = np.zeros(2), np.zeros(2), np.zeros(1, np.int64)
     assert adjoint(2, z, table(p), 0, 1, g, lam, notes) == 0
@@ -52,7 +64,7 @@ def test_an_adjoint_is_that_of_the_source() -> None:
 
 
 def test_memory_is_given_back() -> None:
-    adjoint = one_sample("implicit_adjoint.root_adjoint", "ffnapnnaai", "float64")
+    adjoint = one_sample("one_adjoint")
     p, z, g = np.array([0.9, 0.5, 0.3, 0.3, -0.5, -0.3]), np.array([0.7, -0.2]), np.array([1.0, 2.0])
     lam, notes, model = np.zeros(2), np.zeros(1, np.int64), table(p)
 

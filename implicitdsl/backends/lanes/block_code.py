@@ -86,13 +86,14 @@ class BlockCode:
         reals: Mapping[str, float] | None = None,
     ) -> None:
         """`calls` names the functions of the model that each part calls, `reals` numbers that solvers read."""
-        self._spec, self._leaves, self._functions = spec, leaves, functions
+        self.spec, self._leaves, self._functions = spec, leaves, functions
         self._blocks, self._signatures, self._calls = blocks, signatures, calls
         self._modules, self._reals = modules, dict(reals or {})
         self._simple: dict[str, Derived] = {}
         self._lock = threading.Lock()
 
-    def _chosen(self, part: str) -> list[Derived]:
+    def chosen(self, part: str) -> list[Derived]:
+        """The functions that a part calls."""
         with self._lock:
             for name in self._calls[part]:
                 if name not in self._simple:
@@ -101,16 +102,16 @@ class BlockCode:
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
         """The object file that defines `imp_PART`, the arguments `shared` being arrays that all samples share."""
-        spec = self._spec
+        spec = self.spec
         code = block_solver(
             f"{self._blocks}.{part}", self._signatures[part], spec.dtype, spec.width, self._modules
         )  # fmt: skip
-        chosen, every = arranged(self._chosen(part), {self._leaves[i] for i in shared})
+        chosen, every = arranged(self.chosen(part), {self._leaves[i] for i in shared})
         model = emit_functions(chosen, spec.dtype, spec.width, shared=every)  # type: ignore[arg-type] - one of two names
         return make_object([code, model, self._constants(shared)], [f"imp_{part}"])
 
     def _constants(self, shared: tuple[int, ...]) -> str:
-        spec = self._spec
+        spec = self.spec
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
         p, bar = (packing(spec.groups["p"], sizes, s) for s in (shared, ()))
         numbers = {**spec.numbers, "size_p": p.size, "size_bar": bar.size, "own_bar": bar.own_size}

@@ -11,9 +11,7 @@ arguments, then its functions in the order in which the solver takes them, emitt
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -23,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.memory import MEMORY
 
 ROOT = Path(__file__).parents[2]
@@ -36,37 +34,33 @@ BROKEN = -1
 """What a solver gives when memory ran out, or an array operation did not fit: never a status."""
 
 
-@cache
-def one_sample(solver: str, signature: str, dtype: str) -> Callable[..., int]:
-    """A solver, `module.function` of `solvers/`, as a function of one sample that gives what the solver returns.
+def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> bytes:
+    """The object file that defines `symbol` as a solver, `module.function` of `solvers/`, for one sample.
 
     `signature` has one letter a parameter of the solver: f a function of the model (nothing is passed for it), n a
-    whole number, r a float, a an array of floats, i one of int64, p the table of the model (see `model_table`). Arrays
-    are NumPy's, contiguous, and are written in place. The call runs without Python's lock. Raises MemoryError where
-    memory ran out."""
-    key = (fingerprint(SOURCES), solver, signature, dtype)
-    code = kept(key, lambda: _make(solver, signature, dtype))
-    passed: list[Any] = []
-    for letter in signature:
-        passed += _C[letter]
-    floating = ctypes.c_double if dtype == "float64" else ctypes.c_float
-    kinds = [floating if kind is float else kind for kind in passed]
-    made = Loaded(make_object([code, MEMORY], ["imp_one_sample"]))
-    entry = made.function("imp_one_sample", ctypes.c_int64, *kinds)
+    whole number, r the place of a float, a an array of floats, i one of int64, p the table of the model (see
+    `model_table`). The code gives what the solver returns, or `BROKEN`."""
+    key = (fingerprint(SOURCES), solver, signature, dtype, symbol)
+    return make_object([kept(key, lambda: _make(solver, signature, dtype, symbol)), MEMORY], [symbol])
 
-    def call(*arguments: Any) -> int:
-        given: list[Any] = []
-        for letter, argument in zip(signature.replace("f", ""), arguments, strict=True):
-            if letter in "ai":
-                given += [argument.__array_interface__["data"][0], argument.size]
-            else:
-                given.append(argument.__array_interface__["data"][0] if letter == "p" else argument)
-        found = entry(*given)
-        if found == BROKEN:
-            raise MemoryError(f"{solver} found no memory")
-        return found
 
-    return call
+def code_signature(signature: str) -> str:
+    """The parameters of the code: n a whole number, a an array; an array comes with its length."""
+    return "".join({"f": "", "n": "n", "r": "a", "a": "an", "i": "an", "p": "a"}[letter] for letter in signature)
+
+
+def call(entry: Callable[..., int], signature: str, *arguments: Any) -> int:
+    """Calls the code of a solver: arrays are NumPy's, contiguous, written in place, also the one that holds a float. It
+    runs without Python's lock. Raises MemoryError where memory ran out."""
+    given: list[Any] = []
+    for letter, argument in zip(signature.replace("f", ""), arguments, strict=True):
+        given.append(argument if letter == "n" else argument.__array_interface__["data"][0])
+        if letter in "ai":
+            given.append(argument.size)
+    found = entry(*given)
+    if found == BROKEN:
+        raise MemoryError("a solver found no memory")
+    return found
 
 
 def model_table(p: NDArray[Any], functions: Sequence[int]) -> NDArray[np.int64]:
@@ -74,18 +68,7 @@ def model_table(p: NDArray[Any], functions: Sequence[int]) -> NDArray[np.int64]:
     return np.array([p.__array_interface__["data"][0], *functions], np.int64)
 
 
-_C: dict[str, list[Any]] = {
-    "f": [],
-    "n": [ctypes.c_int64],
-    "r": [float],
-    "a": [ctypes.c_void_p, ctypes.c_int64],
-    "i": [ctypes.c_void_p, ctypes.c_int64],
-    "p": [ctypes.c_void_p],
-}
-"""What is passed for each letter of a signature."""
-
-
-def _make(solver: str, signature: str, dtype: str) -> str:
+def _make(solver: str, signature: str, dtype: str, symbol: str) -> str:
     # Numba is imported only here: a solver found on disk needs none of it.
     from numba import carray, types
 
@@ -98,8 +81,8 @@ def _make(solver: str, signature: str, dtype: str) -> str:
     target = getattr(import_module(f"implicitdsl.solvers.{module}"), name)
     real, whole = SCALARS[dtype], types.int64
     kinds = {
-        "n": [whole], "r": [real], "a": [types.CPointer(real), whole], "i": [types.CPointer(whole), whole],
-        "p": [types.CPointer(whole)],
+        "n": [whole], "r": [types.CPointer(real)], "a": [types.CPointer(real), whole],
+        "i": [types.CPointer(whole), whole], "p": [types.CPointer(whole)],
     }  # fmt: skip
     parameters: list[str] = []
     passed: list[str] = []
@@ -116,11 +99,11 @@ def _make(solver: str, signature: str, dtype: str) -> str:
             parameters.append(f"n{place}")
             passed.append(f"carray(x{place}, n{place})")
         else:
-            passed.append(f"x{place}")
+            passed.append(f"x{place}[0]" if letter == "r" else f"x{place}")
     space: dict[str, Any] = {f"function_{k}": made for k, made in enumerate(TABLE_FUNCTIONS)}
     space |= {"solver": target, "carray": carray}
     exec(f"def entry({', '.join(parameters)}):\n    return solver({', '.join(passed)})\n", space)
-    return lower_with_arrays(space["entry"], tuple(arguments), whole, "imp_one_sample", broken=BROKEN)
+    return lower_with_arrays(space["entry"], tuple(arguments), whole, symbol, broken=BROKEN)
 
 
 def solver_functions() -> list[FunctionType]:

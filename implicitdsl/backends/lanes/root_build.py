@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.lanes import one_root
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
+from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
-from implicitdsl.backends.python.implicit_engine import RootEngine as OneByOne
 from implicitdsl.backends.settings import Settings
 from implicitdsl.problems import fixpoint, root
 from implicitdsl.problems.derived import Derived, tangent, transpose
@@ -30,6 +30,7 @@ CALLS = {
     "push": ("residual_jacobian", "residual_p_jvp", "output_jvp"),
     "second_adjoint": ("residual_jacobian", "residual_p_jvp", "output_jvp_z", "residual_jvp_z"),
     "second_gather": ("output_jvp_p", "residual_jvp_p", "residual_p"),
+    "one": tuple(one_root.MODEL),
 }
 SOLVERS = ("block_implicit", "block_judge", "block_newton", "block_picard", "block_system", "pivoted_lu")
 
@@ -52,22 +53,41 @@ def build_root(
         groups={"p": tuple(range(len(leaves)))},
         numbers={
             "states": n, "size_out": sum(o.size for o in problem.outputs), "max_steps": settings.max_steps,
-            "size_kinks": functions["kinks"].outputs[0].size,
+            "size_kinks": functions["kinks"].outputs[0].size, "by_picard": int(settings.solver == "picard"),
+        },
+        more={
+            "rtol": (settings.rtol,), "lower": tuple(problem.lower.tolist()), "upper": tuple(problem.upper.tolist()),
         },
     )  # fmt: skip
-    maker = BlockCode(
+    maker = RootCode(
         spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS,
         modules=tuple(f"solvers/{name}" for name in SOLVERS), reals={"rtol": settings.rtol},
     )  # fmt: skip
-    method = "picard" if settings.solver == "picard" else "newton"
-    bounds = np.concatenate([problem.lower, problem.upper]).astype(dtype)
+    return RootEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
 
-    @cache
-    def one_by_one() -> Engine:
-        return OneByOne(problem, settings, dtype)
 
-    rest: Callable[[], Engine] = one_by_one
-    return RootEngine(spec, MachineCode(SIGNATURES, maker.make), method, bounds, rest, threads)
+class RootCode(BlockCode):
+    """The code for blocks, the model for one sample, and the solvers of one sample."""
+
+    def make(self, part: str, shared: tuple[int, ...]) -> bytes:
+        if part in one_root.SOLVERS:
+            return one_sample_object(*one_root.SOLVERS[part], self.spec.dtype, f"imp_{part}")
+        if part == "one":
+            model = emit_functions(self.chosen(part), self.spec.dtype, 1)  # type: ignore[arg-type] - one of two names
+            return make_object([model, TABLE], ["imp_one"])
+        return super().make(part, shared)
+
+
+TABLE = (
+    "".join(f"declare void @imp_{name}({', '.join(['ptr'] * groups)})\n" for name, groups in one_root.MODEL.items())
+    + "define i64 @imp_one(ptr %table) {\n"
+    + "".join(
+        f"  %p{k} = getelementptr i64, ptr %table, i64 {k}\n  store ptr @imp_{name}, ptr %p{k}\n"
+        for k, name in enumerate(one_root.MODEL)
+    )
+    + "  ret i64 0\n}\n"
+)
+"""The part `one`: LLVM text of a function that tells where the functions of the model are."""
 
 
 def implicit_parts(functions: dict[str, Derived]) -> dict[str, Derived]:

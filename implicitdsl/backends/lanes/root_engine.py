@@ -7,31 +7,26 @@ factored in lanes, and where it is close to singular the solver of one sample de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import (
-    Array,
-    Engine,
-    Gradient,
-    RunOptions,
-    Second,
-    Solution,
-    Tangents,
-    is_per_sample,
-)
+from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.one_root import SOLVERS, OneRoot
+from implicitdsl.backends.lanes.one_sample import code_signature
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_system import work_size
 
 SIGNATURES = {
     "newton": "nnaaaaaa", "picard": "nnaaaaaa", "adjoint": "nnaaaaaa", "gather": "nnaaaaa", "push": "nnaaaaaa",
-    "second_adjoint": "nnaaaaaaa", "second_gather": "nnaaaaaa",
+    "second_adjoint": "nnaaaaaaa", "second_gather": "nnaaaaaa", "one": "a",
+    **{part: code_signature(signature) for part, (_, signature) in SOLVERS.items()},
 }  # fmt: skip
 FACTS = 3
 OPEN = 2
@@ -40,15 +35,21 @@ OPEN = 2
 class RootEngine(BlockEngine):
     """0 = F(w, p), o = g(w, p)."""
 
-    def __init__(
-        self, spec: Spec, code: MachineCode, method: str, bounds: Array, one_by_one: Callable[[], Engine],
-        threads: int | None = None,
-    ) -> None:  # fmt: skip
-        """`method`: newton or picard; `bounds`: lower, then upper; `one_by_one` gives the engine of open samples."""
+    def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         super().__init__(spec, code, threads)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
         self._work = max(work_size(self._n), spec.numbers["size_kinks"])
-        self._method, self._bounds, self._one_by_one = method, bounds, one_by_one
+        self._method = "picard" if spec.numbers["by_picard"] else "newton"
+        self._bounds = np.array([*spec.more["lower"], *spec.more["upper"]], self.dtype)
+
+    @cached_property
+    def _one(self) -> OneRoot:
+        return OneRoot(self.spec, self.code)
+
+    def _flat(self, args: Sequence[Array], row: int) -> Array:
+        """All arguments of one sample."""
+        parts = [(a[row] if is_per_sample(a, s) else a).reshape(-1) for a, s in zip(args, self.arguments, strict=True)]
+        return np.concatenate(parts, dtype=self.dtype) if parts else np.zeros(0, self.dtype)
 
     # ------------------------------------------------------------ solve
 
@@ -79,23 +80,22 @@ class RootEngine(BlockEngine):
         )
         rest = np.flatnonzero(became == OPEN)
         if len(rest):
-            self._solve_rest(args, rest, run, found)
+            self._solve_rest(args, rest, found, flat, roots)
         found.saved[1] = found.notes.copy()
         return found
 
     def _bytes(self, elements: int) -> int:
         return elements * self.width * self.dtype.itemsize
 
-    def _solve_rest(self, args: Sequence[Array], rest: NDArray[np.int64], run: RunOptions, found: Solution) -> None:
-        other = self._one_by_one().solve(self._some(args, rest), len(rest), run)
-        for whole, part in zip(found.outputs, other.outputs, strict=True):
-            whole[rest] = part
-        found.status[rest], found.notes[rest], found.steps[rest] = other.status, other.notes, other.steps
-        found.saved[0][rest] = other.saved[0]
-
-    def _some(self, args: Sequence[Array], rows: NDArray[np.int64]) -> list[Array]:
-        """The arguments of some samples."""
-        return [a[rows] if is_per_sample(a, spec) else a for a, spec in zip(args, self.arguments, strict=True)]
+    def _solve_rest(
+        self, args: Sequence[Array], rest: NDArray[np.int64], found: Solution, flat: Array, roots: Array
+    ) -> None:  # fmt: skip
+        for row in rest:
+            roots[row], flat[row], found.status[row], found.notes[row], found.steps[row] = self._one.find(
+                self._flat(args, row)
+            )
+        for whole, part in zip(found.outputs, split(flat, self.outputs), strict=True):
+            whole[rest] = part[rest]
 
     # ------------------------------------------------------------ derivatives
 
@@ -156,21 +156,21 @@ class RootEngine(BlockEngine):
         self._run("gather", args, batch, settled, saved[0], [cot, lam], [], works=False, grads=grads)
         found, refused = grads.result(failed(status, asked)), np.zeros(batch, np.int32)
         rest = np.flatnonzero(good & (verdict[:, 0] != 0))
-        if len(rest):
-            other = self._one_by_one().pullback(
-                self._some(args, rest), len(rest), [s[rest] for s in saved], status[rest], [c[rest] for c in cotangents]
-            )
-            self._join(found, other.grads, rest)
-            refused[rest] = other.status
+        for row in rest:
+            bar, refused[row] = self._one.pull(saved[0][row], self._flat(args, row), int(saved[1][row]), cot[row])
+            self._join(found, bar, row)
         return Gradient(found, refused)
 
-    def _join(self, found: list[Array | None], other: Sequence[Array | None], rest: NDArray[np.int64]) -> None:
-        """Adds gradients of samples found one by one."""
-        for i, (whole, part) in enumerate(zip(found, other, strict=True)):
-            if whole is None or part is None:
+    def _join(self, found: Sequence[Array | None], bar: Array, row: int) -> None:
+        """Adds the flat gradient of one sample."""
+        start = 0
+        for whole, argument, size in zip(found, self.arguments, self._sizes, strict=True):
+            part = bar[start : start + size].reshape(argument.shape)
+            start += size
+            if whole is None:
                 continue
-            if part.ndim > len(self.arguments[i].shape):
-                whole[rest] = part
+            if whole.ndim > part.ndim:
+                whole[row] = part
             else:
                 whole += part
 
@@ -182,15 +182,12 @@ class RootEngine(BlockEngine):
         flat, verdict = np.empty((batch, self._out), self.dtype), np.full((batch, 1), float(OPEN), self.dtype)
         flat[~good] = np.nan
         self._run("push", args, batch, self._ready(saved, good), saved[0], [], [flat, verdict], dots=tangents)
-        outputs, refused = split(flat, self.outputs), np.zeros(batch, np.int32)
-        rest = np.flatnonzero(good & (verdict[:, 0] != 0))
-        if len(rest):
-            other = self._one_by_one().pushforward(
-                self._some(args, rest), len(rest), [s[rest] for s in saved], status[rest], self._some(tangents, rest)
+        refused = np.zeros(batch, np.int32)
+        for row in np.flatnonzero(good & (verdict[:, 0] != 0)):
+            _, flat[row], refused[row] = self._one.push(
+                saved[0][row], self._flat(args, row), int(saved[1][row]), self._flat(tangents, row)
             )
-            for whole, part in zip(outputs, other.outputs, strict=True):
-                whole[rest] = part
-            refused[rest] = other.status
+        outputs = split(flat, self.outputs)
         return Tangents(outputs, refused)
 
     def pullback_pullback(
@@ -216,12 +213,10 @@ class RootEngine(BlockEngine):
             "second_gather", args, batch, settled, saved[0], [cot, three], [], dots=directions, works=False, grads=grads
         )
         found, refused = grads.result(failed(status, asked)), pushed.status
-        rest = np.flatnonzero(good & (verdict[:, 0] != 0))
-        if len(rest):
-            other = self._one_by_one().pullback_pullback(
-                self._some(args, rest), len(rest), [s[rest] for s in saved], status[rest],
-                [c[rest] for c in cotangents], self._some(directions, rest),
-            )  # fmt: skip
-            self._join(found, other.grads, rest)
-            refused[rest] = np.where(other.status != 0, other.status, refused[rest])
+        for row in np.flatnonzero(good & (verdict[:, 0] != 0)):
+            bar, told = self._one.second(
+                saved[0][row], self._flat(args, row), int(saved[1][row]), cot[row], self._flat(directions, row)
+            )
+            refused[row] = told or refused[row]
+            self._join(found, bar, row)
         return Second(pushed.outputs, found, refused)
