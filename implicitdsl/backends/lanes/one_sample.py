@@ -11,7 +11,10 @@ arguments, then its functions in the order in which the solver takes them, emitt
 
 from __future__ import annotations
 
+import ctypes
+import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -21,15 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept
-from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.memory import MEMORY
 
 ROOT = Path(__file__).parents[2]
-SOURCES = (
-    *sorted(f"solvers/{path.name}" for path in (ROOT / "solvers").glob("*.py")),
-    *(f"backends/lanes/{name}.py" for name in ("lower", "memory", "one_sample", "words")),
-)
-"""All that the code is made from."""
+LOWERING = tuple(f"backends/lanes/{name}.py" for name in ("lower", "memory", "one_sample", "table_functions", "words"))
 BROKEN = -1
 """What a solver gives when memory ran out, or an array operation did not fit: never a status."""
 
@@ -40,8 +39,21 @@ def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> b
     `signature` has one letter a parameter of the solver: f a function of the model (nothing is passed for it), n a
     whole number, r the place of a float, a an array of floats, i one of int64, p the table of the model (see
     `model_table`). The code gives what the solver returns, or `BROKEN`."""
-    key = (fingerprint(SOURCES), solver, signature, dtype, symbol)
+    key = (fingerprint((*sources(solver.split(".")[0]), *LOWERING)), solver, signature, dtype, symbol)
     return make_object([kept(key, lambda: _make(solver, signature, dtype, symbol)), MEMORY], [symbol])
+
+
+@cache
+def sources(module: str) -> tuple[str, ...]:
+    """The files of `solvers/` that a module of it is made of."""
+    found, left = {module}, [module]
+    while left:
+        text = (ROOT / "solvers" / f"{left.pop()}.py").read_text(encoding="utf-8")
+        for name in re.findall(r"^from implicitdsl\.solvers\.(\w+) import", text, re.MULTILINE):
+            if name not in found:
+                found.add(name)
+                left.append(name)
+    return tuple(f"solvers/{name}.py" for name in sorted(found))
 
 
 def code_signature(signature: str) -> str:
@@ -61,6 +73,21 @@ def call(entry: Callable[..., int], signature: str, *arguments: Any) -> int:
     if found == BROKEN:
         raise MemoryError("a solver found no memory")
     return found
+
+
+@cache
+def one_sample(solver: str, signature: str, dtype: str) -> Callable[..., int]:
+    """The solver of `one_sample_object` as a function, floats being passed as numbers."""
+    kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in code_signature(signature)]
+    code = Loaded(one_sample_object(solver, signature, dtype, "imp_one_sample"))
+    entry = code.function("imp_one_sample", ctypes.c_int64, *kinds)
+    letters = signature.replace("f", "")
+
+    def run(*arguments: Any) -> int:
+        given = [np.array([a], dtype) if letter == "r" else a for letter, a in zip(letters, arguments, strict=True)]
+        return call(entry, signature, *given)
+
+    return run
 
 
 def model_table(p: NDArray[Any], functions: Sequence[int]) -> NDArray[np.int64]:
