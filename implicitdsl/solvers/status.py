@@ -113,7 +113,7 @@ STATUSES: tuple[Status, ...] = (
         ZENO,
         "zeno",
         "more than 100 rounds of events fired at one instant",
-        "give the reset a minimal change, or stop the run",
+        "stop the run, give the reset a minimal change, or smooth a jump that pushes back from both sides",
     ),
 )
 

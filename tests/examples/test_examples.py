@@ -141,6 +141,37 @@ def test_orbits_obey_newtons_law(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "orbits.png").exists()
 
 
+# ---------------------------------------------------------------- bouncing ball
+
+
+def test_gravity_is_found_from_a_bouncing_ball(tmp_path: Path) -> None:
+    ball = load("bouncing_ball/fit")
+    layer = ball.make_layer()
+    times, seen = ball.observe(layer)
+    values, covariance = ball.fit(layer, times, seen)
+    truth = torch.tensor(list(ball.TRUTH.values()), dtype=torch.float64)
+    errors = covariance.diagonal().sqrt()
+    assert ((values - truth).abs() <= 3 * errors).all()
+
+    # Least squares by the closed form agrees, where the bounces are known one by one.
+    def heights(h0: float, g: float, e: float) -> np.ndarray:
+        found = []
+        for t in times.tolist():
+            since, h, v = 0.0, h0, 0.0
+            while since + (flight := (v + math.sqrt(v * v + 2 * g * h)) / g) <= t:
+                since, h, v = since + flight, 0.0, e * (g * flight - v)
+            found.append(h + v * (t - since) - g * (t - since) ** 2 / 2)
+        return np.array(found)
+
+    def left(point: np.ndarray) -> float:
+        return float(((heights(*point) - seen.numpy()) ** 2).sum())
+
+    best = minimize(left, values.numpy(), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14})
+    np.testing.assert_allclose(values.numpy(), best.x, rtol=1e-5)
+    ball.draw(tmp_path / "out" / "ball.png", layer, values, times, seen)
+    assert (tmp_path / "out" / "ball.png").exists()
+
+
 # ---------------------------------------------------------------- classifier
 
 
