@@ -9,29 +9,32 @@ import numpy as np
 
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of, block_solver
 from implicitdsl.backends.lanes.block_engine import Spec
+from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
 from implicitdsl.backends.lanes.model_constants import constants_text
+from implicitdsl.backends.lanes.root_build import implicit_parts
+from implicitdsl.backends.lanes.shared_groups import arranged
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic
-from implicitdsl.problems.derived import Derived, group
+from implicitdsl.problems.derived import Derived, Group, group
 
 WIDTH = {"float64": 4, "float32": 8}
 """Lanes of dense factorisations: a tile of 3 × 4 elements fills the registers of AVX2."""
 CALLS: dict[str, tuple[str, ...]] = {
     "data": ("quadratic_data", "conditions"), "begin": ("start",), "outputs": ("output", "kinks"),
-    "seed": ("output_vjp",), "finish": ("residual_vjp",), "push": ("residual_jvp",), "pushed": ("output_jvp",),
-    "seed_second": ("output_jvp_vjp",), "bend": ("residual_jvp_vjp",),
+    "seed": ("output_z",), "finish": ("output_p", "residual_p"), "push": ("residual_p_jvp",),
+    "pushed": ("output_jvp",), "seed_second": ("output_jvp_z",), "bend": ("residual_jvp_z",),
+    "finish_second": ("output_jvp_p", "residual_jvp_p", "residual_p"),
 }  # fmt: skip
 """The functions of the model that each part calls."""
 SIGNATURES = {
-    "data": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaaa", "finish": "naaaaa", "push": "naaaa",
-    "pushed": "naaaaa",
-    "seed_second": "naaaaaaaaa", "bend": "naaaaaaaa", "program_solve": "nnnnaaaaa", "program_factor": "nnnaaaa",
-    "program_held": "nnnnaaaaaaa",
+    "data": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa", "push": "naaaa",
+    "pushed": "naaaaa", "seed_second": "naaaaaaa", "bend": "naaaaaa", "finish_second": "naaaaaaaaa",
+    "program_solve": "nnnnaaaaa", "program_factor": "nnnaaaa", "program_held": "nnnnaaaaaaa",
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOLVERS = tuple(
@@ -49,7 +52,7 @@ def build_minimum(
     equations = sum(c.node.size for c in problem.equalities)
     masks = sum(c.node.size for c in problem.inequalities)
     whole = n + equations + masks
-    functions = _with_masks(problem, derive(problem))
+    functions = _with_masks(problem, implicit_parts(derive(problem)))
     arguments = arguments_of(problem.signature)
     spec = Spec(
         layer_name=problem.signature.layer,
@@ -101,15 +104,32 @@ class _Code(BlockCode):
         self._masks = masks
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        if part in CALLS:
-            return super().make(part, shared)
         spec = self._spec
+        if part in CALLS:
+            code = block_solver(f"program_blocks.{part}", SIGNATURES[part], spec.dtype, spec.width, ())
+            common, chosen = {self._leaves[i] for i in shared}, self._chosen(part)
+            given, every = arranged(chosen, common)
+            made = [_bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
+            model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
+            return make_object([code, model, self._constants(shared)], [f"imp_{part}"])
         code = block_solver(f"program_kernel.{part}", SIGNATURES[part], spec.dtype, spec.width, SOLVERS)
         return make_object([code], [f"imp_{part}"])
 
     def _constants(self, shared: tuple[int, ...]) -> str:
         # The masks of the active set are an argument more.
         sizes = [*(math.prod(a.shape) for a in self._spec.arguments), self._masks]
-        p, bar = (packing(self._spec.groups["p"], sizes, given) for given in (shared, ()))
-        numbers = {**self._spec.numbers, "size_p": p.size, "size_bar": bar.size}
+        p = packing(self._spec.groups["p"], sizes, shared)
+        numbers = {**self._spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
         return constants_text(self._spec.dtype, numbers, {}, {})
+
+
+def _bars_arranged(function: Derived, like: Derived) -> Derived:
+    """The function with its gradients of arguments in the order that `arranged` gave the arguments of `like`."""
+    before = {g.name: g.members for g in like.inputs}
+    after = {g.name: g.members for g in function.inputs}
+    outputs: list[Group] = []
+    for g in function.outputs:
+        name = g.name.removesuffix("_bar")
+        order = [before[name].index(leaf) for leaf in after[name]] if name in after else list(range(len(g.members)))
+        outputs.append(Group(g.name, tuple(g.members[k] for k in order), tuple(g.sizes[k] for k in order)))
+    return Derived(function.name, function.inputs, tuple(outputs), function.adds)

@@ -1,7 +1,7 @@
 """What a model of `argmin` adds to its quadratic program, for a range of blocks of samples, in Numba's subset.
 
 `p_all` holds the flat arguments with the masks of the active set, `w_all` the answers (unknowns, then multipliers),
-`v_all` directions of the arguments. Names ending in `bar` are added to.
+`v_all` directions of the arguments, `p_bar_all` their gradients.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.solvers.vocabulary import buffer, fill, select, view
+from implicitdsl.solvers.vocabulary import fill, select, view
 
 Array = Any
+Mask = Any
 
 start, quadratic_data, conditions, kinks = model["start"], model["quadratic_data"], model["conditions"], model["kinks"]
-residual_vjp, residual_jvp, residual_jvp_vjp = (model[f"residual_{end}"] for end in ("vjp", "jvp", "jvp_vjp"))
-output, output_vjp, output_jvp = model["output"], model["output_vjp"], model["output_jvp"]
-output_jvp_vjp = model["output_jvp_vjp"]
+residual_p, residual_p_jvp, residual_jvp_z, residual_jvp_p = (
+    model[f"residual_{end}"] for end in ("p", "p_jvp", "jvp_z", "jvp_p")
+)
+output, output_z, output_p = model["output"], model["output_z"], model["output_p"]
+output_jvp, output_jvp_z, output_jvp_p = (model[f"output_jvp{end}"] for end in ("", "_z", "_p"))
 unknowns, equations, constraints = model["unknowns"], model["equations"], model["constraints"]
-size_p, size_bar, size_out = model["size_p"], model["size_bar"], model["size_out"]
+size_p, size_bar, own_bar, size_out = (model[name] for name in ("size_p", "size_bar", "own_bar", "size_out"))
 size_kinks, size_conditions = model["size_kinks"], model["size_conditions"]
 
 
@@ -60,35 +63,45 @@ def outputs(blocks: int, p_all: Array, w_all: Array, out_all: Array) -> int:
     return 0
 
 
-def seed(blocks: int, p_all: Array, w_all: Array, cot_all: Array, w_bar_all: Array, p_bar_all: Array) -> int:
-    """The cotangents of the outputs, pulled to the answer and the arguments, which begin at 0."""
+def seed(blocks: int, p_all: Array, w_all: Array, cot_all: Array, w_bar_all: Array) -> int:
+    """The cotangents of the outputs, pulled to the answer."""
     for block in range(blocks):
         p, w = view(p_all, block * size_p(), size_p()), view(w_all, block * size_w(), size_w())
-        w_bar, p_bar = view(w_bar_all, block * size_w(), size_w()), view(p_bar_all, block * size_bar(), size_bar())
+        w_bar = view(w_bar_all, block * size_w(), size_w())
         fill(size_w(), 0.0, w_bar, 0)
-        fill(size_bar(), 0.0, p_bar, 0)
-        output_vjp(w, p, view(cot_all, block * size_out(), size_out()), w_bar, p_bar)
+        output_z(w, p, view(cot_all, block * size_out(), size_out()), w_bar)
     return 0
 
 
-def finish(blocks: int, p_all: Array, w_all: Array, lam_all: Array, good_all: Array, p_bar_all: Array) -> int:
-    """The adjoint of the KKT system, pulled to the arguments; what is not good becomes 0."""
+def finish(
+    blocks: int, p_all: Array, w_all: Array, cot_all: Array, lam_all: Array, good_all: Array, p_bar_all: Array
+) -> int:  # fmt: skip
+    """The cotangents of the outputs and the adjoint of the KKT system, pulled to the arguments: those of an own member
+    from 0 on, those of a shared one added to where its address says. What is not good gives nothing."""
     for block in range(blocks):
         p, w = view(p_all, block * size_p(), size_p()), view(w_all, block * size_w(), size_w())
-        lam, p_bar = view(lam_all, block * size_w(), size_w()), view(p_bar_all, block * size_bar(), size_bar())
-        w_bar = buffer(p_all, size_w())
-        residual_vjp(w, p, lam, w_bar, p_bar)
-        for i in range(size_bar()):
-            p_bar[i] = select(good_all[block] > 0.0, p_bar[i], 0.0)
+        p_bar = view(p_bar_all, block * size_bar(), size_bar())
+        cot, lam = view(cot_all, block * size_out(), size_out()), view(lam_all, block * size_w(), size_w())
+        good = good_all[block] > 0.0
+        keep(size_out(), good, cot)
+        keep(size_w(), good, lam)
+        fill(own_bar(), 0.0, p_bar, 0)
+        output_p(w, p, cot, p_bar)
+        residual_p(w, p, lam, p_bar)
     return 0
+
+
+def keep(n: int, good: Mask, x: Array) -> None:
+    """x := 0 where it is not good."""
+    for i in range(n):
+        x[i] = select(good, x[i], 0.0)
 
 
 def push(blocks: int, p_all: Array, w_all: Array, v_all: Array, r_all: Array) -> int:
     """The change of the KKT residual along the directions."""
     for block in range(blocks):
         p, w = view(p_all, block * size_p(), size_p()), view(w_all, block * size_w(), size_w())
-        still = buffer(p_all, size_w())
-        residual_jvp(w, p, still, view(v_all, block * size_p(), size_p()), view(r_all, block * size_w(), size_w()))
+        residual_p_jvp(w, p, view(v_all, block * size_p(), size_p()), view(r_all, block * size_w(), size_w()))
     return 0
 
 
@@ -103,32 +116,48 @@ def pushed(blocks: int, p_all: Array, w_all: Array, v_all: Array, w_dot_all: Arr
 
 def seed_second(
     blocks: int, p_all: Array, w_all: Array, v_all: Array, w_dot_all: Array, cot_all: Array, w_bar_all: Array,
-    w_dot_bar_all: Array, p_bar_all: Array, waste: Array,
+    w_dot_bar_all: Array,
 ) -> int:  # fmt: skip
-    """The cotangents of the tangents of the outputs, pulled to the answer, its tangent and the arguments: from 0 on."""
+    """The cotangents of the tangents of the outputs, pulled to the answer and its tangent."""
     for block in range(blocks):
         p, w = view(p_all, block * size_p(), size_p()), view(w_all, block * size_w(), size_w())
         v, w_dot = view(v_all, block * size_p(), size_p()), view(w_dot_all, block * size_w(), size_w())
-        w_bar, p_bar = view(w_bar_all, block * size_w(), size_w()), view(p_bar_all, block * size_bar(), size_bar())
-        w_dot_bar = view(w_dot_bar_all, block * size_w(), size_w())
+        w_bar, w_dot_bar = view(w_bar_all, block * size_w(), size_w()), view(w_dot_bar_all, block * size_w(), size_w())
         fill(size_w(), 0.0, w_bar, 0)
         fill(size_w(), 0.0, w_dot_bar, 0)
-        fill(size_bar(), 0.0, p_bar, 0)
-        output_jvp_vjp(
-            w, p, w_dot, v, view(cot_all, block * size_out(), size_out()), w_bar, p_bar, w_dot_bar, waste
-        )  # fmt: skip
+        output_jvp_z(w, p, w_dot, v, view(cot_all, block * size_out(), size_out()), w_bar, w_dot_bar)
     return 0
 
 
 def bend(
-    blocks: int, p_all: Array, w_all: Array, v_all: Array, w_dot_all: Array, mu_all: Array, w_bar_all: Array,
-    p_bar_all: Array, waste: Array,
+    blocks: int, p_all: Array, w_all: Array, v_all: Array, w_dot_all: Array, mu_all: Array, w_bar_all: Array
 ) -> int:  # fmt: skip
-    """The adjoint of the tangent system, pulled to the answer and the arguments."""
+    """The adjoint of the tangent system, pulled to the answer."""
     for block in range(blocks):
         p, w = view(p_all, block * size_p(), size_p()), view(w_all, block * size_w(), size_w())
         v, w_dot = view(v_all, block * size_p(), size_p()), view(w_dot_all, block * size_w(), size_w())
-        w_bar, p_bar = view(w_bar_all, block * size_w(), size_w()), view(p_bar_all, block * size_bar(), size_bar())
-        still = buffer(p_all, size_w())
-        residual_jvp_vjp(w, p, w_dot, v, view(mu_all, block * size_w(), size_w()), w_bar, p_bar, still, waste)
+        residual_jvp_z(
+            w, p, w_dot, v, view(mu_all, block * size_w(), size_w()), view(w_bar_all, block * size_w(), size_w())
+        )
+    return 0
+
+
+def finish_second(
+    blocks: int, p_all: Array, w_all: Array, v_all: Array, w_dot_all: Array, cot_all: Array, mu_all: Array,
+    lam_all: Array, good_all: Array, p_bar_all: Array,
+) -> int:  # fmt: skip
+    """As `finish`, for the cotangents of the tangents, the adjoint of the tangent system and that of the system."""
+    for block in range(blocks):
+        p, w = view(p_all, block * size_p(), size_p()), view(w_all, block * size_w(), size_w())
+        v, w_dot = view(v_all, block * size_p(), size_p()), view(w_dot_all, block * size_w(), size_w())
+        cot, mu = view(cot_all, block * size_out(), size_out()), view(mu_all, block * size_w(), size_w())
+        lam, p_bar = view(lam_all, block * size_w(), size_w()), view(p_bar_all, block * size_bar(), size_bar())
+        good = good_all[block] > 0.0
+        keep(size_out(), good, cot)
+        keep(size_w(), good, mu)
+        keep(size_w(), good, lam)
+        fill(own_bar(), 0.0, p_bar, 0)
+        output_jvp_p(w, p, w_dot, v, cot, p_bar)
+        residual_jvp_p(w, p, w_dot, v, mu, p_bar)
+        residual_p(w, p, lam, p_bar)
     return 0

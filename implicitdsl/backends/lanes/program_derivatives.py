@@ -94,12 +94,12 @@ class ProgramEngine(BlockEngine):
         order: of <cot, outputs>, or with directions of <cot, tangents>. With `told` one by one."""
         values, shared = [*self.values(args, batch), saved[2]], self.layout(args, batch)
         directions = None if dots is None else [*self.values(dots, batch), np.zeros(self._masks, self.dtype)]
-        p, bar = self.packing("p", shared), self.packing("p", ())
-        grads = Gradients(self._given, [*args, saved[2]], (bar,), self.blocks_of(len(order)), self.width)
+        p = self.packing("p", shared)
+        grads = Gradients(self._given, [*args, saved[2]], (p,), self.blocks_of(len(order)), self.width)
         flat, done = np.zeros((batch, self._out if dots is not None else 0), self.dtype), np.zeros(batch, bool)
         names = ["data"]
         names += [] if dots is None else ["push", "pushed"]
-        names += [] if cot is None else ["finish", *(("seed",) if dots is None else ("seed_second", "bend"))]
+        names += [] if cot is None else ["seed", "finish"] if dots is None else ["seed_second", "bend", "finish_second"]
         entries = {name: self.code.entry(name, shared) for name in names}
         n, count, whole = self._n, self._count, self._whole
         room_size = max((n + 1) * count + n, room_of_solve(n, count))
@@ -112,8 +112,7 @@ class ProgramEngine(BlockEngine):
                 (blocks, p.size), (blocks, whole), (blocks, count), (blocks, self.spec.numbers["size_conditions"]),
                 (blocks, self._data), (blocks, room_of_factors(n, count)), (room_size,), (blocks, 1), (blocks, 1),
                 (moving, p.size), (moving, whole), (moving, whole), (moving, self._out),
-                (asking, self._out), (asking, whole), (asking, whole), (asking, bar.size),
-                (both, whole), (max(bar.size, 1) if both else 0,),
+                (asking, self._out), (asking, whole), (asking, whole), (asking, p.size), (both, whole), (both, whole),
             )  # fmt: skip
             p_all, w, held, good, use = (room.array(k) for k in (0, 1, 2, 7, 8))
             at = room.addresses
@@ -129,7 +128,7 @@ class ProgramEngine(BlockEngine):
                 self._solve_in_lanes(room, blocks, 2, 4) if told is None
                 else self._solve_one_by_one(room, len(rows), 2, 4, failure)
             )  # fmt: skip
-            v_at, r_at, dot_at, out_at, c_at, w_bar_at, lam_at, p_bar_at, dot_bar_at, waste_at = at[9:]
+            v_at, r_at, dot_at, out_at, c_at, w_bar_at, lam_at, p_bar_at, dot_bar_at, mu_at = at[9:]
             if directions is not None:
                 p.pack(directions, rows, room.array(9))
                 entries["push"](blocks, p_at, w_at, v_at, r_at)
@@ -137,29 +136,34 @@ class ProgramEngine(BlockEngine):
                 entries["pushed"](blocks, p_at, w_at, v_at, dot_at, out_at)
                 flat[rows] = take_lanes(room.array(12), len(rows))
             if cot is not None:
-                c = room.array(13)
+                c, p_bar = room.array(13), room.array(16)
                 fill_lanes(c, cot, rows, fill=0.0)
-                if directions is None:
-                    entries["seed"](blocks, p_at, w_at, c_at, w_bar_at, p_bar_at)
-                else:
-                    entries["seed_second"](
-                        blocks, p_at, w_at, v_at, dot_at, c_at, w_bar_at, dot_bar_at, p_bar_at, waste_at
-                    )
-                    solve(1, 17, 15, good)
-                    entries["bend"](blocks, p_at, w_at, v_at, dot_at, lam_at, w_bar_at, p_bar_at, waste_at)
-                solve(1, 14, 15, good)
+                grads.set_addresses(p, p_bar, first)
                 # A sample that no cotangent asks about adds nothing at all.
-                use[...] = good * (c != 0).any(axis=1, keepdims=True)
-                entries["finish"](blocks, p_at, w_at, lam_at, at[8], p_bar_at)
-                grads.add(bar, take_lanes(room.array(16), len(rows)), first, rows)
+                asked = (c != 0).any(axis=1, keepdims=True)
+                if directions is None:
+                    entries["seed"](blocks, p_at, w_at, c_at, w_bar_at)
+                    solve(1, 14, 15, good)
+                    use[...] = good * asked
+                    entries["finish"](blocks, p_at, w_at, c_at, lam_at, at[8], p_bar_at)
+                else:
+                    entries["seed_second"](blocks, p_at, w_at, v_at, dot_at, c_at, w_bar_at, dot_bar_at)
+                    solve(1, 17, 18, good)
+                    entries["bend"](blocks, p_at, w_at, v_at, dot_at, mu_at, w_bar_at)
+                    solve(1, 14, 15, good)
+                    use[...] = good * asked
+                    entries["finish_second"](
+                        blocks, p_at, w_at, v_at, dot_at, c_at, mu_at, lam_at, at[8], p_bar_at
+                    )  # fmt: skip
+                grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
             done[rows] = take_lanes(good, len(rows))[:, 0] > 0
             if told is not None:
                 told[rows] = failure
 
         if len(order):
-            elements = 2 * p.size + self._data + room_of_factors(n, count) + (bar.size if cot is not None else 0)
+            elements = 2 * p.size + self._data + room_of_factors(n, count)
             part = f"{'second' if dots is not None else 'pull'}{'' if told is None else ' one by one'}"
-            self.run_tasks(part, len(order), self._bytes(elements), work, whole=grads.chunk)
+            self.run_tasks(part, len(order), elements * self.width * self.dtype.itemsize, work, whole=grads.chunk)
         return flat, done, grads
 
     # ------------------------------------------------------------ the engine
