@@ -14,6 +14,7 @@ from implicitdsl.cli.fmt import fmt
 from implicitdsl.cli.gradcheck import gradcheck
 from implicitdsl.cli.init import init
 from implicitdsl.cli.inspect import inspect
+from implicitdsl.cli.lsp import lsp
 from implicitdsl.cli.plot import plot
 from implicitdsl.cli.run import run as run_layer
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, bench, init, doctor, cache):
+for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plot, bench, init, doctor, cache, lsp):
     app.command(command.__name__)(command)
 
 
