@@ -3,7 +3,14 @@
     python benchmarks/emission.py [matrix] [networks] [elementary]
 
 Every figure is the best of several runs over blocks of samples whose data stay in the cache, in processor time of the
-one thread that runs.
+one thread that runs. On an AMD EPYC (Zen 4, AVX-512, peak near 58 GFLOP/s in float64), n = 32 … 512:
+
+    float64, 8 lanes    W @ z 55 … 58     W.T @ lam 51 … 58     sum of lam z.T 45 … 53
+    float64, 4 lanes          41 … 49               37 … 50                    43 … 53
+    float32, 16 lanes        108 … 113              98 … 115                   79 … 95
+    float32, 8 lanes          95 … 99               85 … 100                   89 … 105
+
+W is one array for all lanes; the sum is that of the outer products over lanes, into plain floats.
 """
 
 from __future__ import annotations

@@ -200,3 +200,15 @@ def test_a_place_too_small_for_an_address_is_refused():
     f = Derived("f", (group("p", (S,)),), (group("out", (b.mul(S, S),)),))
     with pytest.raises(ValueError, match="no room for the address of `s`"):
         emit.emit_functions([f], "float32", 1, shared={S})
+
+
+def test_rows_far_apart_are_gone_through_in_chunks_with_the_same_bits():
+    w, lam = b.leaf("param", "W", (43, 301)), b.leaf("state", "lam", (43,))
+    value = b.apply("sin", b.matmul(b.transpose(w), lam))
+    f = Derived("f", (group("y", (lam,)), group("p", (w,))), (group("out", (value, b.matmul(b.transpose(w), lam))),))
+    rng = np.random.default_rng(7)
+    weights, given = rng.normal(size=w.size), rng.normal(size=(8, 43))
+    run, apart = Compiled([f], shared={w}), Compiled([f])
+    got = run("f", [given, run.pointing(np.zeros((8, w.size)), [(0, weights)])])[0]
+    np.testing.assert_array_equal(got, apart("f", [given, np.tile(weights, (8, 1))])[0])
+    np.testing.assert_allclose(got[:, 301:], given @ weights.reshape(w.shape), rtol=1e-12, atol=1e-12)

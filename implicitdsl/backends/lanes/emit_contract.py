@@ -9,14 +9,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from implicitdsl.backends.lanes.lane_code import Index, LaneCode
-from implicitdsl.backends.lanes.values import Value, in_memory, read
+from implicitdsl.backends.lanes.values import Value, in_memory, read, row_major
 
 ROWS = 4
 """Sums that run side by side: enough to hide the latency of a multiply–add; twice as many where an element is short."""
 VECTOR_BYTES = 32
+CHUNK = 8
+"""Rows of a shared array that are gone through at once where they lie far apart."""
+FAR_BYTES = 2048
 Terms = list[tuple[str, Value]]
 Put = Callable[[tuple[Index, ...], Any], None]
 
@@ -81,7 +85,47 @@ def emit_product(code: LaneCode, terms: Terms, out: str, sizes: dict[str, int], 
     arrays = [(t, in_memory(code, v)) for t, v in arrays]
     tiled = _tiled_letter(arrays, out, summed, sizes)
     rows = ROWS if code.width * code.item_bytes > VECTOR_BYTES else 2 * ROWS
-    _nest_out(code, arrays, out, summed, sizes, (tiled, rows), deliver)
+    nest = _Nest(code, arrays, out, summed, sizes, tiled, rows)
+    if summed and _is_far(code, arrays, tiled, summed[0], sizes):
+        _in_chunks(nest, deliver)
+    else:
+        nest.write((0, sizes[summed[0]]) if summed else (0, 1), lambda at: code.zero, deliver)
+
+
+def _is_far(code: LaneCode, arrays: Terms, tiled: str, letter: str, sizes: dict[str, int]) -> bool:
+    """Whether summing the letter runs over many rows of a shared array, far apart, of which a tile takes little."""
+    for text, value in arrays:
+        if value.store.shared and tiled and tiled in text and letter in text:
+            apart = value.strides[text.index(letter)] * code.item_bytes
+            return sizes[letter] > 2 * CHUNK and value.strides[text.index(tiled)] == 1 and apart >= FAR_BYTES
+    return False
+
+
+def _in_chunks(nest: _Nest, deliver: Any) -> None:
+    """The first summed letter a few places at a time, so that the rows read stay in the cache; partial sums in
+    memory."""
+    code, out, sizes = nest.code, nest.out, nest.sizes
+    shape = tuple(sizes[c] for c in out)
+    held, strides = code.buffer(math.prod(shape)), row_major(shape)
+
+    def place(at: dict[str, Index]) -> Index:
+        return code.place([(at[c], s) for c, s in zip(out, strides, strict=True)], 0)
+
+    def chunk(start: Index, count: int) -> None:
+        nest.write((start, count), lambda at: code.load(held, place(at)), lambda at, v: code.store(v, held, place(at)))
+
+    code.each(math.prod(shape), lambda i: code.store(code.zero, held, i))
+    n = sizes[nest.summed[0]]
+    whole = n - n % CHUNK
+    code.loop(0, whole, lambda i, _: chunk(i, CHUNK) or (), step=CHUNK)
+    if n > whole:
+        chunk(whole, n - whole)
+
+    def last(at: tuple[Index, ...]) -> None:
+        named = dict(zip(out, at, strict=True))
+        deliver(named, code.load(held, place(named)))
+
+    code.nest(shape, last)
 
 
 def _gathered(code: LaneCode, arrays: Terms, at: dict[str, Index], total: Any) -> Any:
@@ -105,46 +149,56 @@ def _tiled_letter(arrays: Terms, out: str, summed: str, sizes: dict[str, int]) -
     return max(letters, key=lambda c: min(sizes[c], ROWS), default="")
 
 
-def _nest_out(
-    code: LaneCode, arrays: Terms, out: str, summed: str, sizes: dict[str, int], tile_of: tuple[str, int], deliver: Any
-) -> None:
-    tiled, most = tile_of
-    outer = [c for c in out if c != tiled]
+@dataclass(frozen=True, eq=False)
+class _Nest:
+    """Loops over a product, `rows` places of the letter `tiled` at once."""
 
-    def tile(at: dict[str, Index], start: Index, rows: int) -> None:
-        places = [at | {tiled: code.place([(start, 1)], r)} if tiled else at for r in range(rows)]
-        totals = _sums(code, arrays, summed, sizes, places)
-        for place, total in zip(places, totals, strict=True):
-            deliver(place, total)
+    code: LaneCode
+    arrays: Terms
+    out: str
+    summed: str
+    sizes: dict[str, int]
+    tiled: str
+    rows: int
 
-    def tiles(at: dict[str, Index]) -> None:
-        if not tiled:
-            tile(at, 0, 1)
-            return
-        n = sizes[tiled]
-        whole = n - n % most
+    def write(self, span: tuple[Index, int], begin: Callable[[dict[str, Index]], Any], deliver: Any) -> None:
+        """Every sum over a span (start, count) of the first summed letter, on top of what it begins with."""
+        code, tiled, most = self.code, self.tiled, self.rows
+        outer = [c for c in self.out if c != tiled]
 
-        def once(i: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-            tile(at, i, most)
-            return ()
+        def tile(at: dict[str, Index], start: Index, rows: int) -> None:
+            places = [at | {tiled: code.place([(start, 1)], r)} if tiled else at for r in range(rows)]
+            for place, total in zip(places, self._sums(places, span, begin), strict=True):
+                deliver(place, total)
 
-        code.loop(0, whole, once, step=most)
-        if n > whole:
-            tile(at, whole, n - whole)
+        def tiles(at: dict[str, Index]) -> None:
+            if not tiled:
+                tile(at, 0, 1)
+                return
+            n = self.sizes[tiled]
+            whole = n - n % most
+            code.loop(0, whole, lambda i, _: tile(at, i, most) or (), step=most)
+            if n > whole:
+                tile(at, whole, n - whole)
 
-    code.nest([sizes[c] for c in outer], lambda place: tiles(dict(zip(outer, place, strict=True))))
+        code.nest([self.sizes[c] for c in outer], lambda place: tiles(dict(zip(outer, place, strict=True))))
 
+    def _sums(
+        self, places: list[dict[str, Index]], span: tuple[Index, int], begin: Callable[[dict[str, Index]], Any]
+    ) -> Sequence[Any]:
+        code, summed = self.code, self.summed
+        if not summed:
+            return [_gathered(code, self.arrays, at, None) for at in places]
 
-def _sums(
-    code: LaneCode, arrays: Terms, summed: str, sizes: dict[str, int], places: list[dict[str, Index]]
-) -> Sequence[Any]:
-    if not summed:
-        return [_gathered(code, arrays, at, None) for at in places]
+        def level(depth: int, inner: dict[str, Index], totals: Sequence[Any]) -> Sequence[Any]:
+            if depth == len(summed):
+                return [_gathered(code, self.arrays, at | inner, t) for at, t in zip(places, totals, strict=True)]
+            letter = summed[depth]
+            start, count = (0, self.sizes[letter]) if depth else span
 
-    def level(depth: int, inner: dict[str, Index], totals: Sequence[Any]) -> Sequence[Any]:
-        if depth == len(summed):
-            return [_gathered(code, arrays, at | inner, t) for at, t in zip(places, totals, strict=True)]
-        letter = summed[depth]
-        return code.loop(0, sizes[letter], lambda i, state: level(depth + 1, inner | {letter: i}, state), totals)
+            def once(i: Any, state: tuple[Any, ...]) -> Sequence[Any]:
+                return level(depth + 1, inner | {letter: code.place([(start, 1), (i, 1)], 0)}, state)
 
-    return level(0, {}, [code.zero] * len(places))
+            return code.loop(0, count, once, totals)
+
+        return level(0, {}, [begin(at) for at in places])
