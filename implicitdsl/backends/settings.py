@@ -26,6 +26,7 @@ class Method:
     about: str = ""
 
 
+TIMED = ("ode", "dae")
 TIME = ("rtol", "atol", "dt", "max_steps", "kinks")
 ALGEBRAIC = ("rtol", "max_steps")
 
@@ -48,12 +49,12 @@ SOLVERS: dict[str, Method] = {
         Method("euler", ("ode",), TIME, fixed_step=True, about="Euler's method, fixed step"),
         Method(
             "rodas5p",
-            ("ode", "dae"),
+            TIMED,
             TIME,
             about="Rosenbrock-Wanner method of order 5 with error control, for stiff systems (Steinebach 2023)",
         ),
         *(
-            Method(name, ("ode", "dae"), TIME, executable=False)
+            Method(name, TIMED, TIME, executable=False)
             for name in ("auto", "dop853", "kvaerno5", "bdf", "leapfrog", "yoshida4")
         ),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
@@ -78,12 +79,9 @@ SOLVERS: dict[str, Method] = {
 ADJOINTS: dict[str, Method] = {
     m.name: m
     for m in (
-        Method("discrete", ("ode",), about="the exact derivative of the computed steps"),
+        Method("discrete", TIMED, about="the exact derivative of the computed steps"),
         Method("implicit", ("root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
-        *(
-            Method(name, ("ode",), executable=False)
-            for name in ("backsolve", "interpolated", "gauss", "forward", "auto")
-        ),
+        *(Method(name, TIMED, executable=False) for name in ("backsolve", "interpolated", "gauss", "forward", "auto")),
         *(
             Method(name, ("root", "fixpoint", "argmin"), executable=False)
             for name in ("jfb", "phantom", "neumann", "shine", "unrolled", "smooth", "onesided")
@@ -91,11 +89,27 @@ ADJOINTS: dict[str, Method] = {
     )
 }
 
-DEFAULT_SOLVER = {"net": "", "ode": "tsit5", "root": "newton", "fixpoint": "picard", "argmin": "interior_point"}
-DEFAULT_ADJOINT = {"net": "", "ode": "discrete", "root": "implicit", "fixpoint": "implicit", "argmin": "implicit"}
+DEFAULT_SOLVER = {
+    "net": "",
+    "ode": "tsit5",
+    "dae": "rodas5p",
+    "root": "newton",
+    "fixpoint": "picard",
+    "argmin": "interior_point",
+}
+DEFAULT_ADJOINT = {
+    "net": "",
+    "ode": "discrete",
+    "dae": "discrete",
+    "root": "implicit",
+    "fixpoint": "implicit",
+    "argmin": "implicit",
+}
 _TOLERANCE = {
     ("ode", "float64"): (1e-6, 1e-9),
     ("ode", "float32"): (1e-4, 1e-6),
+    ("dae", "float64"): (1e-6, 1e-9),
+    ("dae", "float32"): (1e-4, 1e-6),
     ("argmin", "float64"): (1e-10, 0.0),
     ("argmin", "float32"): (1e-5, 0.0),
 }
@@ -158,7 +172,7 @@ def resolve(
         float(merged.get("rtol", rtol)),
         float(merged.get("atol", atol)),
         None if dt is None else float(dt),
-        int(merged.get("max_steps", 100_000 if kind == "ode" else 200)),
+        int(merged.get("max_steps", 100_000 if kind in TIMED else 200)),
         {k: v for k, v in merged.items() if k not in ("rtol", "atol", "dt", "max_steps")},
     )
     if not (found.rtol >= 0 and found.atol >= 0 and found.rtol + found.atol > 0) or (
@@ -181,7 +195,7 @@ def _refuse_unheard(
             where,
             help=f"a layer that it uses takes it in the text: `use f = Layer[sizes]({told[0]} = …)`",
         )
-    if kind != "ode" and "dt" in told:
+    if kind not in TIMED and "dt" in told:
         raise _error("E610", f"`dt` is the step of time, and `{kind}` has none", where)
 
 

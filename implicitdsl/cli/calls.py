@@ -66,7 +66,7 @@ def make_call(
     template = find_template(open_models(place.file), place)
     given = read_assignments(words)
     archive = {} if data is None else read_archive(data)
-    timed = of_time or {} if template.definition.kind == "ode" else {}
+    timed = of_time or {} if template.definition.kind in ("ode", "dae") else {}
     keywords = {"dtype": "float64", **(defaults or {}), **timed, **keywords_of(template, given)}
     torch.manual_seed(seed)
     with silenced_warnings():

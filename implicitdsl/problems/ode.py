@@ -19,7 +19,8 @@ from implicitdsl.problems.signature import Signature
 class OdeProblem:
     """`start`, `t0`, `t1`, `at` are functions of the arguments, `rhs` and `outputs` of time, states and arguments. t0
     and t1
-    are None where the interval is that of the `at` times; `at` is None where the values at the end are returned."""
+    are None where the interval is that of the `at` times; `at` is None where the values at the end are returned.
+    The last `algebraic` scalars of the states are those of a `dae` (`dae.py`), with 0 = f for them."""
 
     signature: Signature
     time: Leaf
@@ -31,6 +32,13 @@ class OdeProblem:
     at: Node | None
     outputs: tuple[Node, ...]
     events: Events | None = None
+    algebraic: int = 0
+
+    @property
+    def mass(self) -> tuple[float, ...]:
+        """The diagonal of M in M y' = f: 1 for the states, 0 for the algebraic unknowns that follow them."""
+        n = sum(s.size for s in self.states)
+        return (1.0,) * (n - self.algebraic) + (0.0,) * self.algebraic
 
 
 def used_arguments(problem: OdeProblem) -> tuple[Leaf, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
+from implicitdsl.problems.dae import undetermined
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
@@ -13,7 +16,7 @@ from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
 from implicitdsl.semantics.conditions import constrain
 from implicitdsl.semantics.curvature import Condition
-from implicitdsl.semantics.elaborate import Body, flat_bounds
+from implicitdsl.semantics.elaborate import Body, Unknown, flat_bounds
 from implicitdsl.semantics.events import events_of
 from implicitdsl.semantics.program import Program
 from implicitdsl.semantics.size_scope import fail
@@ -30,7 +33,7 @@ def assemble(
     match definition.kind:
         case "net":
             return NetProblem(signature, body.outputs)
-        case "ode":
+        case "ode" | "dae":
             return _ode(definition, body, program, signature)
         case "root":
             return _root(definition, body, signature)
@@ -41,13 +44,17 @@ def assemble(
 
 
 def _ode(definition: tree.Definition, body: Body, program: Program, signature: Signature) -> OdeProblem:
-    states = list(body.unknowns.values())
-    for name, state in body.unknowns.items():
+    """An `ode`, or a `dae`, whose algebraic unknowns and equations follow the states and theirs."""
+    states = [u for u in body.unknowns.values() if u.leaf.kind == "state"]
+    for state in states:
+        name = state.leaf.name
         if name not in body.derivatives:
             raise fail("E403", f"the state `{name}` has no equation", state.span, help=f"d{name}/dt = …")
-    rhs = tuple(body.derivatives[s.leaf.name] for s in states)
+    unknowns = [u for u in body.unknowns.values() if u.leaf.kind != "state"]
+    rhs = (*(body.derivatives[s.leaf.name] for s in states), *_algebraic(definition, body, unknowns))
+    found = [*states, *unknowns]
     time = Leaf("time", "t")
-    start = tuple(s.start for s in states)
+    start = tuple(u.start for u in found)
     if any(time in set(walk((node,))) for node in start):
         raise fail(
             "E407",
@@ -59,9 +66,29 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
     if body.at is not None and len(body.at.shape) != 1:
         assert body.return_statement is not None
         raise fail("E309", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
-    leaves = tuple(s.leaf for s in states)
+    leaves = tuple(u.leaf for u in found)
     events = events_of(body, program, rhs, time)
-    return OdeProblem(signature, time, leaves, start, rhs, t0, t1, body.at, body.outputs, events)
+    algebraic = sum(u.leaf.size for u in unknowns)
+    return OdeProblem(signature, time, leaves, start, rhs, t0, t1, body.at, body.outputs, events, algebraic)
+
+
+def _algebraic(definition: tree.Definition, body: Body, unknowns: Sequence[Unknown]) -> tuple[Node, ...]:
+    """What is 0 in a `dae` of index 1."""
+    residual = tuple(build.sub(a, b) for _, a, b in body.equations)
+    wanted, given = sum(u.leaf.size for u in unknowns), sum(r.size for r in residual)
+    if wanted != given:
+        raise fail("E406", f"{given} scalar equations for {wanted} algebraic unknowns", definition.span)
+    apart = undetermined(residual, tuple(u.leaf for u in unknowns)) if wanted else None
+    if apart is not None:
+        statement, unknown = body.equations[apart[0]][0], unknowns[apart[1]]
+        raise fail(
+            "E616",
+            f"`{unknown.leaf.name}` has no algebraic equation of its own: the index is above 1",
+            unknown.span,
+            remark=f"`{statement.span.text}` cannot determine it where it stands",
+            help="differentiate this equation by hand and write what follows in its place",
+        )
+    return residual
 
 
 def _root(definition: tree.Definition, body: Body, signature: Signature) -> RootProblem:

@@ -32,7 +32,7 @@ from implicitdsl.syntax import tree
 if TYPE_CHECKING:
     from implicitdsl.semantics.events import Happening
 
-EXECUTABLE = ("net", "ode", "root", "fixpoint", "argmin")
+EXECUTABLE = ("net", "ode", "dae", "root", "fixpoint", "argmin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ def gather(definition: tree.Definition, library: Library, sizes: dict[str, int])
         program.inputs.append(Given(leaf, declarations.read_set(item.set, scope)))
         scope.names[item.name] = leaf
     body = Body(scope)
-    if definition.kind == "ode":
+    if definition.kind in ("ode", "dae"):
         scope.names["t"] = Leaf("time", "t")
     run(definition, body, program, "")
     check_outputs(definition, body)

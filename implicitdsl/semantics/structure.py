@@ -128,6 +128,8 @@ def _left_over(block: Block, equations: Counted, unknowns: Sequence[Symbol]) -> 
     if len(unknowns) > LARGEST or len(equations) > LARGEST or any(u.shape is None for u in unknowns):
         return "", ""
     numbers = {u.name: i for i, u in enumerate(unknowns)}
+    # `dx/dt = …` determines x whether or not x stands on its right-hand side.
+    numbers |= {f"d{u.name}": i for i, u in enumerate(unknowns) if u.role == "state"}
     stands_in = [_columns(block, (e.left, e.right), numbers) for e, _ in equations]
     names = sorted(
         {

@@ -61,15 +61,19 @@ def _net(problem: NetProblem) -> str:
 
 
 def _ode(problem: OdeProblem) -> str:
-    names = [s.name for s in problem.states]
-    lam = _multipliers([f"lambda_{n}" for n in names], problem.rhs)
+    # Equations and multipliers of the algebraic unknowns of a dae have no time derivative.
+    moving = [s.name for s in problem.states if s.kind == "state"]
+    shared = [f"g{i}" for i in range(len(problem.rhs) - len(moving))]
+    lam = _multipliers([f"lambda_{n}" for n in (*moving, *shared)], problem.rhs)
     adjoint = calculus.pullback(problem.rhs, lam, problem.states)
     negative = [None if a is None else build.neg(a) for a in adjoint]
-    lines = ["the equations:", *_lines([f"d{n}/dt" for n in names], problem.rhs)]
+    heads = [*(f"d{n}/dt" for n in moving), *("0" for _ in shared)]
+    bars = [f"dlambda_{s.name}/dt" if s.kind == "state" else "0" for s in problem.states]
+    lines = ["the equations:", *_lines(heads, problem.rhs)]
     lines += [
         "the adjoint, from the end to the start, with a jump by the cotangent at each save time",
         "(the discrete adjoint transposes the computed steps; this is what they approximate):",
-        *_lines([f"dlambda_{n}/dt" for n in names], negative),
+        *_lines(bars, negative),
         "and what each instant adds to the gradient:",
         *_gradient(problem.rhs, lam, problem.signature),
     ]

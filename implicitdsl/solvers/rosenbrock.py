@@ -42,6 +42,7 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
+    dot,
     epsilon,
     fill,
     fma,
@@ -76,16 +77,19 @@ def factor_step(
     lu: Array,
     pivots: Array,
 ) -> None:
-    """`matrix` := f_y, `drift` := f_t at the start of a step, and the factors of A = M/gamma - h*f_y."""
+    """`matrix` := f_y, `drift` := f_t at the start of a step, and the factors of A = M/gamma - h*f_y.
+
+    In a step of length 0 the rows without mass are divided by h, as `run_stages` does with their right-hand sides.
+    """
     linearise(t, y, p, matrix, drift)
-    for i in range(n * n):
-        lu[i] = -h * matrix[i]
     for i in range(n):
+        scale = h
+        if mass[i] == 0.0:
+            scale = select(h == 0.0, 1.0, h)
+        for j in range(n):
+            lu[i * n + j] = -scale * matrix[i * n + j]
         if mass[i] != 0.0:
             lu[i * n + i] = lu[i * n + i] + mass[i] / gamma
-        else:
-            # A sample that makes no step must have a regular matrix as well.
-            lu[i * n + i] = lu[i * n + i] + select(h == 0.0, 1.0, 0.0)
     pivoted_lu(n, lu, pivots)
 
 
@@ -103,6 +107,7 @@ def run_stages(
     t_lo: Element,
     h: Element,
     end_hi: Element,
+    matrix: Array,
     drift: Array,
     lu: Array,
     pivots: Array,
@@ -135,6 +140,13 @@ def run_stages(
                         axpy(n, couple[i * (s + 1) + j], k, j * n, work, 0)
                 for q in range(n):
                     k[i * n + q] = fma(mass[q], work[q], k[i * n + q])
+            for q in range(n):
+                if mass[q] == 0.0:
+                    # With 0 = f at the start, f/h tends to this: the slope of the algebraic unknowns where h is 0.
+                    limit = (c[i] + drive[i]) * drift[q]
+                    if i > 0:
+                        limit = limit + dot(n, matrix, q * n, slopes, i * n)
+                    k[i * n + q] = select(h == 0.0, limit, k[i * n + q])
             pivoted_lu_solve(n, lu, pivots, view(k, i * n, n))
 
 
@@ -221,7 +233,27 @@ def integrate(
         end_lo = select(last, 0.0, end_lo)
         factor_step(linearise, n, mass, gamma, t_hi, h, y, p, matrix, drift, lu, pivots)
         run_stages(
-            rhs, n, mass, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, drift, lu, pivots, points, slopes, k, work
+            rhs,
+            n,
+            mass,
+            p,
+            s,
+            a,
+            couple,
+            c,
+            drive,
+            t_hi,
+            t_lo,
+            h,
+            end_hi,
+            matrix,
+            drift,
+            lu,
+            pivots,
+            points,
+            slopes,
+            k,
+            work,
         )
 
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))

@@ -178,7 +178,27 @@ def pullback(
         copy(n, states, row * n, points, 0)
         factor_step(linearise, n, mass, gamma, t_hi, h, points, p, matrix, drift, lu, pivots)
         run_stages(
-            rhs, n, mass, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, drift, lu, pivots, points, slopes, k, work
+            rhs,
+            n,
+            mass,
+            p,
+            s,
+            a,
+            couple,
+            c,
+            drive,
+            t_hi,
+            t_lo,
+            h,
+            end_hi,
+            matrix,
+            drift,
+            lu,
+            pivots,
+            points,
+            slopes,
+            k,
+            work,
         )
 
         fill((s + 1) * n, 0.0, k_bar, 0)

@@ -70,9 +70,12 @@ def run_tangent_step(
     `points`, `slopes` and `k` are those of `rosenbrock.run_stages`."""
     work = buffer(points, 2 * n)
     linearise_tangent(t_hi, t_dot, view(points, 0, 2 * n), p2, matrix2, drift2)
-    for i in range(n * n):
-        lu[i] = -h * matrix2[i]
     for i in range(n):
+        scale = h
+        if mass[i] == 0.0:
+            scale = select(h == 0.0, 1.0, h)
+        for j in range(n):
+            lu[i * n + j] = -scale * matrix2[i * n + j]
         if mass[i] != 0.0:
             lu[i * n + i] = lu[i * n + i] + mass[i] / gamma
     pivoted_lu(n, lu, pivots)
@@ -100,6 +103,12 @@ def run_tangent_step(
                 for q in range(n):
                     k[at + q] = fma(mass[q], work[q], k[at + q])
                     k[at + n + q] = fma(mass[q], work[n + q], k[at + n + q])
+            for q in range(n):
+                if mass[q] == 0.0:
+                    limit = (c[i] + drive[i]) * drift2[q]
+                    if i > 0:
+                        limit = limit + dot(n, matrix2, q * n, slopes, at)
+                    k[at + q] = select(h == 0.0, limit, k[at + q])
             pivoted_lu_solve(n, lu, pivots, view(k, at, n))
             for q in range(n):
                 k[at + n + q] = fma(h_dot, dot(n, matrix2, q * n, k, at), k[at + n + q])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import implicitdsl
 from tests.semantics.checking import checked, codes
 
 
@@ -207,3 +208,8 @@ def test_starts_see_what_is_given(start: str, code: str | None) -> None:
     net = "net N(u) -> w { return 2*u }\n"
     body = f"use f = N\nparam p = 1\nstate v = p\nlet g = f(a)\nstate x = {start}\ndx/dt = g + v\ndv/dt = x\nfrom t = 0 to 1\nreturn x"
     assert errors_of(net + block("ode K[n](a) -> y", body)) == ([] if code is None else [code])
+
+
+def test_a_state_is_determined_by_its_own_derivative():
+    text = "dae D(ts[T]) -> [T] {\n  state x = 1\n  var y = 0\n  dx/dt = y\n  y = -sin(t)\n  return x at ts\n}\n"
+    implicitdsl.loads(text)

@@ -42,7 +42,8 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
         return "the states have size 0: there is nothing to integrate"
     if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in ROSENBROCK:
-        return f"`{settings.solver}` does not locate events and jumps yet; `tsit5` does"
+        other = "" if problem.algebraic else "; `tsit5` does"
+        return f"`{settings.solver}` does not locate events and jumps yet{other}"
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:

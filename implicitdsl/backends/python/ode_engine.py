@@ -27,13 +27,14 @@ from implicitdsl.solvers.tableau import TABLEAUS
 
 @dataclass
 class Start:
-    """What a run begins with: flat p and q, the start, the interval, the save times."""
+    """What a run begins with: flat p and q, the start, the interval, the save times; a status where there is none."""
 
     p: Array
     q: Array
     y0: Array
     interval: Array
     times: Array
+    status: int = codes.SUCCESS
 
 
 @dataclass

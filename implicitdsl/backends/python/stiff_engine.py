@@ -1,7 +1,8 @@
-"""`ode` by an implicit method on the back end `python`: Rosenbrock–Wanner steps and the exact derivative of the map."""
+"""`ode` and `dae` by Rosenbrock–Wanner steps on the back end `python`, and the exact derivative of the computed map."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,18 @@ from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.stiff import linearisation
+from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.consistent_start import (
+    consistent_start,
+    start_pullback,
+    start_tangent,
+    start_tangent_pullback,
+)
+from implicitdsl.solvers.explicit_rk import LAST_TIME
 from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
-from implicitdsl.solvers.status import SUCCESS
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 
 
@@ -26,14 +34,27 @@ class StiffEngine(OdeEngine):
     def _choose_method(self, problem: OdeProblem) -> None:
         method = ROSENBROCK[self._settings.solver]
         self._functions |= {name: flat_function(simplified(f)) for name, f in linearisation(problem).items()}
-        self._mass = np.ones(self._n, self._dtype)
+        self._mass = np.array(problem.mass, self._dtype)
+        self._algebraic = problem.algebraic
         self._table = method.tables(self._dtype)
         self._control = PI_CONTROLLER.array(method, self._dtype)
         t = self._table
         self._method = (method.stages, method.degree, method.gamma, t["a"], t["couple"], t["c"], t["drive"])
 
+    def _start(self, values: Sequence[Array]) -> Start:
+        start, f = super()._start(values), self._functions
+        if self._algebraic:
+            atol = self._dtype.type(self._settings.atol)
+            found = consistent_start(
+                f["rhs"], f["linearise"], self._n, self._algebraic, start.interval[0], start.y0, start.p, atol
+            )
+            start.status = int(found)
+        return start
+
     def _integrate(self, start: Start, rows: int) -> Run:
         s, f, t = self._settings, self._functions, self._table
+        if start.status != codes.SUCCESS:
+            return self._not_begun(start)
         run, real = self._new_run(rows), self._dtype.type
         run.status = int(
             integrate(
@@ -44,13 +65,35 @@ class StiffEngine(OdeEngine):
         )  # fmt: skip
         return run
 
+    def _not_begun(self, start: Start) -> Run:
+        """The run of a sample without a consistent start: its values are NaN, its end is where it stands."""
+        run = self._new_run(0)
+        run.status, run.values[:], run.y_end[:] = start.status, np.nan, start.y0
+        run.statistics[LAST_TIME] = start.interval[0]
+        return run
+
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         f = self._functions
         pullback(
             f["rhs"], f["linearise"], f["rhs_vjp"], f["linearise_vjp"], self._n, self._mass, start.p, start.interval,
             self._m, start.times, *self._method, self._table["dense"], run.grid, run.rows, run.states, *bars,
         )  # fmt: skip
-        return SUCCESS
+        if self._algebraic:
+            _, _, y0_bar, p_bar, interval_bar, _ = bars
+            start_pullback(
+                f["rhs_vjp"], f["linearise"], self._n, self._algebraic, start.interval[0], start.y0, start.p, y0_bar,
+                interval_bar[:1], p_bar,
+            )  # fmt: skip
+        return codes.SUCCESS
+
+    def _slope(self, start: Start, directions: Sequence[Array]) -> Slope:
+        slope, f = super()._slope(start, directions), self._functions
+        if self._algebraic:
+            start_tangent(
+                f["rhs_tangent"], f["linearise"], self._n, self._algebraic, start.interval[0], slope.interval_dot[0],
+                slope.y2, slope.p2,
+            )  # fmt: skip
+        return slope
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         f, tangent = self._functions, self._new_tangent_run(run)
@@ -68,6 +111,18 @@ class StiffEngine(OdeEngine):
             self._mass, slope.p2, start.interval, slope.interval_dot, self._m, start.times, slope.times_dot,
             *self._method, self._table["dense"], run.grid, run.rows, tangent.states2, *bars,
         )  # fmt: skip
+        if self._algebraic:
+            _, _, _, y2_bar, p2_bar, interval_bar, interval_dot_bar, _, _ = bars
+            t2_bar = self._zeros(2)
+            start_tangent_pullback(
+                self._rhs_tangent_vjp, f["linearise_tangent"], self._n, self._algebraic, start.interval[0],
+                slope.interval_dot[0], slope.y2, slope.p2, y2_bar, t2_bar, p2_bar,
+            )  # fmt: skip
+            interval_bar[0] += t2_bar[0]
+            interval_dot_bar[0] += t2_bar[1]
+            if start.interval[0] == start.interval[1] and slope.interval_dot.any():
+                # The slope of the algebraic unknowns where no time passes is a limit, whose derivative is not computed.
+                p2_bar[:] = np.nan
 
     def _linearise_tangent_vjp(self, t: Any, t_dot: Any, *rest: Array) -> None:
         """The function of the model, which has t_bar and t_dot_bar apart."""

@@ -18,12 +18,9 @@ CODES: tuple[Code, ...] = (
         explanation=(
             "Layers of this kind are read, checked, formatted and explained, but no solver for them is built in yet. "
             "Other "
-            "definitions of the same file are not affected. A `dae` whose algebraic variables can be written out is "
-            "an `ode`."
+            "definitions of the same file are not affected."
         ),
-        bad=(
-            "dae Layer(x0, ts[T]) -> [T] {\n  state x = x0\n  var y = 0\n  dx/dt = -y\n  x = y\n  return x at ts\n}\n"
-        ),
+        bad=("sde Layer(x0, ts[T]) -> [T] {\n  noise W\n  state x = x0\n  dx = -x*dt + dW\n  return x at ts\n}\n"),
         good=_DECAY,
         build="Layer()",
     ),
@@ -188,6 +185,21 @@ CODES: tuple[Code, ...] = (
             "argmin Layer(q[2]) -> [2] {\n  var x[2]\n  minimize normsq(x) + q @ x\n  subject to {\n    sum(x) = 1\n"
             "  }\n"
             "  return x\n}\n"
+        ),
+        build="Layer()",
+    ),
+    Code(
+        code="E616",
+        title="a dae of higher index",
+        explanation=(
+            "The algebraic equations of a `dae` must determine every `var` where they stand, each `var` by an equation "
+            "of its own (index 1). Here one cannot: it follows only from the derivative of an equation. Differentiate "
+            "that equation by hand, put in the right-hand sides of the states, and write the result in its place; the "
+            "start must then obey the equation itself."
+        ),
+        bad=("dae Layer(ts[T]) -> [T] {\n  state x = 1\n  var y = 0\n  dx/dt = y\n  x = cos(t)\n  return y at ts\n}\n"),
+        good=(
+            "dae Layer(ts[T]) -> [T] {\n  state x = 1\n  var y = 0\n  dx/dt = y\n  y = -sin(t)\n  return y at ts\n}\n"
         ),
         build="Layer()",
     ),
