@@ -104,10 +104,10 @@ class _Code(BlockCode):
         self._masks = masks
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        spec = self._spec
+        spec = self.spec
         if part in CALLS:
             code = block_solver(f"program_blocks.{part}", SIGNATURES[part], spec.dtype, spec.width, ())
-            common, chosen = {self._leaves[i] for i in shared}, self._chosen(part)
+            common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
             given, every = arranged(chosen, common)
             made = [_bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
             model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
@@ -117,10 +117,10 @@ class _Code(BlockCode):
 
     def _constants(self, shared: tuple[int, ...]) -> str:
         # The masks of the active set are an argument more.
-        sizes = [*(math.prod(a.shape) for a in self._spec.arguments), self._masks]
-        p = packing(self._spec.groups["p"], sizes, shared)
-        numbers = {**self._spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
-        return constants_text(self._spec.dtype, numbers, {}, {})
+        sizes = [*(math.prod(a.shape) for a in self.spec.arguments), self._masks]
+        p = packing(self.spec.groups["p"], sizes, shared)
+        numbers = {**self.spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
+        return constants_text(self.spec.dtype, numbers, {}, {})
 
 
 def _bars_arranged(function: Derived, like: Derived) -> Derived:
