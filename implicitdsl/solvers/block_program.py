@@ -15,11 +15,21 @@ from __future__ import annotations
 
 from implicitdsl.solvers.block_cholesky import weighted_cholesky
 from implicitdsl.solvers.block_path import path_step, start_inside, state_of_path
-from implicitdsl.solvers.block_scaling import scale_block
+from implicitdsl.solvers.block_prepared import (
+    columns_of,
+    factors_of,
+    objective_of,
+    quadratic_of,
+    rows_of,
+    soundness_of,
+    weights_of,
+)
+from implicitdsl.solvers.block_scaling import scale_vectors
 from implicitdsl.solvers.held_rows import held_rows_solve, is_regular, total_size
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    all_finite,
     and_,
     any_,
     copy,
@@ -60,16 +70,15 @@ def limits(like: Array) -> tuple[Element, Element, Element, Element]:
 
 def room_of_program(n: int, count: int) -> int:
     """Elements of room that `block_program` needs."""
-    return n * n + 2 * n * count + 10 * n + 16 * count + 1
+    return n * n + n * count + 10 * n + 15 * count
 
 
 def block_program(
     n: int,
     equations: int,
     count: int,
-    quadratic: Array,
+    prepared: Array,
     linear: Array,
-    rows: Array,
     sides: Array,
     room: Array,
     x: Array,
@@ -79,20 +88,25 @@ def block_program(
 ) -> None:
     """Solves the programs that are clear and tells which.
 
-    quadratic (n*n), linear (n), rows (count*n) and sides (count) are scaled in place. x (n), multipliers (count) and held (count, 1 for
+    prepared as `prepare` leaves it; linear (n) and sides (count) are scaled in place. x (n), multipliers (count) and held (count, 1 for
     equations and active rows, else 0) receive the solution where facts[0] is 1, nothing of use where it is 0; facts[1] the passes
     made. n >= 1; room as `room_of_program` says.
     """
     eps, delta = epsilon(linear), proximal(linear)
     margin, close, bound, rounding = limits(linear)
     factor = view(room, 0, n * n)
-    columns = view(room, n * n, n * count)
-    scaled = view(room, n * n + n * count, n * count + count)
-    by_variable = view(room, n * n + 2 * n * count + count, 10 * n)
-    by_row = view(room, n * n + 2 * n * count + count + 10 * n, 15 * count + 1)
-    factors, rest, step = view(by_variable, 0, n), view(by_variable, n, n), view(by_variable, 2 * n, n)
+    quadratic, rows, columns = (
+        quadratic_of(n, count, prepared),
+        rows_of(n, count, prepared),
+        columns_of(n, count, prepared),
+    )
+    factors, scales = factors_of(n, count, prepared), weights_of(n, count, prepared)
+    scaled = view(room, n * n, n * count + count)
+    by_variable = view(room, n * n + n * count + count, 10 * n)
+    by_row = view(room, n * n + n * count + count + 10 * n, 14 * count)
+    rest, step = view(by_variable, n, n), view(by_variable, 2 * n, n)
     path_x, point = view(by_variable, 3 * n, n), view(by_variable, 4 * n, n)
-    scales, weights = view(by_row, 0, count), view(by_row, count, count)
+    weights = view(by_row, count, count)
     path_z, slack, image = (
         view(by_row, 2 * count, count),
         view(by_row, 3 * count, count),
@@ -100,11 +114,10 @@ def block_program(
     )
     guess, force, gap = view(by_row, 5 * count, count), view(by_row, 6 * count, count), view(by_row, 7 * count, count)
     push, change = view(by_row, 8 * count, count), view(by_row, 9 * count, count)
-    objective = view(by_row, 15 * count, 1)
-    probe_by_variable, probe_by_row = view(by_variable, 5 * n, 5 * n), view(by_row, 10 * count, 5 * count)
-    working = scale_block(n, count, quadratic, linear, rows, sides, columns, factors, scales, objective, rest)
-    # What is convex by this shift is so by that of `interior_point`, which is larger by the square of what scalings may differ by.
-    working = and_(working, weighted_cholesky(n, 0, quadratic, 8.0 * n * eps, columns, weights, scaled, factor))
+    probe_by_variable, probe_by_row = view(by_variable, 5 * n, 5 * n), view(by_row, 10 * count, 4 * count)
+    working = and_(all_finite(n, linear, 0), all_finite(count, sides, 0))
+    working = and_(working, soundness_of(n, count, prepared)[0] > 0.0)
+    scale = scale_vectors(n, count, linear, sides, factors, scales, objective_of(n, count, prepared))
     settled = and_(working, not_(working))
     trying = settled
     start_inside(
@@ -193,7 +206,7 @@ def block_program(
     for k in range(n):
         x[k] = x[k] * factors[k]
     for i in range(count):
-        multipliers[i] = multipliers[i] * scales[i] / objective[0]
+        multipliers[i] = multipliers[i] * scales[i] / scale
     facts[0] = select(settled, 1.0, 0.0)
     facts[1] = passes
 

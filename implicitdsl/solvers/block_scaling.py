@@ -24,26 +24,23 @@ SWEEPS = 3
 ROOT_OF_TWO = 1.4142135623730951
 
 
-def scale_block(
+def scale_matrices(
     n: int,
     count: int,
     quadratic: Array,
-    linear: Array,
     rows: Array,
-    sides: Array,
     columns: Array,
     factors: Array,
     weights: Array,
     objective: Array,
     tops: Array,
 ) -> Mask:
-    """Scales Q (made symmetric), q, C (count*n) and its sides in place; whether all is finite and no row is empty.
+    """Scales Q (made symmetric) and C (count*n) in place; whether all is finite and no row is empty.
 
-    x = factors * x', row i is times weights_i, the objective times objective[0]: factors (n), weights (count) and objective (1) are
-    written, and columns (n*count) receives the scaled C'. tops (n) is room.
+    x = factors * x', row i is times weights_i, the objective times objective[0]: factors (n), weights (count) and objective (2) are
+    written, and columns (n*count) receives the scaled C'. objective[1] is 1 where Q is not 0, else 0. tops (n) is room.
     """
-    sound = and_(all_finite(n * n, quadratic, 0), all_finite(n, linear, 0))
-    sound = and_(sound, and_(all_finite(count * n, rows, 0), all_finite(count, sides, 0)))
+    sound = and_(all_finite(n * n, quadratic, 0), all_finite(count * n, rows, 0))
     symmetrise(n, quadratic)
     fill(n, 1.0, factors, 0)
     fill(count, 1.0, weights, 0)
@@ -61,21 +58,33 @@ def scale_block(
         top = largest_product(n, rows, i * n, factors)
         sound = and_(sound, top > 0.0)
         weights[i] = inverse_binade(top)
-        sides[i] = sides[i] * weights[i]
         for k in range(n):
             entry = rows[i * n + k] * weights[i] * factors[k]
             rows[i * n + k] = entry
             columns[k * count + i] = entry
-    top = largest_product(n, linear, 0, factors)
+    top = factors[0] * 0.0
     for i in range(n):
         top = vmax(largest_product(n, quadratic, i * n, factors) * factors[i], top)
     objective[0] = inverse_binade(top)
+    objective[1] = select(top > 0.0, 1.0, 0.0)
     for i in range(n):
-        share = factors[i] * objective[0]
-        linear[i] = linear[i] * share
         for k in range(n):
-            quadratic[i * n + k] = quadratic[i * n + k] * share * factors[k]
+            quadratic[i * n + k] = quadratic[i * n + k] * (factors[i] * objective[0]) * factors[k]
     return sound
+
+
+def scale_vectors(
+    n: int, count: int, linear: Array, sides: Array, factors: Array, weights: Array, objective: Array
+) -> Element:
+    """Scales q (n) and the sides (count) in place as `scale_matrices` did the matrices; gives the scale of the objective, which is
+    by the size of q where Q is 0."""
+    own = inverse_binade(largest_product(n, linear, 0, factors))
+    scale = select(objective[1] > 0.0, objective[0], own)
+    for k in range(n):
+        linear[k] = linear[k] * factors[k] * scale
+    for i in range(count):
+        sides[i] = sides[i] * weights[i]
+    return scale
 
 
 def symmetrise(n: int, matrix: Array) -> None:

@@ -18,28 +18,39 @@ from implicitdsl.backends.lanes.model_constants import constants_text
 from implicitdsl.backends.lanes.root_build import implicit_parts
 from implicitdsl.backends.lanes.shared_groups import arranged
 from implicitdsl.backends.settings import Settings
-from implicitdsl.ir.node import Leaf
+from implicitdsl.ir.node import Leaf, walk
 from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic
 from implicitdsl.problems.derived import Derived, Group, group
 
 WIDTH = {"float64": 4, "float32": 8}
 """Lanes of dense factorisations: a tile of 3 × 4 elements fills the registers of AVX2."""
 CALLS: dict[str, tuple[str, ...]] = {
-    "data": ("quadratic_data", "conditions"), "begin": ("start",), "outputs": ("output", "kinks"),
+    "matrices": ("quadratic_matrices",), "vectors": ("quadratic_vectors", "conditions"), "begin": ("start",),
+    "outputs": ("output", "kinks"),
     "seed": ("output_z",), "finish": ("output_p", "residual_p"), "push": ("residual_p_jvp",),
     "pushed": ("output_jvp",), "seed_second": ("output_jvp_z",), "bend": ("residual_jvp_z",),
     "finish_second": ("output_jvp_p", "residual_jvp_p", "residual_p"),
 }  # fmt: skip
 """The functions of the model that each part calls."""
 SIGNATURES = {
-    "data": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa", "push": "naaaa",
+    "matrices": "naa", "vectors": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa",
+    "push": "naaaa",
     "pushed": "naaaaa", "seed_second": "naaaaaaa", "bend": "naaaaaa", "finish_second": "naaaaaaaaa",
-    "program_solve": "nnnnaaaaa", "program_factor": "nnnaaaa", "program_held": "nnnnaaaaaaa",
+    "program_prepare": "nnnaa", "program_solve": "nnnnanaaaaa", "program_factor": "nnnanaaa",
+    "program_held": "nnnnanaaaaaa",
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOLVERS = tuple(
     f"solvers/{name}"
-    for name in ("block_cholesky", "block_scaling", "held_rows", "block_path", "block_program", "block_held")
+    for name in (
+        "block_cholesky",
+        "block_scaling",
+        "block_prepared",
+        "held_rows",
+        "block_path",
+        "block_program",
+        "block_held",
+    )
 )
 """All that the code of the programs calls."""
 
@@ -69,6 +80,7 @@ def build_minimum(
         },
         more={
             "rtol": settings.rtol,
+            "matrix_arguments": _arguments_of_matrices(functions["quadratic_matrices"], problem.signature.arguments),
             "conditions": tuple((node.shape, requirement) for node, requirement in problem.conditions),
         },
     )  # fmt: skip
@@ -90,10 +102,22 @@ def _with_masks(problem: ArgminProblem, functions: dict[str, Derived]) -> dict[s
     leaves = set(whole.leaves)
     assert len(leaves) == len(whole.members)
     found: dict[str, Derived] = {}
-    for name, f in functions.items():
+    by_name = {g.name: g for g in functions["quadratic_data"].outputs}
+    parts = {"quadratic_matrices": ("Q", "A", "G"), "quadratic_vectors": ("q", "b", "h")}
+    split = {
+        name: Derived(name, functions["quadratic_data"].inputs, tuple(by_name[g] for g in groups))
+        for name, groups in parts.items()
+    }
+    for name, f in {**functions, **split}.items():
         inputs = tuple(whole if g.name == "p" and len(g.members) < len(whole.members) else g for g in f.inputs)
         found[name] = Derived(f.name, inputs, f.outputs, f.adds)
     return found
+
+
+def _arguments_of_matrices(matrices: Derived, leaves: tuple[Leaf, ...]) -> tuple[int, ...]:
+    """The arguments that the matrices depend on: where samples share those, they share the matrices."""
+    used = set(walk(matrices.nodes))
+    return tuple(i for i, leaf in enumerate(leaves) if leaf in used)
 
 
 class _Code(BlockCode):
@@ -106,7 +130,9 @@ class _Code(BlockCode):
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
         spec = self.spec
         if part in CALLS:
-            code = block_solver(f"program_blocks.{part}", SIGNATURES[part], spec.dtype, spec.width, ())
+            code = block_solver(
+                f"program_blocks.{part}", SIGNATURES[part], spec.dtype, spec.width, ("solvers/block_prepared",)
+            )
             common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
             given, every = arranged(chosen, common)
             made = [_bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]

@@ -48,8 +48,8 @@ class MinimumEngine(ProgramEngine):
         """The passes made, and which samples are settled; fills in w, masks and flat (outputs, distances to kinks)."""
         values, shared = [*self.values(args, batch), np.zeros(self._masks, self.dtype)], self.layout(args, batch)
         p, n, e, count = self.packing("p", shared), self._n, self._e, self._count
-        data, outputs = self.code.entry("data", shared), self.code.entry("outputs", shared)
-        find = self.code.entry("program_solve", ())
+        vectors, outputs = self.code.entry("vectors", shared), self.code.entry("outputs", shared)
+        find, common = self.code.entry("program_solve", ()), self._common(values, p, shared)
         facts = np.empty((batch, 2), self.dtype)
         conditions = np.empty((batch, self.spec.numbers["size_conditions"]), self.dtype)
 
@@ -57,13 +57,19 @@ class MinimumEngine(ProgramEngine):
             blocks, rows = last - first, self.samples_of(None, first, last, batch)
             room = self.arena(
                 (blocks, p.size), (blocks, self._whole), (blocks, count), (blocks, conditions.shape[1]),
-                (blocks, self._data), (blocks, 2), (blocks, flat.shape[1]), (room_of_program(n, count),),
+                (blocks, self._whole), (blocks, 2), (blocks, flat.shape[1]), (room_of_program(n, count),),
+                (blocks if common is None else 0, self._program),
             )  # fmt: skip
-            p_at, w_at, held_at, conditions_at, data_at, facts_at, out_at, room_at = room.addresses
+            p_at, w_at, held_at, conditions_at, vectors_at, facts_at, out_at, room_at, program_at = room.addresses
             p_all, held = room.array(0), room.array(2)
             p.pack(values, rows, p_all)
-            data(blocks, p_at, data_at, conditions_at)
-            find(blocks, n, e, count, data_at, w_at, held_at, facts_at, room_at)
+            vectors(blocks, p_at, vectors_at, conditions_at)
+            step = self._program
+            if common is None:
+                self._prepare(blocks, shared, p_at, program_at, room_at)
+            else:
+                program_at, step = common.__array_interface__["data"][0], 0
+            find(blocks, n, e, count, program_at, step, vectors_at, w_at, held_at, facts_at, room_at)
             p_all[:, self._masks_at(p)] = held[:, e:]
             outputs(blocks, p_at, w_at, out_at)
             samples = len(facts[rows])
@@ -71,7 +77,8 @@ class MinimumEngine(ProgramEngine):
                 whole[rows] = take_lanes(room.array(k), samples)
             masks[rows] = take_lanes(held[:, e:], samples)
 
-        self.run_tasks("solve", batch, self._bytes(p.size + self._data + self._whole), work)
+        elements = p.size + 2 * self._whole + (self._program if common is None else 0)
+        self.run_tasks("solve", batch, self._bytes(elements), work)
         clear = (facts[:, 0] > 0) & np.isfinite(flat[:, : self._out]).all(axis=1)
         clear &= are_convex(self.spec.more["conditions"], conditions)
         # Next to a kink the solver of one sample says on which side the answer lies.
@@ -85,32 +92,35 @@ class MinimumEngine(ProgramEngine):
         """Solves some samples one by one."""
         values, shared = [*self.values(args, batch), masks], self.layout(args, batch)
         p = self.packing("p", shared)
-        data, begin, outputs = (self.code.entry(name, shared) for name in ("data", "begin", "outputs"))
+        matrices = self.code.entry("matrices", shared)
+        vectors, begin, outputs = (self.code.entry(name, shared) for name in ("vectors", "begin", "outputs"))
 
         def work(first: int, last: int) -> None:
             blocks, rows = last - first, self.samples_of(rest, first, last, len(rest))
             room = self.arena(
                 (blocks, p.size), (blocks, self._whole), (blocks, self.spec.numbers["size_conditions"]),
-                (blocks, self._data), (blocks, flat.shape[1]),
+                (blocks, self._program), (blocks, self._whole), (blocks, flat.shape[1]),
             )  # fmt: skip
-            p_at, w_at, conditions_at, data_at, out_at = room.addresses
+            p_at, w_at, conditions_at, program_at, vectors_at, out_at = room.addresses
             p.pack(values, rows, room.array(0))
-            data(blocks, p_at, data_at, conditions_at)
+            matrices(blocks, p_at, program_at)
+            vectors(blocks, p_at, vectors_at, conditions_at)
             begin(blocks, p_at, w_at)
-            programs, answers = take_lanes(room.array(3), len(rows)), take_lanes(room.array(1), len(rows))
+            programs, given, answers = (take_lanes(room.array(k), len(rows)) for k in (3, 4, 1))
             convex = are_convex(self.spec.more["conditions"], take_lanes(room.array(2), len(rows)))
             masks[rows] = 0.0
             for k, row in enumerate(rows):
                 if convex[k]:
-                    answers[k], masks[row], status[row], notes[row], steps[row] = self._one_by_one.solve(programs[k])
+                    found = self._one_by_one.solve(programs[k], given[k])
+                    answers[k], masks[row], status[row], notes[row], steps[row] = found
                 else:
                     status[row], notes[row], steps[row] = codes.NONCONVEX, 0, 0
             w[rows] = answers
             fill_lanes(room.array(1), w, rows)
             fill_lanes(room.array(0)[:, self._masks_at(p)], masks, rows)
             outputs(blocks, p_at, w_at, out_at)
-            flat[rows] = take_lanes(room.array(4), len(rows))
+            flat[rows] = take_lanes(room.array(5), len(rows))
 
-        self.run_tasks("rest", len(rest), self._bytes(p.size + self._data + self._whole), work)
+        self.run_tasks("rest", len(rest), self._bytes(p.size + self._program + self._whole), work)
         on_kink = (flat[rest, self._out :] == 0).any(axis=1) & (status[rest] == codes.SUCCESS)
         notes[rest] |= np.where(on_kink, codes.KINK, 0)

@@ -23,7 +23,8 @@ FUNCTIONS = (
     "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at", "at_vjp", "at_jvp", "at_jvp_vjp", "linearise", "linearise_vjp",
     "linearise_tangent", "linearise_tangent_vjp", "start", "residual", "residual_jacobian", "residual_along",
     "residual_p", "residual_p_jvp", "residual_jvp_z", "residual_jvp_p", "kinks", "output_z", "output_p", "output_jvp_z",
-    "output_jvp_p", "quadratic_data", "conditions",
+    "output_jvp_p", "quadratic_matrices", "quadratic_vectors",
+    "conditions",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
+from implicitdsl.solvers.block_prepared import size_of_prepared
 from implicitdsl.solvers.vocabulary import fill, select, view
 
 Array = Any
 Mask = Any
 
-start, quadratic_data, conditions, kinks = model["start"], model["quadratic_data"], model["conditions"], model["kinks"]
+start, conditions, kinks = model["start"], model["conditions"], model["kinks"]
+quadratic_matrices, quadratic_vectors = model["quadratic_matrices"], model["quadratic_vectors"]
 residual_p, residual_p_jvp, residual_jvp_z, residual_jvp_p = (
     model[f"residual_{end}"] for end in ("p", "p_jvp", "jvp_z", "jvp_p")
 )
@@ -30,16 +32,23 @@ def size_w() -> int:
     return unknowns() + constraints()
 
 
-def data(blocks: int, p_all: Array, data_all: Array, conditions_all: Array) -> int:
-    """The programs, and what their convexity hangs on."""
+def matrices(blocks: int, p_all: Array, prepared_all: Array) -> int:
+    """Q and the rows of A and G, at their places in programs to be prepared."""
     n, e, count = unknowns(), equations(), constraints()
-    size = n * n + n + count * n + count
+    size = size_of_prepared(n, count)
     for block in range(blocks):
-        p, found = view(p_all, block * size_p(), size_p()), view(data_all, block * size, size)
-        rows, sides = view(found, n * n + n, count * n), view(found, n * n + n + count * n, count)
-        quadratic_data(
-            p, view(found, 0, n * n), view(found, n * n, n), rows, sides, view(rows, e * n, 0), view(sides, e, 0)
-        )
+        found = view(prepared_all, block * size, size)
+        rows = view(found, n * n, count * n)
+        quadratic_matrices(view(p_all, block * size_p(), size_p()), view(found, 0, n * n), rows, view(rows, e * n, 0))
+    return 0
+
+
+def vectors(blocks: int, p_all: Array, vectors_all: Array, conditions_all: Array) -> int:
+    """q and the sides of the rows, and what convexity hangs on."""
+    n, e = unknowns(), equations()
+    for block in range(blocks):
+        p, found = view(p_all, block * size_p(), size_p()), view(vectors_all, block * size_w(), size_w())
+        quadratic_vectors(p, view(found, 0, n), view(found, n, 0), view(found, n + e, 0))
         conditions(p, view(conditions_all, block * size_conditions(), size_conditions()))
     return 0
 

@@ -20,6 +20,7 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.program_rest import OneByOne
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
+from implicitdsl.solvers.block_prepared import size_of_prepared
 
 CACHE_SHARE = 4
 """How much less than a task may hold lies in a core's own cache, which the passes over a program want."""
@@ -39,7 +40,7 @@ class ProgramEngine(BlockEngine):
         self._n, self._e, self._count = numbers["unknowns"], numbers["equations"], numbers["constraints"]
         self._out, self._kinks = numbers["size_out"], numbers["size_kinks"]
         self._whole, self._masks = self._n + self._count, self._count - self._e
-        self._data = self._n * self._n + self._n + self._count * self._n + self._count
+        self._program = size_of_prepared(self._n, self._count)
         # The masks of the active set are an argument more to the code.
         self._sizes = (*self._sizes, self._masks)
         self._given = (*self.arguments, Argument("active", (self._masks,), "const"))
@@ -52,26 +53,46 @@ class ProgramEngine(BlockEngine):
         """Where the masks lie in the flat arguments: the last of a sample's own."""
         return slice(p.own_size - self._masks, p.own_size)
 
+    # ------------------------------------------------------------ programs
+
+    def _common(self, values: Sequence[Array], p: Packing, shared: tuple[int, ...]) -> Array | None:
+        """The prepared program that all samples share, where their matrices are the same; else None."""
+        if any(values[i].ndim > 1 for i in self.spec.more["matrix_arguments"]):
+            return None
+        found = np.empty((self._program + 1) * self.width, self.dtype)
+        start = -found.__array_interface__["data"][0] % (self.width * self.dtype.itemsize) // self.dtype.itemsize
+        found = found[start : start + self._program * self.width]
+        room = self.arena((1, p.size), (self._n * self._n + self._n,))
+        p.pack(values, slice(0, 1), room.array(0))
+        self._prepare(1, shared, room.addresses[0], found.__array_interface__["data"][0], room.addresses[1])
+        return found
+
+    def _prepare(self, blocks: int, shared: tuple[int, ...], p_at: int, program_at: int, room_at: int) -> None:
+        self.code.entry("matrices", shared)(blocks, p_at, program_at)
+        self.code.entry("program_prepare", ())(blocks, self._n, self._count, program_at, room_at)
+
     # ------------------------------------------------------------ systems
 
-    def _solve_in_lanes(self, room: Arena, blocks: int, held: int, data: int) -> Solve:
-        """Solves the KKT systems of whole blocks; `held`, `data` and the two after it are numbers of arrays."""
+    def _solve_in_lanes(
+        self, room: Arena, blocks: int, held: int, kept: int, program_at: int, step: int
+    ) -> Solve:  # fmt: skip
+        """Solves the KKT systems of whole blocks; `held`, `kept` and what follows it are numbers of arrays."""
         at, n, count = room.addresses, self._n, self._count
-        self.code.entry("program_factor", ())(blocks, n, count, at[data], at[held], at[data + 1], at[data + 2])
+        self.code.entry("program_factor", ())(blocks, n, count, program_at, step, at[held], at[kept], at[kept + 1])
         entry = self.code.entry("program_held", ())
 
         def solve(transposed: int, given: int, found: int, good: Array) -> None:
             good_at = good.__array_interface__["data"][0]
             entry(
-                blocks, n, count, transposed, at[data], at[held], at[data + 1], at[given], at[found], good_at,
-                at[data + 2],
+                blocks, n, count, transposed, program_at, step, at[held], at[kept], at[given], at[found], good_at,
+                at[kept + 1],
             )  # fmt: skip
 
         return solve
 
-    def _solve_one_by_one(self, room: Arena, samples: int, held: int, data: int, told: Array) -> Solve:
+    def _solve_one_by_one(self, room: Arena, samples: int, held: int, program: int, told: Array) -> Solve:
         """The same for single samples; `told` receives the first failure of each."""
-        programs = take_lanes(room.array(data), samples)
+        programs = take_lanes(room.array(program), samples)
         masks = take_lanes(room.array(held)[:, self._e :], samples)
 
         def solve(transposed: int, given: int, found: int, good: Array) -> None:
@@ -97,20 +118,22 @@ class ProgramEngine(BlockEngine):
         p = self.packing("p", shared)
         grads = Gradients(self._given, [*args, saved[2]], (p,), self.blocks_of(len(order)), self.width)
         flat, done = np.zeros((batch, self._out if dots is not None else 0), self.dtype), np.zeros(batch, bool)
-        names = ["data"]
+        names = []
         names += [] if dots is None else ["push", "pushed"]
         names += [] if cot is None else ["seed", "finish"] if dots is None else ["seed_second", "bend", "finish_second"]
         entries = {name: self.code.entry(name, shared) for name in names}
         n, count, whole = self._n, self._count, self._whole
-        room_size = max((n + 1) * count + n, room_of_solve(n, count))
+        room_size = max(n * n + n, room_of_solve(n, count))
+        common = self._common(values, p, shared) if told is None else None
 
         def work(first: int, last: int) -> None:
             blocks, rows = last - first, self.samples_of(order, first, last, len(order))
             moving, asking = (blocks if wanted is not None else 0 for wanted in (directions, cot))
             both = asking if directions is not None else 0
             room = self.arena(
-                (blocks, p.size), (blocks, whole), (blocks, count), (blocks, self.spec.numbers["size_conditions"]),
-                (blocks, self._data), (blocks, room_of_factors(n, count)), (room_size,), (blocks, 1), (blocks, 1),
+                (blocks, p.size), (blocks, whole), (blocks, count), (0,),
+                (blocks if common is None else 0, self._program),
+                (blocks if told is None else 0, room_of_factors(n, count)), (room_size,), (blocks, 1), (blocks, 1),
                 (moving, p.size), (moving, whole), (moving, whole), (moving, self._out),
                 (asking, self._out), (asking, whole), (asking, whole), (asking, p.size), (both, whole), (both, whole),
             )  # fmt: skip
@@ -121,11 +144,15 @@ class ProgramEngine(BlockEngine):
             fill_lanes(w, saved[0], rows)
             held[:, : self._e] = 1.0
             held[:, self._e :] = p_all[:, self._masks_at(p)]
-            entries["data"](blocks, p_at, at[4], at[3])
+            program_at, step = (at[4], self._program) if common is None else (common.__array_interface__["data"][0], 0)
+            if told is not None:
+                self.code.entry("matrices", shared)(blocks, p_at, program_at)
+            elif common is None:
+                self._prepare(blocks, shared, p_at, program_at, at[6])
             good[...] = 1.0
             failure = np.zeros(len(rows), np.int32)
             solve = (
-                self._solve_in_lanes(room, blocks, 2, 4) if told is None
+                self._solve_in_lanes(room, blocks, 2, 5, program_at, step) if told is None
                 else self._solve_one_by_one(room, len(rows), 2, 4, failure)
             )  # fmt: skip
             v_at, r_at, dot_at, out_at, c_at, w_bar_at, lam_at, p_bar_at, dot_bar_at, mu_at = at[9:]
@@ -161,7 +188,7 @@ class ProgramEngine(BlockEngine):
                 told[rows] = failure
 
         if len(order):
-            elements = 2 * p.size + self._data + room_of_factors(n, count)
+            elements = 2 * p.size + room_of_factors(n, count) + (self._program if common is None else 0)
             part = f"{'second' if dots is not None else 'pull'}{'' if told is None else ' one by one'}"
             self.run_tasks(part, len(order), elements * self.width * self.dtype.itemsize, work, whole=grads.chunk)
         return flat, done, grads

@@ -49,16 +49,12 @@ class OneByOne:
     def _tangent(self) -> Callable[..., Any]:
         return self._compiled(implicit_tangent, "nanaai")
 
-    def _parts(self, data: Array) -> tuple[Array, Array, Array, Array]:
-        n, count = self._n, self._count
-        q, rows = n * n, n * n + n
-        return data[:q], data[q:rows], data[rows : rows + count * n], data[rows + count * n :]
-
-    def solve(self, data: Array) -> tuple[Array, Array, int, int, int]:
-        """(unknowns and multipliers, mask of the active inequalities, status, notes, steps) of the flat data of a
-        program: Q, q, the rows of equations and inequalities, their sides."""
+    def solve(self, matrices: Array, vectors: Array) -> tuple[Array, Array, int, int, int]:
+        """(unknowns and multipliers, mask of the active inequalities, status, notes, steps) of a program: Q and
+        the rows of equations and inequalities; q and the sides."""
         n, e, m = self._n, self._e, self._count - self._e
-        quadratic, linear, rows, sides = self._parts(data)
+        quadratic, rows = matrices[: n * n], matrices[n * n : n * n + self._count * n]
+        linear, sides = vectors[:n], vectors[n:]
         free = np.full(n, np.inf, self._dtype)
         x, y, z = (np.zeros(size, self._dtype) for size in (n, e, m + 2 * n))
         active, notes, steps = (np.zeros(size, np.int64) for size in (m + 2 * n, 1, 1))
@@ -71,11 +67,11 @@ class OneByOne:
         mask = (active[:m] != INACTIVE).astype(self._dtype)
         return np.concatenate([x, y, z[:m]]), mask, int(status), int(notes[0]), int(steps[0])
 
-    def derivative(self, transposed: int, data: Array, mask: Array, given: Array) -> tuple[Array, int]:
+    def derivative(self, transposed: int, matrices: Array, mask: Array, given: Array) -> tuple[Array, int]:
         """The solution of K x = -given, or of K'x = -given, for the KKT matrix with the active set frozen; and a
         status."""
         whole = self._n + self._count
-        k, found, told = self._matrix(data, mask), np.zeros(whole, self._dtype), np.zeros(1, np.int64)
+        k, found, told = self._matrix(matrices, mask), np.zeros(whole, self._dtype), np.zeros(1, np.int64)
         if not given.any():
             return found, codes.SUCCESS
         with np.errstate(all="ignore"):
@@ -85,9 +81,9 @@ class OneByOne:
                 status = int(self._tangent(whole, k.ravel(), 1, -given, found, told))
         return found, self._judged(status, int(told[0]), k)
 
-    def _matrix(self, data: Array, mask: Array) -> Array:
+    def _matrix(self, matrices: Array, mask: Array) -> Array:
         n, e, count = self._n, self._e, self._count
-        quadratic, _, rows, _ = self._parts(data)
+        quadratic, rows = matrices[: n * n], matrices[n * n : n * n + count * n]
         k = np.zeros((n + count, n + count), self._dtype)
         rows = rows.reshape(count, n)
         k[:n, :n], k[:n, n:], k[n : n + e, :n] = quadratic.reshape(n, n), rows.T, rows[:e]

@@ -9,6 +9,7 @@ import pytest
 
 from implicitdsl.solvers.block_cholesky import cholesky_solve, weighted_cholesky
 from implicitdsl.solvers.block_held import factor_held, room_of_factors, room_of_solve, solve_held
+from implicitdsl.solvers.block_prepared import prepare, size_of_prepared
 from implicitdsl.solvers.block_program import block_program, room_of_program
 from tests.solvers.algebraic.calls import Program, program, solve
 from tests.solvers.algebraic.test_programs import CASES, INFEASIBLE, family, optimality_error
@@ -21,14 +22,23 @@ def rows_of(s: Program) -> tuple[Any, Any]:
     return np.vstack([s.A, rows[finite]]), np.concatenate([s.b, sides[finite]])
 
 
+def prepared(Q: Any, rows: Any) -> Any:
+    n, count = len(Q), len(rows)
+    found = np.zeros(size_of_prepared(n, count))
+    found[: n * n + count * n] = np.concatenate([np.ravel(Q), np.ravel(rows)])
+    prepare(n, count, found, np.zeros(n * n + n))
+    return found
+
+
 def run(s: Program) -> tuple[bool, Any, Any, Any]:
     """Whether it is settled, x, multipliers, held."""
     rows, sides = rows_of(s)
     n, e, count = s.q.size, s.b.size, len(sides)
     x, z, held, facts = np.zeros(n), np.zeros(count), np.zeros(count), np.zeros(2)
-    data = [np.array(v, float).ravel() for v in (s.Q, s.q, rows, sides)]
     with np.errstate(all="ignore"):
-        block_program(n, e, count, *data, np.zeros(room_of_program(n, count)), x, z, held, facts)
+        given = np.array(s.q, float), np.array(sides, float)
+        room = np.zeros(room_of_program(n, count))
+        block_program(n, e, count, prepared(s.Q, rows), *given, room, x, z, held, facts)
     return bool(facts[0] == 1.0), x, z, held
 
 
@@ -120,11 +130,10 @@ def test_system_of_the_held_rows(transposed: int) -> None:
             rows[3] = rows[0] + rows[1]
         Q, g = root @ root.T, rng.standard_normal(n + count)
         K = np.block([[Q, rows.T], [held[:, None] * rows, np.diag(1 - held)]])
-        kept, room = np.zeros(room_of_factors(n, count)), np.zeros(max((n + 1) * count + n, room_of_solve(n, count)))
-        data = [Q.ravel().copy(), rng.standard_normal(n), rows.ravel().copy(), rng.standard_normal(count)]
-        factor_held(n, count, *data, held, kept, room)
-        found = np.zeros(n + count)
-        good = solve_held(n, count, transposed, data[0], data[2], held, kept, g, found, room)
+        kept, room, found = (np.zeros(size) for size in (room_of_factors(n, count), room_of_solve(n, count), n + count))
+        given = prepared(Q, rows)
+        factor_held(n, count, given, held, kept, room)
+        good = solve_held(n, count, transposed, given, held, kept, g, found, room)
         assert bool(good) is not again
         if good:
             np.testing.assert_allclose((K.T if transposed else K) @ found, -g, atol=1e-11)
