@@ -73,10 +73,23 @@ def _circumstances(call: Call) -> dict[str, Any]:
     return {
         "sizes": dict(call.layer.blueprint.sizes),
         "dtype": str(call.dtype).removeprefix("torch."),
-        "backend": options.backend,
+        "backend": _back_ends(call),
         "threads": options.threads or torch.get_num_threads(),
         "machine": f"{platform.machine()}, {platform.system()}",
     }
+
+
+def _back_ends(call: Call) -> str:
+    """The back ends that the pieces of the layer run on."""
+    from implicitdsl.layers import batching
+    from implicitdsl.layers.blueprint import EnginePiece
+
+    blueprint = call.layer.blueprint
+    sizes = batching.bind_sizes(call.name, blueprint.inputs, [value.shape for value in call.inputs.values()])
+    pieces = [number for number, piece in enumerate(blueprint.program) if isinstance(piece, EnginePiece)]
+    kinds = [type(blueprint.engine(number, call.dtype, sizes)) for number in pieces]
+    found = {"lanes" if ".lanes." in kind.__module__ else "python" for kind in kinds}
+    return " and ".join(sorted(found)) or "of its parts"
 
 
 def _show(call: Call, made: float, timings: list[Timing]) -> None:
