@@ -133,6 +133,47 @@ def tangent_replay(
     copy(2 * n, points, 0, end2, 0)
 
 
+def transpose_tangent_stages(
+    rhs_tangent_vjp: Model, n: int, p2: Array, s: int, a: Array, c: Array, t_hi: Element, t_lo: Element, t_dot: Element,
+    h: Element, h_dot: Element, end_hi: Element, last_stage: bool, points: Array, slopes: Array, k_bar: Array,
+    point_bar: Array, stage_t_bar: Array, ends: Array, state_bar: Array, p2_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose `run_tangent_stages`: adds to `state_bar` (2n), `p2_bar` and `ends` (the bars of t, h, ṫ, ḣ).
+
+    `point_bar` (2n) is the cotangent of (y1, ẏ1) and `k_bar` that of the stages; both are used up. Only where `last_stage`
+    is true does stage s matter, which the dense output reads and the step does not.
+    """
+    t_bar, h_bar, t_dot_bar, h_dot_bar = ends[0], ends[1], ends[2], ends[3]
+    for back in range(s + 1):
+        i = s - back
+        at = 2 * i * n
+        if i < s:
+            fill(2 * n, 0.0, point_bar, 0)
+        if i < s or last_stage:
+            fill(2, 0.0, stage_t_bar, 0)
+            rhs_tangent_vjp(
+                stage_time(i, s, c, t_hi, t_lo, h, end_hi), fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2,
+                view(k_bar, at, 2 * n), stage_t_bar, point_bar, p2_bar,
+            )  # fmt: skip
+            t_bar = t_bar + stage_t_bar[0]
+            t_dot_bar = t_dot_bar + stage_t_bar[1]
+            h_bar = fma(c[i], stage_t_bar[0], h_bar)
+            h_dot_bar = fma(c[i], stage_t_bar[1], h_dot_bar)
+        axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
+        if i > 0:
+            h_bar = h_bar + dot(2 * n, point_bar, 0, slopes, at)
+            h_dot_bar = h_dot_bar + dot(n, point_bar, n, slopes, at)
+            for j in range(i):
+                weight = a[i * s + j]
+                if weight != 0.0:
+                    axpy(2 * n, h * weight, point_bar, 0, k_bar, 2 * j * n)
+                    axpy(n, h_dot * weight, point_bar, n, k_bar, 2 * j * n)
+    ends[0] = t_bar
+    ends[1] = h_bar
+    ends[2] = t_dot_bar
+    ends[3] = h_dot_bar
+
+
 def tangent_pullback(
     rhs_tangent: Model,
     rhs_tangent_vjp: Model,
@@ -201,34 +242,14 @@ def tangent_pullback(
             live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot, cursor,
             values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
         )  # fmt: skip
-        t_bar, h_bar, t_dot_bar, h_dot_bar = ends[0], ends[1], ends[2], ends[3]
 
         for i in range(2 * n):
             point_bar[i] = select(live, lam[i], 0.0)
-        for back in range(s + 1):
-            i = s - back
-            at = 2 * i * n
-            if i < s:
-                fill(2 * n, 0.0, point_bar, 0)
-            if i < s or read:
-                fill(2, 0.0, stage_t_bar, 0)
-                rhs_tangent_vjp(
-                    stage_time(i, s, c, t_hi, t_lo, h, end_hi), fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2,
-                    view(k_bar, at, 2 * n), stage_t_bar, point_bar, p2_bar,
-                )  # fmt: skip
-                t_bar = t_bar + stage_t_bar[0]
-                t_dot_bar = t_dot_bar + stage_t_bar[1]
-                h_bar = fma(c[i], stage_t_bar[0], h_bar)
-                h_dot_bar = fma(c[i], stage_t_bar[1], h_dot_bar)
-            axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
-            if i > 0:
-                h_bar = h_bar + dot(2 * n, point_bar, 0, slopes, at)
-                h_dot_bar = h_dot_bar + dot(n, point_bar, n, slopes, at)
-                for j in range(i):
-                    weight = a[i * s + j]
-                    if weight != 0.0:
-                        axpy(2 * n, h * weight, point_bar, 0, k_bar, 2 * j * n)
-                        axpy(n, h_dot * weight, point_bar, n, k_bar, 2 * j * n)
+        transpose_tangent_stages(
+            rhs_tangent_vjp, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, read, points, slopes, k_bar, point_bar,
+            stage_t_bar, ends, state_bar, p2_bar,
+        )  # fmt: skip
+        t_bar, h_bar, t_dot_bar, h_dot_bar = ends[0], ends[1], ends[2], ends[3]
 
         copy_where(live, 2 * n, state_bar, 0, lam, 0)
         interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)

@@ -243,3 +243,64 @@ def test_float32_layers():
     assert found.dtype == torch.float32 and abs(found.item() - 5.4871486) <= 2e-4
     with pytest.raises(implicitdsl.SolveError, match="zeno"):
         EVENTS.Rest(dtype=torch.float32)(torch.tensor(0.5))
+
+
+def weighted(found):
+    """One number of all outputs, with a weight of its own for each."""
+    outputs = found if isinstance(found, tuple) else (found,)
+    flat = torch.cat([o.reshape(-1) for o in outputs])
+    return flat @ torch.linspace(-0.5, 1.2, flat.numel(), dtype=torch.float64)
+
+
+SECOND = [
+    ("Fall", (3.0,), TIGHT),
+    ("ThirdBounce", (10.0, 0.0, 9.8, 0.8, 0.2), TIGHT),
+    ("Switch", (2.0, 1.0, 1.0), TIGHT),
+    ("Assigned", (1.0, 1.5, 2.5, 3.5, 5.5), TIGHT),
+    ("Stairs", (1.5, 4.3), TIGHT),
+    (
+        "Ball",
+        (10.0, 0.3, 9.8, 0.8, 0.2, [0.0, 0.5, 1.6, 2.9, 4.1]),
+        {"solver": "heun", "dt": 0.37, "dtype": torch.float64},
+    ),
+    ("Held", (1.0, [0.0, 0.5, 1.0, 2.0]), {"solver": "heun", "dt": 0.37, "dtype": torch.float64}),
+    ("Jumps", (1.0, 0.1, [0.3, 0.5]), {"solver": "rk4", "dt": 0.11, "dtype": torch.float64}),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "options"), SECOND, ids=[name for name, _, _ in SECOND])
+def test_second_derivatives_are_differences_of_first_ones(name, values, options):
+    layer = getattr(EVENTS, name)(**options)
+    inputs = [leaf(v) for v in values]
+    first = torch.autograd.grad(weighted(layer(*inputs)), inputs, create_graph=True)
+    along = [
+        torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(i))
+        for i, x in enumerate(inputs)
+    ]
+    exact = torch.autograd.grad(
+        sum((g * v).sum() for g, v in zip(first, along, strict=True)), inputs, allow_unused=True
+    )
+    step, sides = 1e-5, []
+    for sign in (step, -step):
+        moved = [(x.detach() + sign * v).requires_grad_() for x, v in zip(inputs, along, strict=True)]
+        sides.append(torch.autograd.grad(weighted(layer(*moved)), moved))
+    for found, up, down in zip(exact, *sides, strict=True):
+        difference = (up - down) / (2 * step)
+        assert (found - difference).abs().max() <= 1e-8 * max(1.0, difference.abs().max().item())
+
+
+def test_the_hessian_of_the_bouncing_ball_is_that_of_the_closed_form():
+    layer = EVENTS.Ball(**TIGHT)
+    ts = f64([0.0, 1.6, 4.1, 7.3])
+    point = leaf([10.0, 0.3, 9.8, 0.8, 0.2])
+    found = torch.autograd.functional.hessian(lambda x: weighted(layer(*x.unbind(), ts)), point)
+    wanted = torch.autograd.functional.hessian(lambda x: weighted(ball(*x.unbind(), ts)), point)
+    assert (found - wanted).abs().max() <= 1e-8 * wanted.abs().max()
+
+
+def test_forward_mode_goes_through_events():
+    layer = EVENTS.ThirdBounce(**TIGHT)
+    point = f64([10.0, 0.0, 9.8, 0.8, 0.2])
+    _, slope = torch.func.jvp(lambda x: layer(*x.unbind()), (point,), (f64([1.0, -2.0, 0.5, 0.1, 0.3]),))
+    wanted = (0.27995656234732698, 0.10204081632653061, -0.27995656234732698, 7.3539105243400943, -0.27995656234732698)
+    assert abs(slope - f64(wanted) @ f64([1.0, -2.0, 0.5, 0.1, 0.3])) <= 1e-10

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from implicitdsl.backends.engine import Array
-from implicitdsl.backends.python.ode_engine import OdeEngine, Run, Start
+from implicitdsl.backends.python.ode_engine import OdeEngine, Run, Slope, Start, TangentRun
 from implicitdsl.backends.python.sample_engine import Answer
 from implicitdsl.backends.settings import Settings
-from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.problems.events import tables
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.events import FIRED, LAST_TIME, STATISTICS, STOPPED, WIDTH, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
+from implicitdsl.solvers.events_tangent import replay_with_events
+from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
+
+
+@dataclass
+class EventTangentRun(TangentRun):
+    """With the tangents of t and h of every row, and of the time at which the run ends."""
+
+    dots: Array
+    statistics: Array
+    end_dot: Any = 0.0
 
 
 class EventsEngine(OdeEngine):
@@ -94,23 +105,52 @@ class EventsEngine(OdeEngine):
         p_bar += pm_bar[: p_bar.size]
         return int(found)
 
-    def push_sample(
-        self, values: Sequence[Array], saved: Sequence[Array], tangents: Sequence[Array]
-    ) -> tuple[Array, int]:
-        raise self._refusal()
+    # ------------------------------------------------------------ second order
 
-    def second_sample(
-        self, values: Sequence[Array], saved: Sequence[Array], cotangent: Array, directions: Sequence[Array]
-    ) -> tuple[Array, list[Array | None], int]:
-        raise self._refusal()
+    def _slope(self, start: Start, directions: Sequence[Array]) -> Slope:
+        slope = super()._slope(start, directions)
+        still = self._zeros(self._modes)
+        slope.p2 = np.concatenate([start.p, still, slope.p_dot, still])
+        return slope
 
-    def _refusal(self) -> ImpError:
-        return ImpError(
-            [
-                Diagnostic(
-                    "E609",
-                    f"{self.layer_name} has events: its second derivative is not executable yet",
-                    help="the first derivatives by `backward` are exact; differences of them give the second",
-                )
-            ]
+    def _new_tangent_run(self, run: Run) -> EventTangentRun:
+        plain = super()._new_tangent_run(run)
+        return EventTangentRun(
+            plain.values, plain.values_dot, plain.end2, plain.states2, self._zeros(2 * run.rows), run.statistics
         )
+
+    def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
+        t, tangent = self._tableau, self._new_tangent_run(run)
+        rhs_tangent, guards_jvp = self._model("rhs_tangent", "guards_jvp")
+        tangent.end_dot = replay_with_events(
+            rhs_tangent, guards_jvp, self._reset(), self._reset("_jvp"), self._n, start.p.size, self._guards,
+            self._modes, self._blocks, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
+            slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows,
+            run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2,
+            tangent.states2, tangent.dots,
+        )  # fmt: skip
+        return tangent
+
+    def _end_pair(self, start: Start, slope: Slope, tangent: TangentRun) -> tuple[Any, Any]:
+        assert isinstance(tangent, EventTangentRun)
+        stopped = tangent.statistics[STOPPED]
+        return (tangent.statistics[LAST_TIME] if stopped else start.interval[1]), tangent.end_dot
+
+    def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
+        assert isinstance(tangent, EventTangentRun)
+        values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, dots_bar = bars
+        t, first, full = self._tableau, start.p.size, start.p.size + self._modes
+        end_bars = np.array([interval_bar[1], interval_dot_bar[1]], self._dtype)
+        interval_bar[1] = interval_dot_bar[1] = 0.0
+        pm2_bar = self._zeros(2 * full)
+        rhs_tangent, guards_vjp, guards_jvp_vjp = self._model("rhs_tangent", "guards_vjp", "guards_jvp_vjp")
+        found = replay_pullback_with_events(
+            rhs_tangent, self._rhs_tangent_vjp, guards_vjp, guards_jvp_vjp, self._reset("_vjp"),
+            self._reset("_jvp_vjp"), self._n, first, self._guards, self._modes, self._blocks, slope.p2, start.interval,
+            self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid,
+            run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.states2, tangent.dots, values_bar,
+            values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar, dots_bar,
+        )  # fmt: skip
+        p2_bar[:first] += pm2_bar[:first]
+        p2_bar[first:] += pm2_bar[full : full + first]
+        return int(found)

@@ -137,15 +137,16 @@ class OdeEngine(SampleEngine):
         )  # fmt: skip
         return tangent
 
-    def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> None:
+    def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
         """The transpose of `_replay`: `bars` of the values and their tangents, the end, y2, p2, then interval and
-        times, each followed by that of its tangent."""
+        times, each followed by that of its tangent. Returns a status."""
         t = self._tableau
         tangent_pullback(
             self._functions["rhs_tangent"], self._rhs_tangent_vjp, self._n, slope.p2, start.interval,
             slope.interval_dot, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c,
             self._dense, run.grid, run.rows, tangent.states2, *bars,
         )  # fmt: skip
+        return codes.SUCCESS
 
     def _new_run(self, rows: int) -> Run:
         n = self._n
@@ -351,7 +352,7 @@ class OdeEngine(SampleEngine):
                     p2_bar[size:],
                 )
             f["output_jvp_vjp"](*self._instant(start, slope, tangent, j), cot, *bars)
-        self._transpose_replay(
+        found = self._transpose_replay(
             start, run, slope, tangent, values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar,
             interval_dot_bar, times_bar, times_dot_bar,
         )  # fmt: skip
@@ -364,7 +365,7 @@ class OdeEngine(SampleEngine):
         if self._at:
             f["at_vjp"](start.q, times_bar, q_bar)
             f["at_jvp_vjp"](start.q, slope.q_dot, times_dot_bar, q_bar, self._zeros(start.q.size))
-        return self._output_dot(start, slope, tangent), self._grads(p_bar, q_bar), codes.SUCCESS
+        return self._output_dot(start, slope, tangent), self._grads(p_bar, q_bar), found
 
     def _rhs_tangent_vjp(
         self, t: Any, t_dot: Any, y2: Array, p2: Array, lam2: Array, t2_bar: Array, y2_bar: Array, p2_bar: Array

@@ -104,7 +104,7 @@ class StiffEngine(OdeEngine):
         )  # fmt: skip
         return tangent
 
-    def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> None:
+    def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
         f = self._functions
         tangent_pullback(
             f["rhs_tangent"], f["linearise_tangent"], self._rhs_tangent_vjp, self._linearise_tangent_vjp, self._n,
@@ -123,6 +123,7 @@ class StiffEngine(OdeEngine):
             if start.interval[0] == start.interval[1] and slope.interval_dot.any():
                 # The slope of the algebraic unknowns where no time passes is a limit, whose derivative is not computed.
                 p2_bar[:] = np.nan
+        return SUCCESS
 
     def _linearise_tangent_vjp(self, t: Any, t_dot: Any, *rest: Array) -> None:
         """The function of the model, which has t_bar and t_dot_bar apart."""

@@ -120,22 +120,6 @@ CODES: tuple[Code, ...] = (
         build="Layer()",
     ),
     Code(
-        code="E609",
-        title="a second derivative through events",
-        explanation=(
-            "First derivatives by `backward` are exact through events and located jumps: resets, `stop`, the times of "
-            "events. Second derivatives and forward mode of such a layer are not executable yet. Differences of first "
-            "derivatives give them, as no event is passed over."
-        ),
-        bad=(
-            "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = if t < te then 1 else 0\n  from t = 0 to 2\n  return y\n}\n"
-        ),
-        good=(
-            "ode Layer(te) -> y {\n  state y = 0\n  dy/dt = sigmoid((te - t)/0.01)\n  from t = 0 to 2\n  return y\n}\n"
-        ),
-        build="torch.autograd.functional.hessian(Layer(), torch.tensor(1.0))",
-    ),
-    Code(
         code="E610",
         title="an unknown method or option",
         explanation=(

@@ -1,0 +1,150 @@
+"""The tangent of what `events.py` computes: its tape run again in dual numbers, with events that move.
+
+The step that ends at a guard's zero has the length h with the tangent ḣ for which the guard stays 0: the tangent of
+g(t + h, y1, p) is linear in ḣ, and its slope is the derivative of the computed step. Rows after an event begin as much
+later as the event does. Model functions beside those of `explicit_rk_tangent.py`: `guards_jvp(t, y, pm, t_dot, y_dot,
+pm_dot, out)`, `reset(t, y, p, fire, out)`, `reset_jvp(t, y, p, fire, t_dot, y_dot, p_dot, out)`. pm2 holds arguments and
+modes and then their tangents, of which those of the modes are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_tangent import read_tangent
+from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, comes
+from implicitdsl.solvers.explicit_rk import end_of_step
+from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    Mask,
+    all_,
+    and_,
+    any_,
+    buffer,
+    copy,
+    copy_where,
+    fill,
+    or_,
+    select,
+    view,
+)
+
+Model = Callable[..., None]
+
+
+def guard_tangent(
+    which: Element, guards_jvp: Model, n: int, full: int, g: int, time: Element, time_dot: Element, y2: Array, pm2: Array,
+    out: Array,
+) -> Element:  # fmt: skip
+    """The tangent of guard `which` at (time, y) along (time_dot, ẏ, ṗ)."""
+    guards_jvp(time, view(y2, 0, n), view(pm2, 0, full), time_dot, view(y2, n, n), view(pm2, full, full), out)
+    found = 0.0 * time
+    for i in range(g):
+        found = select(which == i, out[i], found)
+    return found
+
+
+def replay_with_events(
+    rhs_tangent: Model, guards_jvp: Model, reset: Model, reset_jvp: Model, n: int, first: int, g: int, count: int,
+    blocks: int, y2: Array, pm2: Array, interval: Array, interval_dot: Array, m: int, times: Array, times_dot: Array,
+    s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask,
+    values: Array, values_dot: Array, end2: Array, states2: Array, dots: Array,
+) -> Element:  # fmt: skip
+    """Run a tape of `integrate_with_events` with tangents, as `explicit_rk_tangent.tangent_replay`; returns the tangent of
+    the time at which the run ends. `dots` (2 numbers a row) are the tangents of t and h. The modes in pm2 are overwritten.
+    """
+    direction = direction_of(interval)
+    full = first + count
+    width = WIDTH + count
+    points = buffer(y2, 2 * (s + 1) * n)
+    slopes = buffer(y2, 2 * (s + 1) * n)
+    k = buffer(y2, 2 * (s + 1) * n)
+    found = buffer(y2, 2 * n)
+    still = buffer(y2, 2 * full)
+    held = buffer(y2, 2 * n)
+    out = buffer(y2, g)
+    fire = buffer(y2, blocks + 1)
+    y1 = view(points, 2 * s * n, 2 * n)
+    copy(2 * n, y2, 0, points, 0)
+    fill(m * n, np.nan, values, 0)
+    fill(m * n, 0.0, values_dot, 0)
+    time_dot = interval_dot[0]
+    cursor = 0
+    for row in range(rows):
+        at = row * width
+        t_hi = grid[at]
+        t_lo = grid[at + 1]
+        h = grid[at + 2]
+        flag = grid[at + FLAG]
+        which = grid[at + WHICH]
+        opens = grid[at + OPENS] > 0.5
+        block = flag == 4.0
+        last = flag == 2.0
+        cut = flag == 3.0
+        live = or_(flag == 1.0, or_(last, cut))
+        copy(count, grid, at + WIDTH, pm2, first)
+        copy(full, pm2, 0, still, 0)
+        copy(2 * n, points, 0, states2, 2 * row * n)
+        h_dot = select(last, interval_dot[1] - time_dot, 0.0 * h)
+
+        if any_(live):
+            end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+            end_hi = select(last, interval[1], end_hi)
+            end_lo = select(last, 0.0, end_lo)
+            if any_(cut):
+                run_tangent_stages(
+                    rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, 0.0 * h, end_hi, points, slopes, k
+                )
+                ahead = guard_tangent(which, guards_jvp, n, full, g, end_hi, time_dot, y1, pm2, out)
+                # The slope of the computed guard by h alone: everything else at rest.
+                copy(2 * n, points, 0, held, 0)
+                fill(n, 0.0, points, n)
+                run_tangent_stages(
+                    rhs_tangent, n, still, s, a, c, t_hi, t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k
+                )
+                by_h = guard_tangent(which, guards_jvp, n, full, g, end_hi, 0.0 * h + 1.0, y1, still, out)
+                copy(2 * n, held, 0, points, 0)
+                h_dot = select(cut, -ahead / by_h, h_dot)
+            run_tangent_stages(rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, h_dot, end_hi, points, slopes, k)
+            j = cursor
+            going = True
+            while j < m and going:
+                reached = and_(live, comes(times[j], end_hi, end_lo, cut, direction))
+                if any_(reached):
+                    read_tangent(
+                        and_(reached, belongs(times[j], t_hi, t_lo, end_hi, end_lo, opens, cut, direction)), j, n, s,
+                        degree, dense, t_hi, t_lo, time_dot, h, h_dot, (times[j] - end_hi) - end_lo == 0.0, points, y1,
+                        k, times, times_dot, values, values_dot, found,
+                    )  # fmt: skip
+                    if j == cursor and all_(reached):
+                        cursor = j + 1
+                    j = j + 1
+                else:
+                    going = False
+        dots[2 * row] = time_dot
+        dots[2 * row + 1] = h_dot
+        if any_(live):
+            copy_where(live, 2 * n, y1, 0, points, 0)
+            time_dot = select(live, time_dot + h_dot, time_dot)
+        if any_(block):
+            for b in range(blocks):
+                fire[b] = select(and_(block, which == b), 1.0, 0.0)
+            p = view(pm2, 0, first)
+            reset(t_hi, view(points, 0, n), p, fire, view(found, 0, n))
+            reset_jvp(
+                t_hi, view(points, 0, n), p, fire, time_dot, view(points, n, n), view(pm2, full, first),
+                view(found, n, n),
+            )  # fmt: skip
+            copy_where(block, 2 * n, found, 0, points, 0)
+    copy(2 * n, points, 0, end2, 0)
+    for j in range(m):
+        after = and_(stopped, direction * (times[j] - end_time) >= 0.0)
+        for i in range(n):
+            values[j * n + i] = select(after, points[i], values[j * n + i])
+            values_dot[j * n + i] = select(after, points[n + i], values_dot[j * n + i])
+    return select(stopped, time_dot, interval_dot[1])

@@ -1,0 +1,220 @@
+"""The transpose of `events_tangent.py`: second derivatives through events, on the held steps.
+
+The step with flag 3 has the unknowns (h, ḣ), given by G = g(t + h, y1, p) = 0 and Ġ = 0, the guard and its tangent. With
+the cotangents (H, Ḣ) of h and ḣ the implicit function theorem adds mu1*grad G + mu2*grad Ġ to everything else, where
+G_h*mu2 = -Ḣ and G_h*mu1 + Ġ_h*mu2 = -H (because Ġ depends on ḣ as G on h). All derivatives are those of the computed step.
+
+Model functions beside those of `explicit_rk_tangent.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
+`guards_jvp_vjp(t, y, pm, t_dot, y_dot, pm_dot, lam, …)`, `reset_vjp(t, y, p, fire, lam, …)`, `reset_jvp_vjp(t, y, p, fire,
+t_dot, y_dot, p_dot, lam, …)`, the bars in the order of what they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_tangent import transpose_tangent_read
+from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs
+from implicitdsl.solvers.explicit_rk import end_of_step
+from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages
+from implicitdsl.solvers.status import SINGULAR, SUCCESS
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    Mask,
+    all_,
+    and_,
+    any_,
+    axpy,
+    buffer,
+    copy,
+    copy_where,
+    fill,
+    fma,
+    is_finite,
+    not_,
+    or_,
+    select,
+    view,
+)
+
+Model = Callable[..., None]
+
+
+def replay_pullback_with_events(
+    rhs_tangent: Model, rhs_tangent_vjp: Model, guards_vjp: Model, guards_jvp_vjp: Model, reset_vjp: Model,
+    reset_jvp_vjp: Model, n: int, first: int, g: int, count: int, blocks: int, pm2: Array, interval: Array,
+    m: int, times: Array, times_dot: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int,
+    end_time: Element, stopped: Mask, states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array,
+    end2_bar: Array, end_time_bars: Array, y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array,
+    times_bar: Array, times_dot_bar: Array,
+) -> Element:  # fmt: skip
+    """Transpose `replay_with_events`: as `explicit_rk_tangent.tangent_pullback`, with the bars of the time at which the
+    run ends and of its tangent (`end_time_bars`, 2). Returns a status number, as `pullback_with_events`."""
+    direction = direction_of(interval)
+    full = first + count
+    width = WIDTH + count
+    points = buffer(states2, 2 * (s + 1) * n)
+    slopes = buffer(states2, 2 * (s + 1) * n)
+    k = buffer(states2, 2 * (s + 1) * n)
+    k_bar = buffer(states2, 2 * (s + 1) * n)
+    point_bar = buffer(states2, 2 * n)
+    state_bar = buffer(states2, 2 * n)
+    lam = buffer(states2, 2 * n)
+    stage_t_bar = buffer(states2, 2)
+    ends = buffer(states2, 4)
+    one = buffer(states2, g + blocks)
+    by_value = buffer(states2, 4)
+    by_value_y = buffer(states2, 2 * n)
+    by_value_pm = buffer(states2, 2 * full)
+    by_rate = buffer(states2, 4)
+    by_rate_y = buffer(states2, 2 * n)
+    by_rate_pm = buffer(states2, 2 * full)
+    y1 = view(points, 2 * s * n, 2 * n)
+    p = view(pm2, 0, first)
+    pm = view(pm2, 0, full)
+    pm_dot = view(pm2, full, full)
+    copy(2 * n, end2_bar, 0, lam, 0)
+    time_bar = select(stopped, end_time_bars[0], 0.0)
+    time_dot_bar = select(stopped, end_time_bars[1], 0.0)
+    interval_bar[1] = interval_bar[1] + select(stopped, 0.0, end_time_bars[0])
+    interval_dot_bar[1] = interval_dot_bar[1] + select(stopped, 0.0, end_time_bars[1])
+    for j in range(m):
+        held = select(and_(stopped, direction * (times[j] - end_time) >= 0.0), 1.0, 0.0)
+        axpy(n, held, values_bar, j * n, lam, 0)
+        axpy(n, held, values_dot_bar, j * n, lam, n)
+    status = 0.0 * end_time + SUCCESS
+    cursor = m
+    for row in range(rows - 1, -1, -1):
+        at = row * width
+        t_hi = grid[at]
+        t_lo = grid[at + 1]
+        h = grid[at + 2]
+        flag = grid[at + FLAG]
+        which = grid[at + WHICH]
+        opens = grid[at + OPENS] > 0.5
+        block = flag == 4.0
+        last = flag == 2.0
+        cut = flag == 3.0
+        live = or_(flag == 1.0, or_(last, cut))
+        t_dot = dots[2 * row]
+        h_dot = dots[2 * row + 1]
+        copy(count, grid, at + WIDTH, pm2, first)
+
+        if any_(block):
+            fill(2 * n, 0.0, state_bar, 0)
+            fill(2 * full, 0.0, by_value_pm, 0)
+            fill(2, 0.0, stage_t_bar, 0)
+            for b in range(blocks):
+                one[b] = select(and_(block, which == b), 1.0, 0.0)
+            fires = view(one, 0, blocks)
+            y = view(states2, 2 * row * n, n)
+            y_dot = view(states2, (2 * row + 1) * n, n)
+            bars = view(by_value_pm, 0, first)
+            dot_bars = view(by_value_pm, full, first)
+            reset_vjp(t_hi, y, p, fires, view(lam, 0, n), view(stage_t_bar, 0, 1), view(state_bar, 0, n), bars)
+            reset_jvp_vjp(
+                t_hi, y, p, fires, t_dot, y_dot, view(pm2, full, first), view(lam, n, n), view(stage_t_bar, 0, 1),
+                view(state_bar, 0, n), bars, view(stage_t_bar, 1, 1), view(state_bar, n, n), dot_bars,
+            )  # fmt: skip
+            copy_where(block, 2 * n, state_bar, 0, lam, 0)
+            time_bar = time_bar + select(block, stage_t_bar[0], 0.0)
+            time_dot_bar = time_dot_bar + select(block, stage_t_bar[1], 0.0)
+            for i in range(2 * full):
+                pm2_bar[i] = pm2_bar[i] + select(block, by_value_pm[i], 0.0)
+
+        if any_(live):
+            end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+            end_hi = select(last, interval[1], end_hi)
+            end_lo = select(last, 0.0, end_lo)
+            copy(2 * n, states2, 2 * row * n, points, 0)
+            run_tangent_stages(rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
+            fill(2 * (s + 1) * n, 0.0, k_bar, 0)
+            fill(2 * n, 0.0, state_bar, 0)
+            fill(4, 0.0, ends, 0)
+            read = False
+            j = cursor - 1
+            going = True
+            while j >= 0 and going:
+                inside = and_(live, belongs(times[j], t_hi, t_lo, end_hi, end_lo, opens, cut, direction))
+                if any_(inside):
+                    read = True
+                    transpose_tangent_read(
+                        inside, j, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, k, times, times_dot, values_bar,
+                        values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
+                    )  # fmt: skip
+                begun = or_(not_(live), or_(inside, direction * (times[j] - end_hi) >= 0.0))
+                if j == cursor - 1 and all_(begun):
+                    cursor = j
+                going = any_(begun)
+                j = j - 1
+            for i in range(2 * n):
+                point_bar[i] = select(live, lam[i], 0.0)
+            transpose_tangent_stages(
+                rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, read, points, slopes, k_bar,
+                point_bar, stage_t_bar, ends, state_bar, pm2_bar,
+            )  # fmt: skip
+            if any_(cut):
+                for i in range(g):
+                    one[i] = select(and_(cut, which == i), 1.0, 0.0)
+                chosen = view(one, 0, g)
+                # grad G
+                fill(2 * (s + 1) * n, 0.0, k_bar, 0)
+                fill(2 * n, 0.0, point_bar, 0)
+                fill(2 * n, 0.0, by_value_y, 0)
+                fill(2 * full, 0.0, by_value_pm, 0)
+                fill(2, 0.0, stage_t_bar, 0)
+                guards_vjp(
+                    end_hi, view(y1, 0, n), pm, chosen, view(stage_t_bar, 0, 1), view(point_bar, 0, n),
+                    view(by_value_pm, 0, full),
+                )  # fmt: skip
+                seed_ends(stage_t_bar, by_value)
+                transpose_tangent_stages(
+                    rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes, k_bar,
+                    point_bar, stage_t_bar, by_value, by_value_y, by_value_pm,
+                )  # fmt: skip
+                # grad Ġ
+                fill(2 * (s + 1) * n, 0.0, k_bar, 0)
+                fill(2 * n, 0.0, point_bar, 0)
+                fill(2 * n, 0.0, by_rate_y, 0)
+                fill(2 * full, 0.0, by_rate_pm, 0)
+                fill(2, 0.0, stage_t_bar, 0)
+                guards_jvp_vjp(
+                    end_hi, view(y1, 0, n), pm, t_dot + h_dot, view(y1, n, n), pm_dot, chosen, view(stage_t_bar, 0, 1),
+                    view(point_bar, 0, n), view(by_rate_pm, 0, full), view(stage_t_bar, 1, 1), view(point_bar, n, n),
+                    view(by_rate_pm, full, full),
+                )  # fmt: skip
+                seed_ends(stage_t_bar, by_rate)
+                transpose_tangent_stages(
+                    rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes, k_bar,
+                    point_bar, stage_t_bar, by_rate, by_rate_y, by_rate_pm,
+                )  # fmt: skip
+                mu2 = -(ends[3] + time_dot_bar) / by_value[1]
+                mu1 = -(ends[1] + time_bar + by_rate[1] * mu2) / by_value[1]
+                status = select(and_(cut, not_(and_(is_finite(mu1), is_finite(mu2)))), SINGULAR, status)
+                for i in range(2 * n):
+                    more = fma(mu1, by_value_y[i], mu2 * by_rate_y[i])
+                    state_bar[i] = state_bar[i] + select(cut, more, 0.0)
+                for i in range(2 * full):
+                    more = fma(mu1, by_value_pm[i], mu2 * by_rate_pm[i])
+                    pm2_bar[i] = pm2_bar[i] + select(cut, more, 0.0)
+                ends[0] = ends[0] + select(cut, fma(mu1, by_value[0], mu2 * by_rate[0]), 0.0)
+                ends[2] = ends[2] + select(cut, fma(mu1, by_value[2], mu2 * by_rate[2]), 0.0)
+            copy_where(live, 2 * n, state_bar, 0, lam, 0)
+            time_bar = select(live, ends[0] + select(last, -ends[1], time_bar), time_bar)
+            time_dot_bar = select(live, ends[2] + select(last, -ends[3], time_dot_bar), time_dot_bar)
+            interval_bar[1] = interval_bar[1] + select(last, ends[1], 0.0)
+            interval_dot_bar[1] = interval_dot_bar[1] + select(last, ends[3], 0.0)
+    interval_bar[0] = interval_bar[0] + time_bar
+    interval_dot_bar[0] = interval_dot_bar[0] + time_dot_bar
+    axpy(2 * n, 1.0, lam, 0, y2_bar, 0)
+    return status
+
+
+def seed_ends(time_bars: Array, ends: Array) -> None:
+    """The bars of t, h, ṫ, ḣ where only the end of the step, t + h with the tangent ṫ + ḣ, has some."""
+    ends[0] = time_bars[0]
+    ends[1] = time_bars[0]
+    ends[2] = time_bars[1]
+    ends[3] = time_bars[1]
