@@ -149,7 +149,8 @@ class EventsEngine(OdeEngine):
             self._reset("_jvp_vjp"), self._n, first, self._guards, self._modes, self._blocks, slope.p2, start.interval,
             self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid,
             run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.states2, tangent.dots,
-            values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar, dots_bar,
+            values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar,
+            dots_bar,
         )  # fmt: skip
         p2_bar[:first] += pm2_bar[:first]
         p2_bar[first:] += pm2_bar[full : full + first]

@@ -123,7 +123,7 @@ class StiffEngine(OdeEngine):
             if start.interval[0] == start.interval[1] and slope.interval_dot.any():
                 # The slope of the algebraic unknowns where no time passes is a limit, whose derivative is not computed.
                 p2_bar[:] = np.nan
-        return SUCCESS
+        return codes.SUCCESS
 
     def _linearise_tangent_vjp(self, t: Any, t_dot: Any, *rest: Array) -> None:
         """The function of the model, which has t_bar and t_dot_bar apart."""
