@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,31 +15,41 @@ from implicitdsl.backends.engine import Engine
 from implicitdsl.layers.blueprint import Blueprint
 
 if TYPE_CHECKING:
-    from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec
+    from implicitdsl.backends.lanes.block_engine import Spec
 
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """An engine without its machine code: its class (module and name), its plain data, and the parameters of its
-    entries."""
+    """An engine without its machine code: its class (module and name), its plain data, the parameters of its entries,
+    and what else its constructor takes."""
 
     module: str
     name: str
     spec: Spec
     signatures: Mapping[str, str]
+    more: Mapping[str, Any]
 
     def restore(self, make: Callable[[str, tuple[int, ...]], bytes], threads: int | None) -> Engine:
         """The engine whose object files `make(part, shared)` gives."""
         from implicitdsl.backends.lanes.machine_code import MachineCode
 
         made: Any = getattr(import_module(self.module), self.name)
-        return made(self.spec, MachineCode(self.signatures, make), threads)
+        return made(self.spec, MachineCode(self.signatures, make), threads=threads, **self.more)
 
 
-def record_of(engine: BlockEngine) -> EngineRecord:
-    """The plain data of an engine."""
+def record_of(engine: Engine) -> EngineRecord | None:
+    """The plain data of an engine of the back end `lanes`; None for others, and for one that keeps less than its
+    constructor takes."""
+    from implicitdsl.backends.lanes.block_engine import BlockEngine
+
+    if not isinstance(engine, BlockEngine):
+        return None
     made = type(engine)
-    return EngineRecord(made.__module__, made.__qualname__, engine.spec, dict(engine.code.signatures))
+    try:
+        inspect.signature(made).bind(engine.spec, engine.code, threads=None, **engine.keeping())
+    except TypeError:
+        return None
+    return EngineRecord(made.__module__, made.__qualname__, engine.spec, dict(engine.code.signatures), engine.keeping())
 
 
 def target() -> str:
@@ -78,9 +89,9 @@ class KeptEngines:
         record = find_record(f"{key}.engine")
         if not isinstance(record, EngineRecord):
             fresh = compiled()
-            if not isinstance(fresh, BlockEngine):
-                return fresh
             record = record_of(fresh)
+            if record is None:
+                return fresh
             keep_record(f"{key}.engine", record)
 
         def make(part: str, shared: tuple[int, ...]) -> bytes:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,15 @@ class Engine(Protocol):
         self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], tangents: list[Array]
     ) -> Tangents:
         """Directional derivatives of the outputs; `tangents[i]` has the shape of `args[i]`."""
+        ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """An engine whose machine code can be made before the first call."""
+
+    def prepare(self, *, batch: bool) -> None:
+        """Makes what solve and pullback run, for batches of samples or for one."""
         ...
 
 

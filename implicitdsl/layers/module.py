@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from implicitdsl.backends.engine import Preparable
 from implicitdsl.layers import batching, bodies, direct, registry
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, ParamSpec, Piece
 from implicitdsl.layers.constrained import Constrained, read_only
@@ -211,14 +212,20 @@ class Layer(torch.nn.Module):
 
     def prepare(self, *, batch: bool = True, dtype: Any = None, **sizes: int) -> Layer:
         """Builds what a call would build, now: for the layer's type or another one, and for the call sizes given by
-        name (`T=100`). Returns the layer. `batch` tells whether calls will have batch dimensions."""
+        name (`T=100`). Returns the layer.
+
+        On the back end `lanes` this compiles the machine code of the forward and of the backward pass with params that
+        all samples share; with `batch`, also that of batches whose samples share all matrices among the inputs. Other
+        layouts (some matrices shared) and the second order are compiled when first met."""
         wanted = self.blueprint.call_sizes
         if set(sizes) != set(wanted):
             raise TypeError(f"{self.blueprint.name}.prepare takes the call sizes {list(wanted)}, not {list(sizes)}")
         chosen = read_dtype(dtype) if dtype is not None else self._own_dtype()
         for number, piece in enumerate(self.blueprint.program):
             if not isinstance(piece, CallPiece):
-                self._binding.entry(number, chosen, {name: sizes[name] for name in wanted})
+                engine = self._binding.entry(number, chosen, {name: sizes[name] for name in wanted}).engine
+                if isinstance(engine, Preparable):
+                    engine.prepare(batch=batch)
                 continue
             inner = cast(Layer, self._modules[piece.use])
             if not inner.blueprint.call_sizes:  # those of others follow from values of the call

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends import threads
 from implicitdsl.backends.engine import Argument, Array, Shape
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.layout import Packing, Rows, flat_values, packing, shared_arguments
+from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.solvers import status as codes
 
@@ -26,6 +27,12 @@ WIDTH = {"float64": 8, "float32": 16}
 """Lanes of straight-line and sparse work."""
 TASK_BYTES = 1 << 22
 """Bytes of packed arrays of one task: they stay in the cache."""
+
+
+MOST_CHOSEN = 3
+"""Matrices among the inputs up to which every choice of shared ones is a layout to compile ahead."""
+LATER = ("second", "push")
+"""How the names of parts begin that a forward and a backward pass do not call."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,46 @@ class BlockEngine:
     def is_common(self, group: str, values: Sequence[Array]) -> bool:
         """Whether all samples have the same values of a group, so that one block holds them."""
         return all(values[i].ndim == 1 for i in self.spec.groups[group])
+
+    # ------------------------------------------------------------ before the first call
+
+    def keeping(self) -> dict[str, Any]:
+        """What the constructor takes by keyword beside spec, code and threads: plain data and problems of the IR, kept
+        with the spec, so that another process makes the same engine of it."""
+        return {}
+
+    def layouts(self, *, every: bool = True) -> tuple[tuple[int, ...], ...]:
+        """The layouts that calls meet with shared params: those of every choice of inputs, matrices or more, that the
+        samples share (of none and of all where there are more than three such inputs, or not `every`)."""
+        matrices = [
+            i
+            for i, a in enumerate(self.arguments)
+            if a.role == "input" and len(a.shape) > 1 and self._sizes[i] >= LARGE
+        ]
+        choices = {(), tuple(matrices)}
+        if every and len(matrices) <= MOST_CHOSEN:
+            choices |= {c for k in range(len(matrices)) for c in combinations(matrices, k)}
+        found = [
+            self.layout(
+                [
+                    np.broadcast_to(
+                        np.zeros((), self.dtype), a.shape if a.role != "input" or i in chosen else (2, *a.shape)
+                    )
+                    for i, a in enumerate(self.arguments)
+                ],
+                2,
+            )
+            for chosen in sorted(choices)
+        ]
+        return tuple(dict.fromkeys(found))
+
+    def prepare(self, *, batch: bool) -> None:
+        """Machine code now, for solve and pullback: of samples that share params alone and, for batches, of samples
+        that share all their matrices too."""
+        for shared in self.layouts(every=False)[: None if batch else 1]:
+            for part in self.code.parts:
+                if not part.startswith(LATER):
+                    self.code.entry(part, shared)
 
     # ------------------------------------------------------------ tasks
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,19 @@ llvm.add_symbol(interrupt.SYMBOL, interrupt.ADDRESS)
 
 PORTABLE = "x86-64-v3"
 """AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""
+
+
+_aim: ContextVar[str] = ContextVar("the processor that code is made for", default="native")
+
+
+@contextmanager
+def aiming_at(cpu: str) -> Iterator[None]:
+    """What is compiled inside is for that processor, by LLVM's name; `native` is this machine's."""
+    token = _aim.set(cpu)
+    try:
+        yield
+    finally:
+        _aim.reset(token)
 
 
 def _hold_over_fork() -> None:
@@ -63,13 +78,15 @@ def _machine(cpu: str) -> llvm.TargetMachine:
 
 
 def make_object(
-    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, cpu: str = "native"
+    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, cpu: str | None = None
 ) -> bytes:
-    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry.
+    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `cpu` is
+    a processor by LLVM's name, or `native`; without it, that of `aiming_at`.
 
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
     parts = list(modules)
+    cpu = cpu or _aim.get()
     found = hashlib.sha256(repr((llvmlite.__version__, processor(cpu), CODE_MODEL, list(entries), inline_all)).encode())
     for part in parts:
         found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())

@@ -22,7 +22,7 @@ class MachineCode:
 
     def __init__(self, signatures: Mapping[str, str], make: Callable[[str, tuple[int, ...]], bytes]) -> None:
         self.signatures = signatures
-        self._make = make
+        self.make = make
         self._entries: dict[Key, Any] = {}
         self._objects: dict[Key, bytes] = {}
         self._lock = threading.Lock()
@@ -35,8 +35,13 @@ class MachineCode:
     def object(self, part: str, shared: tuple[int, ...]) -> bytes:
         """The object file of a part."""
         if (part, shared) not in self._objects:
-            self._objects[part, shared] = self._make(part, shared)
+            self._objects[part, shared] = self.make(part, shared)
         return self._objects[part, shared]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All parts of the engine."""
+        return tuple(self.signatures)
 
     @property
     def made(self) -> tuple[Key, ...]:
