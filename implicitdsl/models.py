@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from implicitdsl.artifacts.construct import construct
-from implicitdsl.artifacts.texts import Heading, Text, read_text
+from implicitdsl.artifacts.headings import Heading
+from implicitdsl.artifacts.texts import Text, read_text
 from implicitdsl.layers.blueprint import Blueprint
 from implicitdsl.layers.module import Layer
-from implicitdsl.layers.options import OPTION_NAMES, read_options
 
 if TYPE_CHECKING:
     from implicitdsl.syntax import tree
@@ -39,7 +39,16 @@ class Template:
     @property
     def sizes(self) -> tuple[str, ...]:
         """Names of the sizes, in order."""
-        return tuple(name for name, _ in self.heading.sizes)
+        return self.heading.size_names
+
+    def usual_sizes(self, sizes: Mapping[str, int]) -> frozenset[str]:
+        """Which of these sizes have the values that they have where they are not given."""
+        from implicitdsl.semantics.declarations import bind_sizes
+
+        definition, library = self._text.unit.library.definitions[self.heading.name]
+        open_ = {s.name: sizes[s.name] for s in definition.sizes if s.default is None}
+        bound = bind_sizes(definition, open_, library)
+        return frozenset(name for name in sizes if name not in open_ and bound[name] == sizes[name])
 
     def blueprint(self, **keywords: Any) -> Blueprint:
         """What `__call__` makes its layer from."""
@@ -49,19 +58,8 @@ class Template:
         return Layer(self._blueprint(keywords))
 
     def _blueprint(self, keywords: dict[str, Any]) -> Blueprint:
-        name = self.heading.name
-        options = {key: value for key, value in keywords.items() if key in OPTION_NAMES and key not in self.sizes}
-        rest = {key: value for key, value in keywords.items() if key not in options}
-        for key in rest:
-            if key not in self.sizes:
-                near = difflib.get_close_matches(key, (*self.sizes, *OPTION_NAMES), 1)
-                hint = f"; did you mean `{near[0]}`?" if near else ""
-                raise TypeError(
-                    f"{name} has neither a size nor an option `{key}`{hint} "
-                    f"(sizes: {', '.join(self.sizes) or 'none'}; options: {', '.join(OPTION_NAMES)})"
-                )
-        sizes = {key: _whole(key, value) for key, value in rest.items()}
-        made = construct(self._text, name, sizes, read_options(**options))
+        sizes, options = self.heading.read(keywords)
+        made = construct(self._text, self.heading.name, sizes, options)
         for warning in made.every_warning():
             warnings.warn(warning, stacklevel=3)
         return made
@@ -124,9 +122,3 @@ def _models(text: str, name: str) -> Models:
     for warning in found.warnings:
         warnings.warn(warning, stacklevel=3)
     return Models(found)
-
-
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"the size `{name}` is a whole number, not {value!r}")
-    return value.__index__()  # type: ignore[attr-defined, no-any-return]  # hasattr above

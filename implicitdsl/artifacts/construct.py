@@ -43,7 +43,7 @@ def _found(asked: Recipe, compiled: Callable[[], Blueprint]) -> Blueprint:
     fresh = compiled()
     # A recipe names every size, a caller those that differ from their defaults.
     for recipe in (asked, fresh.recipe):
-        keep_record(_place(recipe), _plain(fresh))
+        keep_record(_place(recipe), plain(fresh))
     return _with_engines(fresh, fresh)
 
 
@@ -52,9 +52,9 @@ def _place(recipe: Recipe | None) -> str:
     return f"{layer_key(recipe)}.layer"
 
 
-def _plain(blueprint: Blueprint) -> Blueprint:
+def plain(blueprint: Blueprint) -> Blueprint:
     """The blueprint without what belongs to this process."""
-    uses = {name: _plain(used) for name, used in blueprint.uses.items()}
+    uses = {name: plain(used) for name, used in blueprint.uses.items()}
     return replace(blueprint, engine=no_engine, rebuild=None, origin=None, uses=uses)
 
 

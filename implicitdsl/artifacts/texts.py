@@ -7,27 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from implicitdsl.artifacts.headings import Heading
 from implicitdsl.artifacts.keys import find_record, keep_record, key_of, toolchain
 
 if TYPE_CHECKING:
     from implicitdsl.semantics.unit import Unit
     from implicitdsl.syntax import tree
-
-
-@dataclass(frozen=True)
-class Heading:
-    """What a caller must know of a definition: sizes with the texts of their defaults, and the texts of its inputs."""
-
-    name: str
-    kind: str
-    doc: str
-    sizes: tuple[tuple[str, str | None], ...]
-    inputs: tuple[str, ...]
-
-    @property
-    def open_sizes(self) -> tuple[str, ...]:
-        """The sizes without a default."""
-        return tuple(name for name, default in self.sizes if default is None)
 
 
 @dataclass(frozen=True)

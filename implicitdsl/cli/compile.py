@@ -13,10 +13,11 @@ import typer
 from implicitdsl.cli.data import UsageError, Value, read_build, read_target
 from implicitdsl.cli.output import Format, FormatOption, count, print_diagnostics, print_json, reporting
 from implicitdsl.cli.progress import working
-from implicitdsl.diagnostics import Diagnostic, ImpError
+from implicitdsl.diagnostics import ImpError
 from implicitdsl.diagnostics.render import as_dict
 
 DTYPES = ("float32", "float64")
+PORTABLE = "x86-64-v3"
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,36 @@ class Job:
     dtype: str
 
 
+@dataclass(frozen=True)
+class BuildChoice:
+    """A package to write: from which file, where, for which processor; `named`: the layers are named by --build."""
+
+    source: Path
+    folder: Path
+    cpu: str
+    named: bool
+
+
 def compile(
     file: Annotated[str, typer.Argument(help="The .imp file.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Where machine-code artifacts go (needs a back end that emits them)."),
+        typer.Option("-o", "--output", help="Write the layers as machine code: a folder that Python imports."),
     ] = None,
     build: Annotated[
         list[str] | None, typer.Option(help="A layer with its sizes and options: 'DEQ(n=64, m=784, dtype=float32)'.")
     ] = None,
+    cpu: Annotated[
+        str | None, typer.Option(help="The processor that -o is for: x86-64-v3 (the default), another level, native.")
+    ] = None,
     format: FormatOption = Format.text,
 ) -> None:
-    """Read, check and construct layers: those named by --build, else all whose sizes have defaults, in both dtypes."""
+    """Read, check and construct layers: those named by --build, else all whose sizes have defaults, in both dtypes.
+    With -o, compile them into a package that needs neither the text nor the compiler."""
     with reporting(format):
         target = read_target(file)
-        if output is not None:
-            raise ImpError([_no_artifacts(output)])
+        if output is None and cpu is not None:
+            raise UsageError("--cpu is for packages: name one with -o")
         from implicitdsl.cli.files import check_file, raise_if_wrong
         from implicitdsl.cli.layers import open_models
 
@@ -53,7 +68,14 @@ def compile(
         named = [read_build(text) for text in build or []]
         jobs, left = _jobs(models, [(b.layer, dict(b.keywords)) for b in named], target.layer)
         with working("compiling", format) as tell:
-            built, refused = _construct(models, jobs, strict=bool(named), tell=tell)
+            if output is None:
+                built, refused = _construct(models, jobs, strict=bool(named), tell=tell)
+            else:
+                from implicitdsl.cli.packages import build_package
+
+                choice = BuildChoice(target.file, output, cpu or PORTABLE, named=bool(named))
+                built, refused, more = build_package(models, jobs, choice, tell)
+                left += more
         if format is Format.json:
             findings = [as_dict(d) for d in checked.diagnostics]
             report = {"ok": True, "file": str(target.file), "built": built, "left": left, "refused": refused}
@@ -61,15 +83,8 @@ def compile(
         else:
             print_diagnostics(checked.diagnostics)
             _show(str(target.file), built, left, refused)
-
-
-def _no_artifacts(folder: Path) -> Diagnostic:
-    return Diagnostic(
-        "E614",
-        f"no artifact can be written to {folder}",
-        help="artifacts need a back end that emits machine code, and this version has `python` only\n"
-        "leave -o out to construct and report; in a program implicitdsl.load makes the layers",
-    )
+            if output is not None and built:
+                typer.echo(f"wrote {output}: import it from a program that has torch, numpy, llvmlite and implicitdsl")
 
 
 def _jobs(
@@ -133,6 +148,11 @@ def _construct(
 def _show(file: str, built: list[dict[str, Any]], left: list[dict[str, str]], refused: list[dict[str, str]]) -> None:
     for entry in built:
         sizes = ", ".join(f"{n}={v}" for n, v in entry["sizes"].items())
+        if "objects" in entry:
+            calls = "".join(f", {n}={v}" for n, v in entry["call_sizes"].items())
+            objects = count(entry["objects"], "object file")
+            typer.echo(f"built  {entry['layer']}({sizes}){calls} {entry['dtype']}, kind {entry['kind']}, {objects}")
+            continue
         typer.echo(f"built  {entry['layer']}({sizes}) {entry['dtype']}, kind {entry['kind']}, back end python")
         parts = ", ".join(f"{name}:{nodes}" for name, nodes in entry["derived"].items())
         head = f"{count(len(entry['derived']), 'derived function')}, {count(sum(entry['derived'].values()), 'node')}: "

@@ -9,7 +9,6 @@ from typing import Any
 from implicitdsl.ir import node as nodes
 from implicitdsl.ir.node import Node, walk
 
-
 _Row = tuple[str, tuple[Any, ...], tuple[int, ...], tuple[int, ...]]
 """Class, key, places of the arguments, and shape of a node."""
 
@@ -37,9 +36,9 @@ class _Writer(pickle.Pickler):
 class _Reader(pickle.Unpickler):
     def __init__(self, file: io.BytesIO, found: list[Node]) -> None:
         super().__init__(file)
-        self._found = found
+        self._found: list[Node] = found
 
-    def persistent_load(self, pid: Any) -> Node:
+    def persistent_load(self, pid: int) -> Node:
         return self._found[pid]
 
 

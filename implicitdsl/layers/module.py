@@ -280,7 +280,8 @@ class Layer(torch.nn.Module):
             raise TypeError(
                 f"{blueprint.name} cannot be pickled: it was made without a recipe; save its state_dict instead"
             )
-        return (_bare, (blueprint.rebuild, blueprint.recipe), self._state())
+        kind = () if type(self) is Layer else (type(self),)
+        return (_bare, (blueprint.rebuild, blueprint.recipe, *kind), self._state())
 
     def _state(self) -> dict[str, Any]:
         uses = self.blueprint.uses
@@ -303,13 +304,13 @@ class Layer(torch.nn.Module):
         self.__dict__["_modules"] = {k: own[k] if k in own else inner[k] for k in state["order"]}
 
 
-def _bare(rebuild: Any, recipe: tuple[Any, ...]) -> Layer:
+def _bare(rebuild: Any, recipe: tuple[Any, ...], kind: type[Layer] = Layer) -> Layer:
     """A layer without values, to be filled by `__setstate__`: unpickling draws nothing from torch's generator."""
-    return _hollow(rebuild(recipe))
+    return _hollow(rebuild(recipe), kind)
 
 
-def _hollow(blueprint: Blueprint) -> Layer:
-    layer = Layer.__new__(Layer)
+def _hollow(blueprint: Blueprint, kind: type[Layer] = Layer) -> Layer:
+    layer = kind.__new__(kind)
     torch.nn.Module.__init__(layer)
     layer._bind(blueprint)
     for name, used in blueprint.uses.items():

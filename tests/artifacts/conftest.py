@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from implicitdsl.backends.lanes.cache import cache_folder
+from implicitdsl.backends.lanes.cache import cache_folder, read, write
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = ("lark", "sympy", "numba", "typer", "rich", "platformdirs")
@@ -25,14 +25,23 @@ sys.meta_path.insert(0, _Refusal())
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of this session's own, with the solvers that were compiled before: only models are compiled here."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this session's own, with the solvers that were compiled before; those compiled here are left to the
+    next session, so that mostly models are compiled."""
     made = tmp_path_factory.mktemp("cache")
     made.chmod(0o700)
     usual = cache_folder()
-    for entry in [] if usual is None else usual.glob("*.bc"):
-        shutil.copy2(entry, made)
-    return made
+    share_solvers(usual, made)
+    yield made
+    share_solvers(made, usual)
+
+
+def share_solvers(source: Path | None, target: Path | None) -> None:
+    """Copies the bitcode that the other folder lacks."""
+    if source is not None and target is not None:
+        for entry in source.glob("*.bc"):
+            if not (target / entry.name).exists():
+                write(target / entry.name, read(entry) or b"")
 
 
 @pytest.fixture

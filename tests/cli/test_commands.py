@@ -341,8 +341,8 @@ def test_compile_refuses_wrong_builds(good: Path) -> None:
     assert call("compile", good, "--build", "DEQ(n=3, m=2, k=1)").exit_code == 2
 
 
-def test_compile_writes_no_artifact_and_says_why(good: Path, tmp_path: Path) -> None:
-    result = call("compile", good, "-o", tmp_path / "built")
+def test_compile_writes_no_package_of_a_layer_on_python_and_says_why(good: Path, tmp_path: Path) -> None:
+    result = call("compile", good, "-o", tmp_path / "built", "--build", "DEQ(n=3, m=2, backend=python)")
     assert result.exit_code == 1
     assert "error[E614]" in result.output
     assert "back end" in result.output

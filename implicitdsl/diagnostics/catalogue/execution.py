@@ -189,16 +189,15 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         code="E614",
-        title="machine-code artifacts",
+        title="a layer that cannot be compiled ahead",
         explanation=(
-            "`compile -o` writes machine code, which needs a back end that emits it. This version has the back end "
-            "`python` "
-            "only: without `-o`, `compile` reads, checks and constructs; in a program `implicitdsl.load` makes the "
-            "layers."
+            "`compile -o` writes machine code, which only the back end `lanes` makes. A layer that runs on the back "
+            "end `python`, because it was asked for or because `lanes` cannot run it yet (`inspect` says why), is made "
+            "from its text, by `implicitdsl.load`."
         ),
         bad=_DECAY,
         good=_DECAY,
-        build="$ implicitdsl compile layer.imp -o built",
+        build="$ implicitdsl compile layer.imp -o built --build Layer(backend=python,T=2)",
     ),
     Code(
         code="E615",

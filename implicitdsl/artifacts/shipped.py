@@ -1,0 +1,199 @@
+"""Packages of layers that `implicitdsl compile -o` wrote: opened with torch, NumPy and llvmlite alone.
+
+A package holds `manifest.json`, `layers.bin` (the plain data of layers and engines) and `objects/` (machine code under
+the names of its hashes). Whatever it was not built for is an error that says which command builds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from implicitdsl.artifacts.engines import EngineRecord
+from implicitdsl.artifacts.headings import Heading
+from implicitdsl.artifacts.keys import code_options
+from implicitdsl.artifacts.manifest import DATA, MANIFEST, OBJECTS, check_manifest
+from implicitdsl.backends.engine import Engine
+from implicitdsl.ir import storage
+from implicitdsl.layers.blueprint import Blueprint
+from implicitdsl.layers.module import Layer
+from implicitdsl.layers.options import Options, inherited
+
+Case = tuple[tuple[str, ...], int, str, tuple[tuple[str, int], ...]]
+"""An engine of a layer: the uses that lead to it, piece, dtype, call sizes."""
+PartOf = tuple[str, tuple[int, ...]]
+
+
+class NotBuiltError(LookupError):
+    """A package of compiled layers does not hold what was asked of it; the sentence says which command builds it."""
+
+
+@dataclass(frozen=True)
+class BuiltLayer:
+    """A layer with its sizes: for each case an engine, and for each of its parts the name of an object file.
+
+    `usual` names the sizes that have their default values, `builds` the options of the command that built it."""
+
+    blueprint: Blueprint
+    options: Options
+    usual: frozenset[str]
+    engines: Mapping[Case, tuple[EngineRecord, Mapping[PartOf, str]]]
+    builds: tuple[str, ...]
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The types it was built for."""
+        return tuple(dict.fromkeys(case[2] for case in self.engines))
+
+
+@dataclass(frozen=True)
+class Content:
+    """What `layers.bin` holds: each definition with the layers that were built of it."""
+
+    layers: Mapping[str, tuple[Heading, tuple[BuiltLayer, ...]]]
+
+
+class Package:
+    """An opened package."""
+
+    def __init__(self, folder: Path, module: str) -> None:
+        """Raises ImportError for a package that cannot run here, or is damaged."""
+        self.folder, self.module = folder, module
+        self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        check_manifest(self.manifest, folder)
+
+    @cached_property
+    def content(self) -> Content:
+        """The layers."""
+        data = (self.folder / DATA).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.manifest["data"]:
+            raise ImportError(f"{self.folder / DATA} is damaged: compile the package again")
+        return storage.loads(data)
+
+    def blueprint(self, name: str, keywords: Mapping[str, Any]) -> Blueprint:
+        """The blueprint of a layer that was built. Raises NotBuiltError for another one."""
+        heading, layers = self.content.layers[name]
+        sizes, options = heading.read(keywords)
+        dtype = str(options.dtype or torch.get_default_dtype()).removeprefix("torch.")
+        for layer in layers:
+            own = layer.blueprint.sizes
+            sized = all(own[n] == v for n, v in sizes.items()) and own.keys() - sizes.keys() <= layer.usual
+            if sized and layer.options == _ahead(options) and dtype in layer.dtypes:
+                return self._opened(layer, layer.blueprint, (), options, keywords)
+        raise NotBuiltError(self._sentence(_call(name, {**keywords, "dtype": dtype})))
+
+    def _opened(
+        self, layer: BuiltLayer, data: Blueprint, path: tuple[str, ...], options: Options, keywords: Mapping[str, Any]
+    ) -> Blueprint:
+        taken = options if not path else inherited(data.options, options)
+        return replace(
+            data,
+            options=taken,
+            engine=_Engines(self, layer, path, taken.threads).engine,
+            recipe=(self.module, path, layer.blueprint.name, tuple(keywords.items())),
+            rebuild=reopen,
+            uses={n: self._opened(layer, used, (*path, n), options, keywords) for n, used in data.uses.items()},
+        )
+
+    def object(self, name: str) -> bytes:
+        """An object file. Raises ImportError for a damaged one, which LLVM might not survive."""
+        code = (self.folder / OBJECTS / f"{name}.o").read_bytes()
+        if hashlib.sha256(code).hexdigest() != name:
+            raise ImportError(f"{self.folder / OBJECTS / name}.o is damaged: compile the package again")
+        return code
+
+    def _sentence(self, wanted: str) -> str:
+        every = [build for _, layers in self.content.layers.values() for layer in layers for build in layer.builds]
+        options = " ".join(f"--build {shlex.quote(build)}" for build in (*dict.fromkeys(every), wanted))
+        source, cpu = self.manifest["source"], self.manifest["cpu"]
+        return (
+            f"{self.folder.name} was not built for {wanted}; this builds it beside what is there:\n"
+            f"  implicitdsl compile {shlex.quote(source)} -o {shlex.quote(str(self.folder))} --cpu {cpu} {options}"
+        )
+
+    def missing(self, layer: BuiltLayer, dtype: str, call_sizes: Mapping[str, int]) -> NotBuiltError:
+        """The error for a type or for call sizes that a layer was not built for."""
+        given = {n: v for n, v in layer.blueprint.sizes.items() if n not in layer.usual}
+        options = {n: v for n, v in vars(layer.options).items() if v is not None}
+        wanted = {**given, **call_sizes, **options, "dtype": dtype}
+        return NotBuiltError(self._sentence(_call(layer.blueprint.name, wanted)))
+
+
+class _Engines:
+    """The engines of one layer, or of one that it uses."""
+
+    def __init__(self, package: Package, layer: BuiltLayer, path: tuple[str, ...], threads: int | None) -> None:
+        self._package, self._layer, self._path, self._threads = package, layer, path, threads
+        self._engines: dict[Case, Engine] = {}
+
+    def engine(self, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
+        """The engine of a piece. Raises NotBuiltError."""
+        name = str(dtype).removeprefix("torch.")
+        case: Case = (self._path, piece, name, tuple(sorted(call_sizes.items())))
+        if case not in self._engines:
+            found = self._layer.engines.get(case)
+            if found is None:
+                raise self._package.missing(self._layer, name, {} if self._path else call_sizes)
+            record, objects = found
+
+            def make(part: str, shared: tuple[int, ...]) -> bytes:
+                if (part, shared) not in objects:
+                    raise NotBuiltError(
+                        f"{record.spec.layer_name} was compiled for params that all samples share, and for up to three "
+                        "matrices among the inputs, shared or not; other calls (`vmap` over params) need the layer "
+                        f"from its text: implicitdsl.load({self._package.manifest['source']!r})"
+                    )
+                return self._package.object(objects[part, shared])
+
+            self._engines[case] = record.restore(make, self._threads)
+        return self._engines[case]
+
+
+_opened: dict[str, Package] = {}
+
+
+def open_package(module: str, folder: str) -> dict[str, type[Layer]]:
+    """The layer classes of a package by name; its `__init__.py` calls this. Raises ImportError for a package that was
+    made for another processor, system or version, or is damaged."""
+    package = _opened[module] = Package(Path(folder), module)
+    return {name: _layer_class(package, heading) for name, (heading, _) in package.content.layers.items()}
+
+
+def reopen(recipe: tuple[Any, ...]) -> Blueprint:
+    """The blueprint of a recipe: what a layer of a package pickles as. Its package must be importable."""
+    module, path, name, keywords = recipe
+    if module not in _opened:
+        importlib.import_module(module)
+    found = _opened[module].blueprint(name, dict(keywords))
+    for use in path:
+        found = found.uses[use]
+    return found
+
+
+def _layer_class(package: Package, heading: Heading) -> type[Layer]:
+    def __init__(self: Layer, **keywords: Any) -> None:  # noqa: N807 - it becomes the constructor of the class
+        Layer.__init__(self, package.blueprint(heading.name, keywords))
+
+    space = {"__init__": __init__, "__doc__": heading.doc or None, "__module__": package.module}
+    return type(heading.name, (Layer,), space)
+
+
+def _ahead(options: Options) -> Options:
+    """The options that were fixed when the layer was built."""
+    return code_options(replace(options, backend=None if options.backend == "lanes" else options.backend))
+
+
+def _call(name: str, keywords: Mapping[str, Any]) -> str:
+    """A layer as `--build` names it."""
+    told = {k: v for k, v in keywords.items() if k not in ("on_fail", "seed", "threads", "device", "backend")}
+    parts = (f"{k}={str(v).removeprefix('torch.') if k == 'dtype' else repr(v)}" for k, v in told.items())
+    return f"{name}({', '.join(parts)})"

@@ -1,0 +1,200 @@
+"""`compile -o`: a package that runs without the compiler, holds what was built, and says what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import implicitdsl
+from implicitdsl.artifacts.elf import undefined_symbols
+from implicitdsl.artifacts.manifest import features_of
+from implicitdsl.artifacts.shipped import NotBuiltError
+from implicitdsl.cli.main import app
+from tests.artifacts.conftest import FORBID, run_python
+
+MODELS = """
+# A decay that mixes by M.
+ode Mix[n = 2](x0[n], M[n, n]) -> [n] {
+  param rate[n] = 0.5 in positive
+  state x[n] = x0
+  dx/dt = tanh(M @ x) - rate*x
+  from t = 0 to 1
+  solver rk4(dt = 0.25)
+  return x
+}
+net Twice[n](x[n], M[n, n]) -> [n] {
+  use f = Mix[n]()
+  return f(f(x, M), M)
+}
+ode At[n](x0[n], ts[T]) -> [T, n] {
+  state x[n] = x0
+  dx/dt = -x
+  solver rk4(dt = 0.25)
+  return x at ts
+}
+"""
+
+CALL = """
+import json, pickle, sys
+import torch
+def value(t): return t.detach().numpy().tobytes().hex()
+def call(layer, M):
+    x = torch.linspace(0.5, 2.0, 6, dtype=torch.float64).reshape(3, 2).requires_grad_()
+    y = layer(x, M)
+    (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    (h,) = torch.autograd.grad(g.square().sum(), x)
+    return [value(t) for t in (y, g, h)]
+M = torch.tensor([[0.1, -0.4], [0.7, 0.2]], dtype=torch.float64)
+found = {}
+for name in ("Mix", "Twice"):
+    layer = getattr(models, name)(n=2, dtype=torch.float64)
+    found[name] = [call(layer, M), call(layer, M.expand(3, 2, 2)), call(pickle.loads(pickle.dumps(layer)), M)]
+print(json.dumps(found))
+"""
+
+
+def compile_package(source: Path, folder: Path, *words: str) -> str:
+    result = CliRunner().invoke(app, ["compile", str(source), "-o", str(folder), *words])
+    assert result.exit_code == 0, result.output + result.stderr
+    return result.output
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "models.imp"
+    path.write_text(MODELS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def built(source: Path, folder: Path) -> Path:
+    """A package with `Twice` for n = 2 in float64, and `Mix` for its default size."""
+    target = source.parent / "built_models"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMPLICITDSL_CACHE", str(folder))
+        words = ("--cpu", "native", "--build", "Twice(n=2, dtype=float64)", "--build", "Mix(dtype=float64)")
+        compile_package(source, target, *words)
+    return target
+
+
+def open_built(folder: Path, name: str = "built_models") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_package_runs_without_the_compiler_and_without_a_cache(built: Path, source: Path, cache: Path) -> None:
+    shipped = FORBID + f"import sys; sys.path.insert(0, {str(built.parent)!r})\nimport built_models as models\n" + CALL
+    loaded = f"import implicitdsl; models = implicitdsl.load({str(source)!r})\n" + CALL
+    # Made for this processor, a package holds the code that `load` makes: the bits are the same.
+    assert json.loads(run_python(shipped, cache="/dev/null/none")) == json.loads(run_python(loaded, cache=cache))
+
+
+def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Path, source: Path) -> None:
+    models = open_built(built)
+    assert models.__all__ == ["Twice", "Mix"]
+    assert models.Mix.__doc__ == "A decay that mixes by M."
+    layer = models.Mix(dtype=torch.float64, on_fail="nan", threads=1)
+    assert isinstance(layer, implicitdsl.Layer) and isinstance(layer, models.Mix)
+    assert layer.blueprint.options.on_fail == "nan"
+    with pytest.raises(
+        NotBuiltError, match=r"--build 'Twice\(n=2, dtype=float64\)' .*--build 'Mix\(n=3, dtype=float64\)'"
+    ):
+        models.Mix(n=3, dtype=torch.float64)
+    for keywords in ({}, {"dtype": torch.float32}, {"dtype": torch.float64, "solver": "euler(dt = 0.1)"}):
+        with pytest.raises(NotBuiltError, match=r"implicitdsl compile models\.imp"):
+            models.Mix(**keywords)
+    with pytest.raises(NotBuiltError, match="Twice"):
+        models.Twice(dtype=torch.float64)
+    engine = layer.blueprint.engine(0, torch.float64, {})
+    with pytest.raises(NotBuiltError, match=r"implicitdsl\.load"):
+        engine.code.entry("solve", (0, 1, 2, 3))
+    with pytest.raises(TypeError, match="did you mean `dtype`"):
+        models.Mix(dtyp=torch.float64)
+
+
+def test_sizes_of_calls_are_named_and_others_are_refused(source: Path, cache: Path, tmp_path: Path) -> None:
+    compile_package(source, tmp_path / "at", "--build", "At(n=1, T=3, dtype=float64)")
+    layer = open_built(tmp_path / "at", "at_models").At(n=1, dtype=torch.float64)
+    ts = torch.linspace(0.0, 1.0, 3, dtype=torch.float64)
+    # The classical method of order 4 on dx/dt = -x, written out.
+    step = 1 - 0.25 + 0.25**2 / 2 - 0.25**3 / 6 + 0.25**4 / 24
+    assert float(layer([1.0], ts)[-1]) == pytest.approx(step**4, rel=1e-14)
+    with pytest.raises(NotBuiltError, match=r"At\(n=1, T=2, dtype=float64\)"):
+        layer([1.0], ts[:2])
+
+
+def test_layers_without_sizes_are_listed_with_what_builds_them(source: Path, cache: Path, tmp_path: Path) -> None:
+    said = compile_package(source, tmp_path / "some")
+    assert said.count("built  Mix(n=2)") == 2
+    assert "--build 'Twice(n=…)'" in said and "--build 'At(n=…)'" in said
+    manifest = json.loads((tmp_path / "some" / "manifest.json").read_text())
+    assert manifest["cpu"] == "x86-64-v3" and "avx2" in manifest["features"]
+    assert any(name.startswith("Sleef_tanh") for name in manifest["symbols"]) or "libm" in str(manifest)
+    assert [entry["dtype"] for entry in manifest["layers"]] == ["float32", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("features", ["avx2", "no-such-feature"], "lacks no-such-feature"),
+        ("implicitdsl", "0.0.1", "made by implicitdsl 0.0.1"),
+        ("runtime", "0", "another build"),
+        ("system", "plan9-vax", "made for plan9-vax"),
+        ("symbols", ["Sleef_of_tomorrow"], "Sleef_of_tomorrow"),
+        ("format", 0, "format"),
+        ("data", "0", "damaged"),
+    ],
+)
+def test_a_package_for_another_machine_is_refused_at_import(
+    built: Path, tmp_path: Path, key: str, value: object, why: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    with pytest.raises(ImportError, match=why):
+        open_built(folder, "refused_models")
+
+
+def test_a_damaged_object_file_is_refused_before_it_is_loaded(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    for path in (folder / "objects").iterdir():
+        path.write_bytes(path.read_bytes()[:-8] + b"\0" * 8)
+    layer = open_built(folder, "damaged_models").Mix(dtype=torch.float64)
+    with pytest.raises(ImportError, match="damaged"):
+        layer([1.0, 2.0], torch.eye(2, dtype=torch.float64))
+
+
+def test_wrong_commands_write_nothing(source: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("years of work")
+    for words in (
+        ["-o", str(tmp_path / "x"), "--cpu", "z80"],
+        ["-o", str(tmp_path / "x"), "--build", "At(n=1)"],
+        ["-o", str(tmp_path / "x"), "--build", "Mix(T=3)"],
+        ["-o", str(tmp_path / "full"), "--build", "At(n=1, T=1, dtype=float64)"],
+        ["--cpu", "native"],
+    ):
+        assert CliRunner().invoke(app, ["compile", str(source), *words]).exit_code == 2, words
+    assert not (tmp_path / "x").exists()
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.tex"]
+
+
+def test_the_symbols_of_an_object_are_those_it_takes_from_the_process(built: Path) -> None:
+    found = [undefined_symbols(path.read_bytes()) for path in (built / "objects").iterdir()]
+    assert all(name.startswith(("Sleef_", "mem", "tanh")) for names in found for name in names)
+    assert undefined_symbols(b"MZ") == frozenset()
+    assert set(features_of("x86-64-v3")) > set(features_of("x86-64-v2"))
