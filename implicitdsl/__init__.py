@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from implicitdsl.version import __version__
+
 if TYPE_CHECKING:
     from implicitdsl.diagnostics import ImpError
     from implicitdsl.layers.errors import SolveError
     from implicitdsl.layers.module import Layer
     from implicitdsl.models import Models, load, loads
 
-__version__ = "0.1.0"
 __all__ = ["ImpError", "Layer", "Models", "SolveError", "__version__", "load", "loads"]
 
 _HOMES = {

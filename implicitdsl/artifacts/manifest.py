@@ -46,8 +46,8 @@ def runtime() -> str:
 
 def check_manifest(manifest: Mapping[str, Any], folder: Path) -> None:
     """Raises ImportError if code of this manifest cannot run here; the sentence says why and what to do."""
-    from implicitdsl import __version__
     from implicitdsl.backends.lanes.sleef import sleef_library
+    from implicitdsl.version import __version__
 
     def refuse(why: str, cure: str = "compile the layers again here") -> None:
         raise ImportError(f"the compiled layers in {folder} cannot run here: {why}. {cure[0].upper()}{cure[1:]}.")

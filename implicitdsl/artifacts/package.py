@@ -117,9 +117,9 @@ class Draft:
         (folder / "__init__.py").write_text(_module(self.source, list(self.layers)), encoding="utf-8")
 
     def _manifest(self, data: str) -> dict[str, Any]:
-        from implicitdsl import __version__
         from implicitdsl.backends.lanes.sleef import library_name
         from implicitdsl.syntax.words import LANGUAGE_VERSION
+        from implicitdsl.version import __version__
 
         symbols = sorted(set[str]().union(*map(undefined_symbols, self.objects.values())))
         return {
