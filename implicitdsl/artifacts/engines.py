@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,36 +19,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """An engine without its machine code: its class (module and name), its plain data, the parameters of its entries,
-    and what else its constructor takes."""
+    """An engine without its machine code: its class (module and name), its plain data, and the parameters of its
+    entries."""
 
     module: str
     name: str
     spec: Spec
     signatures: Mapping[str, str]
-    more: Mapping[str, Any]
 
     def restore(self, make: Callable[[str, tuple[int, ...]], bytes], threads: int | None) -> Engine:
         """The engine whose object files `make(part, shared)` gives."""
         from implicitdsl.backends.lanes.machine_code import MachineCode
 
         made: Any = getattr(import_module(self.module), self.name)
-        return made(self.spec, MachineCode(self.signatures, make), threads=threads, **self.more)
+        return made(self.spec, MachineCode(self.signatures, make), threads)
 
 
 def record_of(engine: Engine) -> EngineRecord | None:
-    """The plain data of an engine of the back end `lanes`; None for others, and for one that keeps less than its
-    constructor takes."""
+    """The plain data of an engine of the back end `lanes`; None for others."""
     from implicitdsl.backends.lanes.block_engine import BlockEngine
 
     if not isinstance(engine, BlockEngine):
         return None
     made = type(engine)
-    try:
-        inspect.signature(made).bind(engine.spec, engine.code, threads=None, **engine.keeping())
-    except TypeError:
-        return None
-    return EngineRecord(made.__module__, made.__qualname__, engine.spec, dict(engine.code.signatures), engine.keeping())
+    return EngineRecord(made.__module__, made.__qualname__, engine.spec, dict(engine.code.signatures))
 
 
 def target() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import platform
 from dataclasses import replace
 from functools import cache
@@ -13,7 +14,6 @@ from typing import Any
 import torch
 
 from implicitdsl.backends.lanes.cache import find, installed, keep
-from implicitdsl.ir import storage
 from implicitdsl.layers.options import Options, named_by_environment
 
 Recipe = tuple[Any, ...]
@@ -71,11 +71,11 @@ def find_record(name: str) -> Any:
     if found is None:
         return None
     try:
-        return storage.loads(found)
+        return pickle.loads(found)
     except Exception:  # whatever a stale pickle raises, the record is made again
         return None
 
 
 def keep_record(name: str, record: object) -> None:
-    """Keeps an object of plain data, problems of the IR included, under a name."""
-    keep(name, storage.dumps(record))
+    """Keeps an object of plain data under a name."""
+    keep(name, pickle.dumps(record, protocol=5))

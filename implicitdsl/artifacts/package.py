@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import platform
 import shutil
 import tempfile
@@ -24,7 +25,6 @@ from implicitdsl.artifacts.shipped import BuiltLayer, Case, Content
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.lanes.cache import installed
 from implicitdsl.diagnostics import Diagnostic, ImpError
-from implicitdsl.ir import storage
 from implicitdsl.layers.batching import bind_sizes
 from implicitdsl.layers.blueprint import Blueprint, EnginePiece
 
@@ -59,12 +59,11 @@ class Draft:
                 if record is None:
                     raise ImpError([_not_compiled(blueprint.name)])
                 parts: dict[tuple[str, tuple[int, ...]], str] = {}
-                for shared in engine.layouts():
-                    for part in engine.code.parts:
-                        code = engine.code.make(part, shared)
-                        name = hashlib.sha256(code).hexdigest()
-                        self.objects[name] = code
-                        parts[part, shared] = name
+                for part, shared in engine.entries():
+                    code = engine.code.make(part, shared)
+                    name = hashlib.sha256(code).hexdigest()
+                    self.objects[name] = code
+                    parts[part, shared] = name
                 count += len(parts)
                 made[case] = (record, parts)
         options = code_options(replace(blueprint.options, backend=None))
@@ -110,7 +109,7 @@ class Draft:
         (folder / OBJECTS).mkdir()
         for name, code in self.objects.items():
             (folder / OBJECTS / f"{name}.o").write_bytes(code)
-        data = storage.dumps(Content({n: (heading, tuple(held)) for n, (heading, held) in self.layers.items()}))
+        data = pickle.dumps(Content({n: (heading, tuple(held)) for n, (heading, held) in self.layers.items()}))
         (folder / DATA).write_bytes(data)
         manifest = self._manifest(hashlib.sha256(data).hexdigest())
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

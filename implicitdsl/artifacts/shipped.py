@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import pickle
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,6 @@ from implicitdsl.artifacts.headings import Heading
 from implicitdsl.artifacts.keys import code_options
 from implicitdsl.artifacts.manifest import DATA, MANIFEST, OBJECTS, check_manifest
 from implicitdsl.backends.engine import Engine
-from implicitdsl.ir import storage
 from implicitdsl.layers.blueprint import Blueprint
 from implicitdsl.layers.module import Layer
 from implicitdsl.layers.options import Options, inherited
@@ -77,7 +77,7 @@ class Package:
         data = (self.folder / DATA).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.manifest["data"]:
             raise ImportError(f"{self.folder / DATA} is damaged: compile the package again")
-        return storage.loads(data)
+        return pickle.loads(data)
 
     def blueprint(self, name: str, keywords: Mapping[str, Any]) -> Blueprint:
         """The blueprint of a layer that was built. Raises NotBuiltError for another one."""

@@ -7,6 +7,7 @@ blocks.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from implicitdsl.backends import threads
 from implicitdsl.backends.engine import Argument, Array, Shape
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
-from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.machine_code import Key, MachineCode
 from implicitdsl.solvers import status as codes
 
 WIDTH = {"float64": 8, "float32": 16}
@@ -31,8 +32,10 @@ TASK_BYTES = 1 << 22
 
 MOST_CHOSEN = 3
 """Matrices among the inputs up to which every choice of shared ones is a layout to compile ahead."""
-LATER = ("second", "push")
-"""How the names of parts begin that a forward and a backward pass do not call."""
+APART = ("one", "program")
+"""How the names of parts begin that know no model, or take a sample's arguments one by one: they have one layout."""
+LATER = re.compile("one|push|bend|.*second")
+"""Parts that a forward and a backward pass do not call, or seldom."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,6 @@ class BlockEngine:
 
     # ------------------------------------------------------------ before the first call
 
-    def keeping(self) -> dict[str, Any]:
-        """What the constructor takes by keyword beside spec, code and threads: plain data and problems of the IR, kept
-        with the spec, so that another process makes the same engine of it."""
-        return {}
-
     def layouts(self, *, every: bool = True) -> tuple[tuple[int, ...], ...]:
         """The layouts that calls meet with shared params: those of every choice of inputs, matrices or more, that the
         samples share (of none and of all where there are more than three such inputs, or not `every`)."""
@@ -133,13 +131,18 @@ class BlockEngine:
         ]
         return tuple(dict.fromkeys(found))
 
+    def entries(self, *, every: bool = True) -> list[Key]:
+        """The parts of the engine with the layouts of `layouts`."""
+        layouts = self.layouts(every=every)
+        return [(p, shared) for p in self.code.parts for shared in (((),) if p.startswith(APART) else layouts)]
+
     def prepare(self, *, batch: bool) -> None:
         """Machine code now, for solve and pullback: of samples that share params alone and, for batches, of samples
         that share all their matrices too."""
-        for shared in self.layouts(every=False)[: None if batch else 1]:
-            for part in self.code.parts:
-                if not part.startswith(LATER):
-                    self.code.entry(part, shared)
+        first = self.layouts(every=False)[0]
+        for part, shared in self.entries(every=False):
+            if not LATER.match(part) and (batch or shared in ((), first)):
+                self.code.entry(part, shared)
 
     # ------------------------------------------------------------ tasks
 
