@@ -29,6 +29,8 @@ from implicitdsl.layers.batching import bind_sizes
 from implicitdsl.layers.blueprint import Blueprint, EnginePiece
 
 Shape = tuple[int, ...]
+OWN = "imp_"
+"""How the names begin that this package gives itself to compiled code."""
 
 
 @dataclass
@@ -120,7 +122,8 @@ class Draft:
         from implicitdsl.syntax.words import LANGUAGE_VERSION
         from implicitdsl.version import __version__
 
-        symbols = sorted(set[str]().union(*map(undefined_symbols, self.objects.values())))
+        taken = set[str]().union(*map(undefined_symbols, self.objects.values()))
+        symbols = sorted(name for name in taken if not name.startswith(OWN))
         return {
             "format": FORMAT,
             "language": LANGUAGE_VERSION,

@@ -141,7 +141,7 @@ def test_layers_without_sizes_are_listed_with_what_builds_them(source: Path, cac
     assert "--build 'Twice(n=…)'" in said and "--build 'At(n=…)'" in said
     manifest = json.loads((tmp_path / "some" / "manifest.json").read_text())
     assert manifest["cpu"] == "x86-64-v3" and "avx2" in manifest["features"]
-    assert any(name.startswith("Sleef_tanh") for name in manifest["symbols"]) or "libm" in str(manifest)
+    assert not any(name.startswith("imp_") for name in manifest["symbols"])
     assert [entry["dtype"] for entry in manifest["layers"]] == ["float32", "float64"]
 
 
@@ -195,6 +195,6 @@ def test_wrong_commands_write_nothing(source: Path, cache: Path, tmp_path: Path)
 
 def test_the_symbols_of_an_object_are_those_it_takes_from_the_process(built: Path) -> None:
     found = [undefined_symbols(path.read_bytes()) for path in (built / "objects").iterdir()]
-    assert all(name.startswith(("Sleef_", "mem", "tanh")) for names in found for name in names)
+    assert all(name.startswith(("Sleef_", "mem", "tanh", "imp_")) for names in found for name in names)
     assert undefined_symbols(b"MZ") == frozenset()
     assert set(features_of("x86-64-v3")) > set(features_of("x86-64-v2"))
