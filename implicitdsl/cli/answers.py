@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,9 @@ class Output:
 @dataclass(frozen=True, eq=False)
 class Answer:
     """`times` is [*batch of the times, T] or None. `gradients` are those of the sum of all outputs of the samples that
-    were solved, by argument; None where they were not asked for. `failure` is what to say of failed samples, empty if
-    there are none; `gradient_failure` the same of the derivative."""
+    were solved, by argument; None where they were not asked for. `extras` are the facts that a kind has (`t_end`), one
+    a sample. `failure` is what to say of failed samples, empty if there are none; `gradient_failure` the same of the
+    derivative."""
 
     outputs: tuple[Output, ...]
     times: Array | None
@@ -63,6 +64,7 @@ class Answer:
     gradient_seconds: float = 0.0
     failure: str = ""
     gradient_failure: str = ""
+    extras: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -110,6 +112,7 @@ def solve(call: Call, *, gradients: bool = False) -> Answer:
         seconds,
         prepared - began,
         failure=failure_text(last),
+        extras={name: fact.numpy() for name, fact in last.extras.items() if fact.shape == last.status.shape},
     )
     return differentiate(call, answer) if gradients else answer
 

@@ -59,7 +59,7 @@ def make_call(
     of_time: Mapping[str, Value] | None = None,
 ) -> Call:
     """The call that a command line names, in float64 unless it says otherwise. Its words beat `defaults`, options of
-    every kind, and `of_time`, options of an `ode`.
+    every kind, and `of_time`, options of an `ode` or `dae`.
 
     Raises UsageError for names and shapes that do not fit, ImpError for a layer that cannot be made."""
     place = read_target(target)

@@ -77,7 +77,7 @@ def _show(call: Call, answer: Answer, rows: int, seed: int) -> None:
 
 
 def _show_sample(answer: Answer, rows: int) -> None:
-    from implicitdsl.cli.tables import head, print_table, shape_text
+    from implicitdsl.cli.tables import digits, head, print_table, shape_text
 
     timed = [output for output in answer.outputs if output.timed]
     if timed:
@@ -91,7 +91,8 @@ def _show_sample(answer: Answer, rows: int) -> None:
         )
     status, notes = answer.status_names()[0], answer.note_texts()[0]
     steps = count(int(answer.steps), "step")
-    typer.echo(f"status {status}, {steps}{f', notes: {notes}' if notes else ''}")
+    facts = "".join(f", {name} {digits(float(fact))}" for name, fact in answer.extras.items())
+    typer.echo(f"status {status}, {steps}{facts}{f', notes: {notes}' if notes else ''}")
 
 
 #: Columns of entries that a terminal has room for.
@@ -117,9 +118,10 @@ def _show_times(answer: Answer, timed: list[Output], rows: int) -> None:
 
 
 def _show_samples(answer: Answer, rows: int) -> None:
-    from implicitdsl.cli.tables import print_table, shortened
+    from implicitdsl.cli.tables import digits, print_table, shortened
 
-    columns = [column for output in answer.outputs for column in _columns(output)]
+    columns = [(name, [digits(float(f)) for f in fact.reshape(-1)]) for name, fact in answer.extras.items()]
+    columns += [column for output in answer.outputs for column in _columns(output)]
     noted = any(answer.note_texts())
     lines = [
         [
@@ -181,6 +183,7 @@ def _as_dict(call: Call, answer: Answer) -> dict[str, Any]:
         "status": plain(answer.status),
         "notes": plain(answer.notes),
         "steps": plain(answer.steps),
+        "extras": {name: plain(fact) for name, fact in answer.extras.items()},
         "seconds": {"ready": answer.preparing, "solve": answer.seconds},
         "failure": answer.failure,
     }

@@ -204,3 +204,26 @@ def test_float32_is_computed_in_float32(kepler: Path) -> None:
     value = found["outputs"]["E"]["value"]
     assert value == pytest.approx(ANOMALY, abs=1e-6)
     assert value == float(np.float32(value))
+
+
+STOPS = """\
+ode Fall(h0) -> speed {
+  state h = h0, v = 0
+  dh/dt = v
+  dv/dt = -2
+  when h < 0 { stop }
+  from t = 0 to 10
+  return v
+}
+"""
+
+
+def test_the_facts_of_a_kind_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "fall.imp"
+    path.write_text(STOPS)
+    # h = h0 - t^2 is 0 at the square root of h0.
+    found = json.loads(call("run", path, "h0=[1, 4]", "--format", "json").output)
+    assert found["extras"]["t_end"] == pytest.approx([1, 2], abs=1e-6)
+    text = squeezed(call("run", path, "h0=4").output)
+    assert "t_end 2" in text
+    assert "t_end" in squeezed(call("run", path, "h0=[1, 4]").output)
