@@ -20,11 +20,11 @@ from implicitdsl.solvers.vocabulary import (
     dot,
     epsilon,
     fill,
-    fma,
     not_,
     or_,
     power,
     select,
+    subtract_products,
     vabs,
     view,
     vmax,
@@ -96,10 +96,10 @@ def measure_noise(
         residual(moved, p, image)
         finite = all_finite(n, image, 0)
         for i in range(n):
-            linear = zero
-            for k in range(n):
-                linear = fma(j[i * n + k], shift[k], linear)
-            strayed = vabs(image[i] - f[i] - linear)
+            image[i] = image[i] - f[i]
+        subtract_products(n, 1, n, j, 0, n, shift, 0, n, image, 0, 1)
+        for i in range(n):
+            strayed = vabs(image[i])
             noise[i] = vmax(select(finite, strayed, 0.0), noise[i])
 
 

@@ -7,7 +7,24 @@ pivots are elements, the number of the row exchanged with row k. Source: Golub &
 
 from __future__ import annotations
 
-from implicitdsl.solvers.vocabulary import Array, Element, any_, axpy, fma, select, vabs, vmax, vmin
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    any_,
+    axpy,
+    buffer,
+    fma,
+    select,
+    subtract_products,
+    vabs,
+    vmax,
+    vmin,
+)
+
+PANEL = 16
+"""Columns eliminated before the rest of the matrix hears of it, once for all of them."""
+ROWS = 8
+"""Rows of a triangle that are solved together."""
 
 
 def pivoted_lu(n: int, a: Array, pivots: Array) -> Element:
@@ -18,29 +35,39 @@ def pivoted_lu(n: int, a: Array, pivots: Array) -> Element:
     low = vabs(a[0]) * 0.0 + 1.0
     high = low
     spoilt = low * 0.0
-    for k in range(n):
-        best = vabs(a[k * n + k])
-        chosen = best * 0.0 + k
-        for i in range(k + 1, n):
-            size = vabs(a[i * n + k])
-            larger = size > best
-            best = select(larger, size, best)
-            chosen = select(larger, i, chosen)
-        pivots[k] = chosen
-        for i in range(k + 1, n):
-            here = chosen == i
-            if any_(here):
-                exchange(here, n, a, k * n, i * n)
-        pivot = a[k * n + k]
-        size = vabs(pivot)
-        # 0 times a number that is not finite is NaN, and stays it.
-        spoilt = spoilt + 0.0 * pivot
-        low = size if k == 0 else vmin(size, low)
-        high = size if k == 0 else vmax(size, high)
-        # Below a pivot of 0 stand zeros: nothing is to be eliminated.
-        inverse = 1.0 / select(size > 0.0, pivot, 1.0)
-        eliminate(n, k, inverse, a)
+    above = buffer(a, max(n - PANEL, 1) * PANEL)
+    for panel in range((n + PANEL - 1) // PANEL):
+        first = panel * PANEL
+        last = min(first + PANEL, n)
+        for k in range(first, last):
+            choose_row(n, k, a, pivots)
+            pivot = a[k * n + k]
+            size = vabs(pivot)
+            # 0 times a number that is not finite is NaN, and stays it.
+            spoilt = spoilt + 0.0 * pivot
+            low = size if k == 0 else vmin(size, low)
+            high = size if k == 0 else vmax(size, high)
+            # Below a pivot of 0 stand zeros: nothing is to be eliminated.
+            eliminate(n, k, last, 1.0 / select(size > 0.0, pivot, 1.0), a)
+        if last < n:
+            eliminate_rest(n, first, last, a, above)
     return select(high > 0.0, low / select(high > 0.0, high, 1.0), 0.0) + spoilt
+
+
+def choose_row(n: int, k: int, a: Array, pivots: Array) -> None:
+    """The row with the largest entry of column k, from row k on, in the place of row k."""
+    best = vabs(a[k * n + k])
+    chosen = best * 0.0 + k
+    for i in range(k + 1, n):
+        size = vabs(a[i * n + k])
+        larger = size > best
+        best = select(larger, size, best)
+        chosen = select(larger, i, chosen)
+    pivots[k] = chosen
+    for i in range(k + 1, n):
+        here = chosen == i
+        if any_(here):
+            exchange(here, n, a, k * n, i * n)
 
 
 def exchange(mask: Element, n: int, a: Array, at: int, other: int) -> None:
@@ -52,28 +79,51 @@ def exchange(mask: Element, n: int, a: Array, at: int, other: int) -> None:
         a[other + j] = select(mask, x, y)
 
 
-def eliminate(n: int, k: int, inverse: Element, a: Array) -> None:
-    """The rows below row k less their multiples of it, which are kept in column k."""
+def eliminate(n: int, k: int, last: int, inverse: Element, a: Array) -> None:
+    """The rows below row k less their multiples of it, in the columns before `last`; the multiples stay in column k."""
     for i in range(k + 1, n):
         factor = a[i * n + k] * inverse
         a[i * n + k] = factor
-        axpy(n - k - 1, -factor, a, k * n + k + 1, a, i * n + k + 1)
+        axpy(last - k - 1, -factor, a, k * n + k + 1, a, i * n + k + 1)
+
+
+def eliminate_rest(n: int, first: int, last: int, a: Array, above: Array) -> None:
+    """What the columns `first` … `last` - 1 take from those that follow; `above` is room for their rows, transposed."""
+    wide = last - first
+    for i in range(first + 1, last):
+        for k in range(first, i):
+            axpy(n - last, -a[i * n + k], a, k * n + last, a, i * n + last)
+    for t in range(wide):
+        for j in range(n - last):
+            above[j * wide + t] = a[(first + t) * n + last + j]
+    subtract_products(n - last, n - last, wide, a, last * n + first, n, above, 0, wide, a, last * n + last, n)
 
 
 def pivoted_lu_solve(n: int, lu: Array, pivots: Array, x: Array) -> None:
     """x := A^-1 x from `pivoted_lu`."""
     exchange_all(n, pivots, x, 1)
-    for k in range(1, n):
-        total = x[k]
-        for j in range(k):
-            total = fma(-lu[k * n + j], x[j], total)
-        x[k] = total
-    for step in range(n):
-        k = n - 1 - step
-        total = x[k]
-        for j in range(k + 1, n):
-            total = fma(-lu[k * n + j], x[j], total)
-        x[k] = total / lu[k * n + k]
+    blocks = (n + ROWS - 1) // ROWS
+    for block in range(blocks):
+        first = block * ROWS
+        last = min(first + ROWS, n)
+        if first > 0:
+            subtract_products(last - first, 1, first, lu, first * n, n, x, 0, n, x, first, 1)
+        for k in range(first + 1, last):
+            total = x[k]
+            for j in range(first, k):
+                total = fma(-lu[k * n + j], x[j], total)
+            x[k] = total
+    for block in range(blocks):
+        first = (blocks - 1 - block) * ROWS
+        last = min(first + ROWS, n)
+        if last < n:
+            subtract_products(last - first, 1, n - last, lu, first * n + last, n, x, last, n, x, first, 1)
+        for step in range(last - first):
+            k = last - 1 - step
+            total = x[k]
+            for j in range(k + 1, last):
+                total = fma(-lu[k * n + j], x[j], total)
+            x[k] = total / lu[k * n + k]
 
 
 def pivoted_lu_solve_transposed(n: int, lu: Array, pivots: Array, x: Array) -> None:
