@@ -21,7 +21,7 @@ from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.model_constants import constants_text
-from implicitdsl.backends.lanes.shared_groups import arranged
+from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.signature import Signature
@@ -106,13 +106,15 @@ class BlockCode:
         code = block_solver(
             f"{self._blocks}.{part}", self._signatures[part], spec.dtype, spec.width, self._modules
         )  # fmt: skip
-        chosen, every = arranged(self.chosen(part), {self._leaves[i] for i in shared})
-        model = emit_functions(chosen, spec.dtype, spec.width, shared=every)  # type: ignore[arg-type] - one of two names
+        common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
+        given, every = arranged(chosen, common)
+        made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
+        model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
         return make_object([code, model, self._constants(shared)], [f"imp_{part}"])
 
     def _constants(self, shared: tuple[int, ...]) -> str:
         spec = self.spec
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
-        p, bar = (packing(spec.groups["p"], sizes, s) for s in (shared, ()))
-        numbers = {**spec.numbers, "size_p": p.size, "size_bar": bar.size, "own_bar": bar.own_size}
+        p = packing(spec.groups["p"], sizes, shared)
+        numbers = {**spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
         return constants_text(spec.dtype, numbers, self._reals, {})

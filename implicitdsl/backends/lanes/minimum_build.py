@@ -9,18 +9,16 @@ import numpy as np
 
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of, block_solver
 from implicitdsl.backends.lanes.block_engine import Spec
-from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
 from implicitdsl.backends.lanes.model_constants import constants_text
 from implicitdsl.backends.lanes.root_build import implicit_parts
-from implicitdsl.backends.lanes.shared_groups import arranged
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Leaf, walk
 from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic
-from implicitdsl.problems.derived import Derived, Group, group
+from implicitdsl.problems.derived import Derived, group
 
 WIDTH = {"float64": 4, "float32": 8}
 """Lanes of dense factorisations: a tile of 3 × 4 elements fills the registers of AVX2."""
@@ -124,20 +122,16 @@ class _Code(BlockCode):
     """Machine code of the model, part by part, and of the programs, which know no model."""
 
     def __init__(self, spec: Spec, leaves: tuple[Leaf, ...], functions: dict[str, Derived], masks: int) -> None:
-        super().__init__(spec, leaves, functions, blocks="program_blocks", signatures=SIGNATURES, calls=CALLS)
+        super().__init__(
+            spec, leaves, functions, blocks="program_blocks", signatures=SIGNATURES, calls=CALLS,
+            modules=("solvers/block_prepared",),
+        )  # fmt: skip
         self._masks = masks
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        spec = self.spec
         if part in CALLS:
-            code = block_solver(
-                f"program_blocks.{part}", SIGNATURES[part], spec.dtype, spec.width, ("solvers/block_prepared",)
-            )
-            common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
-            given, every = arranged(chosen, common)
-            made = [_bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
-            model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
-            return make_object([code, model, self._constants(shared)], [f"imp_{part}"])
+            return super().make(part, shared)
+        spec = self.spec
         code = block_solver(f"program_kernel.{part}", SIGNATURES[part], spec.dtype, spec.width, SOLVERS)
         return make_object([code], [f"imp_{part}"])
 
@@ -147,15 +141,3 @@ class _Code(BlockCode):
         p = packing(self.spec.groups["p"], sizes, shared)
         numbers = {**self.spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
         return constants_text(self.spec.dtype, numbers, {}, {})
-
-
-def _bars_arranged(function: Derived, like: Derived) -> Derived:
-    """The function with its gradients of arguments in the order that `arranged` gave the arguments of `like`."""
-    before = {g.name: g.members for g in like.inputs}
-    after = {g.name: g.members for g in function.inputs}
-    outputs: list[Group] = []
-    for g in function.outputs:
-        name = g.name.removesuffix("_bar")
-        order = [before[name].index(leaf) for leaf in after[name]] if name in after else list(range(len(g.members)))
-        outputs.append(Group(g.name, tuple(g.members[k] for k in order), tuple(g.sizes[k] for k in order)))
-    return Derived(function.name, function.inputs, tuple(outputs), function.adds)

@@ -15,7 +15,7 @@ from implicitdsl.solvers.vocabulary import fill, view
 Array = Any
 
 output, output_vjp, output_jvp = model["output"], model["output_vjp"], model["output_jvp"]
-output_jvp_vjp = model["output_jvp_vjp"]
+output_jvp_p = model["output_jvp_p"]
 size_p, size_out, size_bar, own_bar = (model[name] for name in ("size_p", "size_out", "size_bar", "own_bar"))
 
 
@@ -47,13 +47,13 @@ def push(first: int, last: int, p_all: Array, dot_all: Array, out_all: Array) ->
     return 0
 
 
-def second(first: int, last: int, p_all: Array, dot_all: Array, cot_all: Array, bar_all: Array, waste: Array) -> int:
-    """The gradients of <cot, tangent of the output>; `waste` takes those of the directions."""
+def second(first: int, last: int, p_all: Array, dot_all: Array, cot_all: Array, bar_all: Array) -> int:
+    """The gradients of <cot, tangent of the output>."""
     for block in range(first, last):
         bar = view(bar_all, block * size_bar(), size_bar())
         fill(own_bar(), 0.0, bar, 0)
-        output_jvp_vjp(
+        output_jvp_p(
             view(p_all, block * size_p(), size_p()), view(dot_all, block * size_p(), size_p()),
-            view(cot_all, block * size_out(), size_out()), bar, waste,
+            view(cot_all, block * size_out(), size_out()), bar,
         )  # fmt: skip
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,19 @@ from implicitdsl.backends.lanes.block_engine import WIDTH, BlockEngine, Spec, fa
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.problems.derived import transpose
 from implicitdsl.problems.net import NetProblem, derive
 from implicitdsl.solvers import status as codes
 
-SIGNATURES = {"solve": "nnaa", "pull": "nnaaa", "push": "nnaaa", "second": "nnaaaaa"}
-CALLS = {"solve": ("output",), "pull": ("output_vjp",), "push": ("output_jvp",), "second": ("output_jvp_vjp",)}
+SIGNATURES = {"solve": "nnaa", "pull": "nnaaa", "push": "nnaaa", "second": "nnaaaa"}
+CALLS = {"solve": ("output",), "pull": ("output_vjp",), "push": ("output_jvp",), "second": ("output_jvp_p",)}
 
 
 def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = None) -> NetEngine:
     """The engine of a `net` problem."""
     leaves = problem.signature.arguments
+    functions = derive(problem)
+    functions["output_jvp_p"] = replace(transpose(functions["output_jvp"], ("p",)), name="output_jvp_p")
     spec = Spec(
         layer_name=problem.signature.layer,
         dtype=dtype.name,
@@ -34,7 +38,7 @@ def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = N
         groups={"p": tuple(range(len(leaves)))},
         numbers={"size_out": sum(o.size for o in problem.outputs)},
     )
-    maker = BlockCode(spec, leaves, derive(problem), blocks="net_blocks", signatures=SIGNATURES, calls=CALLS)
+    maker = BlockCode(spec, leaves, functions, blocks="net_blocks", signatures=SIGNATURES, calls=CALLS)
     return NetEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
 
 
@@ -82,30 +86,27 @@ class NetEngine(BlockEngine):
         part = "pull" if dots is None else "second"
         values, shared = self.values(args, batch), self.layout(args, batch)
         directions = None if dots is None else self.values(dots, batch)
-        p, bar, entry = self.packing("p", shared), self.packing("p", ()), self.code.entry(part, shared)
+        p, entry = self.packing("p", shared), self.code.entry(part, shared)
         # A sample whose cotangents are all 0 adds nothing at all.
         order = np.flatnonzero(cot.any(axis=1) & ~spoiled)
-        grads = Gradients(self.arguments, args, (bar,), self.blocks_of(len(order)), self.width)
+        grads = Gradients(self.arguments, args, (p,), self.blocks_of(len(order)), self.width)
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
             room = self.arena(
-                (count, p.size), (count if directions else 0, p.size), (count, self._out), (count, bar.size),
-                (1 if directions else 0, bar.size),
-            )  # fmt: skip
-            p_all, dot, c, p_bar, waste = (room.array(k) for k in range(5))
-            p_at, dot_at, c_at, bar_at, waste_at = room.addresses
+                (count, p.size), (count if directions else 0, p.size), (count, self._out), (count, p.size)
+            )
+            p_all, dot, c, p_bar = (room.array(k) for k in range(4))
+            p_at, dot_at, c_at, bar_at = room.addresses
             p.pack(values, rows, p_all)
             fill_lanes(c, cot, rows, fill=0.0)
-            grads.set_addresses(bar, p_bar, first)
+            grads.set_addresses(p, p_bar, first)
             if directions is not None:
                 p.pack(directions, rows, dot)
-                waste[...] = 0.0
-                grads.set_waste(bar, waste, 0)
-                entry(0, count, p_at, dot_at, c_at, bar_at, waste_at)
+                entry(0, count, p_at, dot_at, c_at, bar_at)
             else:
                 entry(0, count, p_at, c_at, bar_at)
-            grads.add(bar, take_lanes(p_bar[:, : bar.own_size], len(rows)), first, rows)
+            grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
 
         if len(order):
             elements = (2 if dots is None else 3) * p.size + self._out

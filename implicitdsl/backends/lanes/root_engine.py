@@ -111,7 +111,7 @@ class RootEngine(BlockEngine):
         """A part for some samples: `given` (batch, size) arrays in, `found` (batch, size) arrays out, or gradients."""
         values, shared = self.values(args, batch), self.layout(args, batch)
         directions = None if dots is None else self.values(dots, batch)
-        p, bar, entry = self.packing("p", shared), self.packing("p", ()), self.code.entry(part, shared)
+        p, entry = self.packing("p", shared), self.code.entry(part, shared)
         sizes = [a.shape[1] for a in (*given, *found)]
 
         def work(first: int, last: int) -> None:
@@ -119,7 +119,7 @@ class RootEngine(BlockEngine):
             shapes = [(count, p.size), (count, self._n), *([(count, p.size)] if directions else [])]
             inputs = len(shapes)
             shapes += [(count, size) for size in sizes]
-            shapes += [(count, bar.size)] if grads else []
+            shapes += [(count, p.size)] if grads else []
             shapes += [(self._work,)] if works else []
             room = self.arena(*shapes)
             p.pack(values, here, room.array(0))
@@ -130,17 +130,21 @@ class RootEngine(BlockEngine):
                 fill_lanes(room.array(k), array, here, fill=0.0)
             if grads is not None:
                 p_bar = room.array(inputs + len(sizes))
-                grads.set_addresses(bar, p_bar, first)
+                grads.set_addresses(p, p_bar, first)
             entry(0, count, *room.addresses)
             for k, array in enumerate(found, inputs + len(given)):
                 array[here] = take_lanes(room.array(k), len(here))
             if grads is not None:
                 p_bar = room.array(inputs + len(sizes))
-                grads.add(bar, take_lanes(p_bar[:, : bar.own_size], len(here)), first, here)
+                grads.add(p, take_lanes(p_bar[:, : p.own_size], len(here)), first, here)
 
         if len(rows):
             whole = 1 if grads is None else grads.chunk
             self.run_tasks(part, len(rows), self._bytes(p.size + sum(sizes)), work, whole=whole)
+
+    def _gradients(self, args: Sequence[Array], batch: int, samples: int) -> Gradients:
+        packed = self.packing("p", self.layout(args, batch))
+        return Gradients(self.arguments, args, (packed,), self.blocks_of(samples), self.width)
 
     def pullback(
         self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], cotangents: list[Array]
@@ -152,7 +156,13 @@ class RootEngine(BlockEngine):
         lam, verdict = np.zeros((batch, self._n), self.dtype), np.full((batch, 1), float(OPEN), self.dtype)
         self._run("adjoint", args, batch, self._ready(saved, good), saved[0], [cot], [lam, verdict])
         settled = np.flatnonzero(good & (verdict[:, 0] == 0))
-        grads = Gradients(self.arguments, args, (self.packing("p", ()),), self.blocks_of(len(settled)), self.width)
+        grads = Gradients(
+            self.arguments,
+            args,
+            (self.packing("p", self.layout(args, batch)),),
+            self.blocks_of(len(settled)),
+            self.width,
+        )
         self._run("gather", args, batch, settled, saved[0], [cot, lam], [], works=False, grads=grads)
         found, refused = grads.result(failed(status, asked)), np.zeros(batch, np.int32)
         rest = np.flatnonzero(good & (verdict[:, 0] != 0))
@@ -208,7 +218,13 @@ class RootEngine(BlockEngine):
         ready = self._ready(saved, good)
         self._run("second_adjoint", args, batch, ready, saved[0], [cot], [three, verdict], dots=directions)
         settled = np.flatnonzero(good & (verdict[:, 0] == 0))
-        grads = Gradients(self.arguments, args, (self.packing("p", ()),), self.blocks_of(len(settled)), self.width)
+        grads = Gradients(
+            self.arguments,
+            args,
+            (self.packing("p", self.layout(args, batch)),),
+            self.blocks_of(len(settled)),
+            self.width,
+        )
         self._run(
             "second_gather", args, batch, settled, saved[0], [cot, three], [], dots=directions, works=False, grads=grads
         )

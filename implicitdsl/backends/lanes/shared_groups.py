@@ -35,3 +35,15 @@ def _order(group: Group, common: set[Leaf]) -> list[int]:
 
 def _sizes(group: Group, common: set[Leaf]) -> tuple[int, ...]:
     return tuple(group.sizes[k] for k in _order(group, common))
+
+
+def bars_arranged(function: Derived, like: Derived) -> Derived:
+    """The function with its gradients of arguments in the order that `arranged` gave the arguments of `like`."""
+    before = {g.name: g.members for g in like.inputs}
+    after = {g.name: g.members for g in function.inputs}
+    outputs: list[Group] = []
+    for g in function.outputs:
+        name = g.name.removesuffix("_bar")
+        order = [before[name].index(leaf) for leaf in after[name]] if name in after else list(range(len(g.members)))
+        outputs.append(Group(g.name, tuple(g.members[k] for k in order), tuple(g.sizes[k] for k in order)))
+    return Derived(function.name, function.inputs, tuple(outputs), function.adds)
