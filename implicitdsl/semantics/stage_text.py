@@ -28,6 +28,12 @@ def problem_text(problem: Problem) -> str:
             ends = [("t0", problem.t0), ("t1", problem.t1), ("at", problem.at)]
             parts = [("start", problem.start), ("rhs", problem.rhs), *((n, [e]) for n, e in ends if e is not None)]
             parts += [("outputs", problem.outputs)]
+            if problem.events is not None:
+                switches, blocks = problem.events.switches, problem.events.blocks
+                parts += [("rhs with modes", problem.events.rhs), ("modes", switches.values)]
+                parts += [("guards", [g.node for g in switches.guards])]
+                for number, block in enumerate(blocks):
+                    parts += [(f"condition {number}", [block.condition]), (f"reset {number}", block.states)]
         case RootProblem():
             parts = [("start", problem.start), ("residual", problem.residual), ("outputs", problem.outputs)]
         case FixpointProblem():

@@ -15,6 +15,7 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
+from implicitdsl.semantics.event_text import event_lines
 
 
 def system_text(problem: Problem) -> str:
@@ -76,6 +77,7 @@ def _ode(problem: OdeProblem) -> str:
         *_lines(bars, negative),
         "and what each instant adds to the gradient:",
         *_gradient(problem.rhs, lam, problem.signature),
+        *event_lines(problem),
     ]
     return "\n".join(lines)
 

@@ -231,6 +231,26 @@ def test_a_sample_depends_on_no_other():
         assert torch.equal(value, found[i]) and torch.equal(by_start, together[i])
 
 
+def test_a_condition_without_time_and_states_never_becomes_true():
+    layer = implicitdsl.loads(
+        "ode Idle(k) -> x {\n  state x = 1\n  dx/dt = -x\n  from t = 0 to 1\n  when k > 1 { x := 5 }\n  return x\n}\n"
+    ).Idle(**TIGHT)
+    assert abs(layer(2.0).item() - math.exp(-1)) <= 1e-9
+
+
+def test_no_times_at_all():
+    layer = EVENTS.Ball(**TIGHT)
+    assert layer(1.0, 0.0, 9.8, 0.8, 0.2, f64([])).shape == (0, 2)
+    assert layer.last.fired.item() == 0 and not layer.last.stopped.item()
+
+
+def test_what_locates_no_events_says_so():
+    with pytest.raises(implicitdsl.ImpError, match="E613"):
+        EVENTS.Ball(solver="rodas5p")
+    with pytest.raises(implicitdsl.ImpError, match="E611"):
+        EVENTS.Ball(backend="lanes")
+
+
 def test_backwards_in_time():
     layer = EVENTS.Ties(**TIGHT)
     # Run from 3 down to 0, `t >= 1` is true at the start and never becomes true.
