@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
 from implicitdsl.solvers.status import NO_ROOT, SINGULAR, SUCCESS
 from implicitdsl.solvers.vocabulary import (
@@ -25,6 +27,7 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     not_,
+    or_,
     power,
     select,
     vabs,
@@ -180,8 +183,8 @@ def start_tangent_pullback(
     linearise_tangent: Model,
     n: int,
     algebraic: int,
-    t0: Element,
-    t_dot: Element,
+    interval: Array,
+    interval_dot: Array,
     y2: Array,
     p2: Array,
     y2_bar: Array,
@@ -190,7 +193,14 @@ def start_tangent_pullback(
 ) -> None:
     """Transpose `start_tangent` together with the start: (z, ż) solve (g, ġ) = 0, whose Jacobian is [[g_z, 0], [ġ_z, g_z]].
 
-    `y2_bar` (2n) becomes the cotangents of x0 and its tangent, zeros in between; t2_bar (2) and p2_bar are added to."""
+    `y2_bar` (2n) becomes the cotangents of x0 and its tangent, zeros in between; t2_bar (2) and p2_bar are added to.
+    Where no time passes, the slope of the algebraic unknowns at the end is a limit whose derivative is not computed: along
+    a direction that moves an end, they get NaN.
+    """
+    t0 = interval[0]
+    t_dot = interval_dot[0]
+    moved = or_(interval_dot[0] != 0.0, interval_dot[1] != 0.0)
+    spoilt = and_(interval[1] == t0, moved)
     first = n - algebraic
     matrix2 = buffer(y2, 2 * n * n)
     drift2 = buffer(y2, 2 * n)
@@ -201,7 +211,7 @@ def start_tangent_pullback(
     linearise_tangent(t0, t_dot, y2, p2, matrix2, drift2)
     factor_algebraic(n, algebraic, matrix2, lu, pivots)
     for i in range(algebraic):
-        lam2[first + i] = -y2_bar[first + i]
+        lam2[first + i] = select(spoilt, np.nan, -y2_bar[first + i])
         lam2[n + first + i] = -y2_bar[n + first + i]
     pivoted_lu_solve_transposed(algebraic, lu, pivots, view(lam2, n + first, algebraic))
     for j in range(algebraic):

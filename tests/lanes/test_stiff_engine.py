@@ -16,6 +16,7 @@ from implicitdsl.backends.python.stiff_engine import StiffEngine
 from implicitdsl.layers.options import Options
 from implicitdsl.solvers.status import status_name
 from tests.lanes.test_ode_engine import RUN, close, compare, lotka
+from tests.reference.cases import MODELS
 
 TEXT = """
 ode Lotka(y0[2], a, b, g, d, ts[T]) -> [T, 2] {
@@ -58,7 +59,8 @@ ode Neural[n, h](z0[n], ts[T]) -> [T, n] {
 
 
 def engines(name: str, sizes: dict[str, int], dtype: str = "float64", **options: Any) -> tuple[OdeEngine, Any]:
-    blueprint = compiler.construct(compiler.read_unit(TEXT), name, {}, Options(solver="rodas5p", **options))
+    text = TEXT if f"ode {name}(" in TEXT or f"ode {name}[" in TEXT else (MODELS / "dae.imp").read_text()
+    blueprint = compiler.construct(compiler.read_unit(text), name, {}, Options(solver="rodas5p", **options))
     builder = compiler._builder(blueprint)
     problem, settings = builder.elaborated(sizes).problem, builder.settings(dtype)
     return build_ode(problem, settings, np.dtype(dtype)), StiffEngine(problem, settings, np.dtype(dtype))
@@ -153,3 +155,21 @@ def test_single_precision_agrees_at_fixed_steps() -> None:
     pulled = lanes.pullback(args, 5, found.saved, found.status, cot).grads
     for x, y in zip(pulled, python.pullback(args, 5, expected.saved, expected.status, cot).grads, strict=True):
         close(x, y, 5e-5)
+
+
+def test_a_dae_at_fixed_steps_agrees_to_the_last_digits() -> None:
+    args = [np.array([0.4, 0.9, 0.2, 0.7, -0.3]), np.array(1.3), np.array([1.1, 1.1, 0.9, 0.3, 2.0])]
+    compare(*engines("Cubic", {}, dt=0.3), args, 5, 1e-12)
+
+
+def test_starts_that_are_not_consistent_fail_alone() -> None:
+    lanes, python = engines("Reads", {"T": 3})
+    args = [np.array([1.0, np.nan, 0.5, 1.0]), np.tile([0.0, 0.5, 1.0], (4, 1))]
+    args[1][3, 0] = np.nan
+    compare(lanes, python, args, 4, 1e-9)
+    assert [status_name(s) for s in lanes.solve(args, 4, RUN).status] == ["success", "no_root", "success", "bad_times"]
+    lanes, python = engines("Root", {})
+    args = [np.array([1.0, -1.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0, 1.0])]
+    found, wanted = lanes.solve(args, 4, RUN), python.solve(args, 4, RUN)
+    np.testing.assert_array_equal(found.status, wanted.status)
+    close(found.outputs[0][[0, 3]], wanted.outputs[0][[0, 3]], 1e-10)

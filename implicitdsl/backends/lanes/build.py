@@ -51,8 +51,6 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     match problem:
         case OdeProblem() if problem.events is not None:
             return "events and located jumps are not executable on the back end `lanes` yet"
-        case OdeProblem() if problem.algebraic:
-            return "`dae` is not executable on the back end `lanes` yet"
         case OdeProblem():
             return too_large(problem, settings)
         case ArgminProblem():

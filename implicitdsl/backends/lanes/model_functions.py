@@ -28,7 +28,7 @@ FUNCTIONS = (
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
-    "max_steps", "size_kinks", "unknowns", "equations", "constraints", "size_conditions",
+    "max_steps", "size_kinks", "algebraic", "unknowns", "equations", "constraints", "size_conditions",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (

@@ -76,6 +76,7 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
             "states": sum(s.size for s in problem.states), "save_times": times,
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
+            "algebraic": problem.algebraic,
         },
     )  # fmt: skip
     maker = _Maker(spec, settings, leaves, functions)
@@ -119,7 +120,8 @@ class _Maker:
             **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": bar.size, "own_bar": bar.own_size,
         }  # fmt: skip
         tables = {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
-        tables["mass"] = np.ones(spec.numbers["states"], dtype)
+        still = spec.numbers["algebraic"]
+        tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
         tables["control"] = PI_CONTROLLER.array(method.tableau, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
         return constants_text(spec.dtype, numbers, reals, {name: np.ravel(t) for name, t in tables.items()})

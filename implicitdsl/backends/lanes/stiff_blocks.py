@@ -5,20 +5,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.solvers.consistent_start import (
+    consistent_start,
+    start_pullback,
+    start_tangent,
+    start_tangent_pullback,
+)
 from implicitdsl.solvers.explicit_rk import STATISTICS
 from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
-from implicitdsl.solvers.vocabulary import view
+from implicitdsl.solvers.status import BAD_TIMES
+from implicitdsl.solvers.vocabulary import buffer, select, view
 
 Array = Any
 
 rhs, rhs_vjp, rhs_tangent = model["rhs"], model["rhs_vjp"], model["rhs_tangent"]
 linearise, linearise_vjp, linearise_tangent = (model[f"linearise{end}"] for end in ("", "_vjp", "_tangent"))
 split_linearise_tangent_vjp = model["linearise_tangent_vjp"]
-states_of_model, save_times, max_steps = model["states"], model["save_times"], model["max_steps"]
+states_of_model, save_times, max_steps, algebraic = (
+    model[name] for name in ("states", "save_times", "max_steps", "algebraic")
+)
 rtol, atol, dt, mass, control = model["rtol"], model["atol"], model["dt"], model["mass"], model["control"]
 tableau_a, tableau_c, tableau_error, tableau_dense, tableau_couple, tableau_drive = (
     model[f"tableau_{part}"] for part in ("a", "c", "error", "dense", "couple", "drive")
@@ -35,16 +46,31 @@ def linearise_tangent_vjp(
     split_linearise_tangent_vjp(t, t_dot, y2, p2, matrix2_cot, drift2_cot, t2_bar, view(t2_bar, 1, 1), y2_bar, p2_bar)
 
 
+def consistent_block(p: Array, y0: Array, interval: Array) -> Any:
+    """Make the start of a `dae` consistent; a sample that has none gets NaN, so that it makes no step, and a status."""
+    began = 0.0 * interval[0]
+    if algebraic() > 0:
+        n = states_of_model()
+        began = began + consistent_start(
+            rhs, linearise, n, algebraic(), interval[0], y0, p, 0.0 * interval[0] + atol(p)
+        )
+        for i in range(n):
+            y0[i] = select(began != 0.0, np.nan, y0[i])
+    return began
+
+
 def run_block(
     p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
     states: Array, rows: int,
 ) -> None:  # fmt: skip
     """Integrate, keeping `rows` rows of the tape; writes the facts."""
-    facts[0] = integrate(
+    began = consistent_block(p, y0, interval)
+    ran = integrate(
         rhs, linearise, states_of_model(), mass(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
         tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p),
         rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
     )  # fmt: skip
+    facts[0] = select(ran == BAD_TIMES, ran, select(began != 0.0, began, ran))
 
 
 def transpose_run(
@@ -57,6 +83,11 @@ def transpose_run(
         GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states,
         values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
+    if algebraic() > 0:
+        n = states_of_model()
+        start_pullback(
+            rhs_vjp, linearise, n, algebraic(), interval[0], view(states, 0, n), p, y0_bar, interval_bar, p_bar
+        )
 
 
 def replay_run(
@@ -64,6 +95,8 @@ def replay_run(
     values: Array, values_dot: Array, end2: Array, states2: Array,
 ) -> None:  # fmt: skip
     """Run the steps of a tape of `made` rows with tangents."""
+    if algebraic() > 0:
+        start_tangent(rhs_tangent, linearise, states_of_model(), algebraic(), interval[0], interval_dot[0], y2, p2)
     tangent_replay(
         rhs_tangent, linearise_tangent, states_of_model(), mass(p2), y2, p2, interval, interval_dot, save_times(),
         times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2),
@@ -83,3 +116,12 @@ def transpose_replay(
         tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar, end2_bar,
         y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
+    if algebraic() > 0:
+        n = states_of_model()
+        t2_bar = buffer(p2, 2)
+        start_tangent_pullback(
+            rhs_tangent_vjp, linearise_tangent, n, algebraic(), interval, interval_dot, view(states2, 0, 2 * n), p2,
+            y2_bar, t2_bar, p2_bar,
+        )  # fmt: skip
+        interval_bar[0] = interval_bar[0] + t2_bar[0]
+        interval_dot_bar[0] = interval_dot_bar[0] + t2_bar[1]

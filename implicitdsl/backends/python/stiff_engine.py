@@ -20,6 +20,7 @@ from implicitdsl.solvers.consistent_start import (
     start_tangent,
     start_tangent_pullback,
 )
+from implicitdsl.solvers.dense_output import times_in_order
 from implicitdsl.solvers.explicit_rk import LAST_TIME
 from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
@@ -68,7 +69,9 @@ class StiffEngine(OdeEngine):
     def _not_begun(self, start: Start) -> Run:
         """The run of a sample without a consistent start: its values are NaN, its end is where it stands."""
         run = self._new_run(0)
-        run.status, run.values[:], run.y_end[:] = start.status, np.nan, start.y0
+        good = times_in_order(start.interval, self._m, start.times)
+        run.status = start.status if good else codes.BAD_TIMES
+        run.values[:], run.y_end[:] = np.nan, start.y0
         run.statistics[LAST_TIME] = start.interval[0]
         return run
 
@@ -115,14 +118,11 @@ class StiffEngine(OdeEngine):
             _, _, _, y2_bar, p2_bar, interval_bar, interval_dot_bar, _, _ = bars
             t2_bar = self._zeros(2)
             start_tangent_pullback(
-                self._rhs_tangent_vjp, f["linearise_tangent"], self._n, self._algebraic, start.interval[0],
-                slope.interval_dot[0], slope.y2, slope.p2, y2_bar, t2_bar, p2_bar,
+                self._rhs_tangent_vjp, f["linearise_tangent"], self._n, self._algebraic, start.interval,
+                slope.interval_dot, slope.y2, slope.p2, y2_bar, t2_bar, p2_bar,
             )  # fmt: skip
             interval_bar[0] += t2_bar[0]
             interval_dot_bar[0] += t2_bar[1]
-            if start.interval[0] == start.interval[1] and slope.interval_dot.any():
-                # The slope of the algebraic unknowns where no time passes is a limit, whose derivative is not computed.
-                p2_bar[:] = np.nan
         return codes.SUCCESS
 
     def _linearise_tangent_vjp(self, t: Any, t_dot: Any, *rest: Array) -> None:
