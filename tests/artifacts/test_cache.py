@@ -1,0 +1,133 @@
+"""The cache of compiled layers holds against damage, rivals, other machines and full or forbidden disks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import implicitdsl
+from implicitdsl.artifacts import engines
+from implicitdsl.backends.lanes import cache as store
+from tests.artifacts.conftest import ROOT, share_solvers
+
+TEXT = """
+ode Cool(x0[3], M[3, 3]) -> [3] {
+  param k = 0.5
+  state x[3] = x0
+  dx/dt = -k*x + M @ x
+  from t = 0 to 1
+  solver rk4(dt = 0.25)
+  return x
+}
+"""
+CALL = f"""
+import torch, implicitdsl
+layer = implicitdsl.loads({TEXT!r}).Cool(dtype=torch.float64)
+print(layer([1.0, 2.0, 3.0], torch.zeros(3, 3, dtype=torch.float64)).detach().numpy().tobytes().hex())
+"""
+
+
+def answer() -> str:
+    layer = implicitdsl.loads(TEXT).Cool(backend="lanes", dtype=torch.float64)
+    return layer([1.0, 2.0, 3.0], torch.zeros(3, 3, dtype=torch.float64)).detach().numpy().tobytes().hex()
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own, with the solvers in it."""
+    made = tmp_path / "own"
+    made.mkdir(mode=0o700)
+    share_solvers(folder, made)
+    monkeypatch.setenv("IMPLICITDSL_CACHE", str(made))
+    return made
+
+
+def test_the_folder_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPLICITDSL_CACHE", str(tmp_path / "new" / "cache"))
+    made = store.cache_folder()
+    assert made == tmp_path / "new" / "cache" and made.stat().st_mode & 0o777 == 0o700
+    made.chmod(0o777)
+    assert store.cache_folder() is None
+
+
+def test_eight_processes_compile_the_same_layer_at_once(own: Path) -> None:
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    given = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "IMPLICITDSL_BACKEND": "lanes"}
+    command = [sys.executable, "-c", CALL]
+    running = [subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    found = [process.communicate(timeout=500)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 8
+    assert set(found) == {answer() + "\n"}
+    assert not list(own.glob("tmp*"))
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[:40] + b"\xff" + b[41:], lambda b: b + b"0"]
+)
+def test_damaged_entries_are_made_again(own: Path, damage) -> None:
+    wanted = answer()
+    models = [p for p in own.iterdir() if p.suffix != ".bc"]
+    assert {p.suffix for p in models} == {".text", ".layer", ".engine", ".part", ".o"}
+    whole = {p: p.read_bytes() for p in models}
+    for path in models:
+        path.write_bytes(damage(whole[path]))
+    assert answer() == wanted
+    for path in models:
+        assert store.read(path) is not None, path.suffix
+
+
+def test_without_a_place_layers_are_compiled_all_the_same(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = answer()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.tempfile, "mkstemp", refuse)
+        for path in [p for p in own.iterdir() if p.suffix != ".bc"]:
+            path.unlink()
+        before = set(own.iterdir())
+        assert answer() == wanted
+        assert set(own.iterdir()) == before
+
+
+def test_code_for_another_processor_is_not_found(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = answer()
+    before = set(own.glob("*.part"))
+    monkeypatch.setattr(engines, "target", lambda: "another processor")
+    assert answer() == wanted
+    assert len(set(own.glob("*.part")) - before) == len(before)
+
+
+def test_code_made_later_is_found_too(own: Path) -> None:
+    layer = implicitdsl.loads(TEXT).Cool(backend="lanes", dtype=torch.float64)
+    counts = []
+    M = torch.zeros(3, 3, dtype=torch.float64)
+    for x, matrix in ((torch.ones(3), M), (torch.ones(2, 3), M), (torch.ones(2, 3), M.expand(2, 3, 3))):
+        layer(x, matrix)
+        counts.append(len(list(own.glob("*.part"))))
+    # A batch that shares its matrix has a layout of its own; a sample alone lies as a batch without sharing.
+    assert counts == [1, 2, 2]
+    layer.prepare(batch=True)
+    assert len(list(own.glob("*.part"))) == 4
+
+
+def test_the_entries_that_were_not_read_for_longest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPLICITDSL_CACHE", str(tmp_path / "small"))
+    monkeypatch.setenv("IMPLICITDSL_CACHE_MB", "1")
+    monkeypatch.setattr(store, "_written", 1)
+    names = [f"{k:040x}.o" for k in range(4)]
+    for k, name in enumerate(names):
+        store.keep(name, b"x" * 300_000)
+        os.utime(tmp_path / "small" / name, (time.time() - (10 - k) * store.DAY,) * 2)
+    (tmp_path / "small" / "thesis.tex").write_bytes(b"y" * 900_000)
+    assert store.find(names[0]) is not None
+    assert store.evict(tmp_path / "small") == 2
+    assert [store.find(name) is not None for name in names] == [True, False, False, True]
+    assert (tmp_path / "small" / "thesis.tex").exists()
