@@ -136,7 +136,7 @@ def pullback(
     engine, batch = entry.engine, status.size
     touched = _touched(cotangents, batch)
     lost = touched & _lost(status, on_fail)
-    if touched.all() and not lost.any():
+    if batch and touched.all() and not lost.any():
         found = engine.pullback(args, batch, saved, status, cotangents)
         failed = found.status != 0
         if failed.any():
