@@ -18,7 +18,7 @@ from implicitdsl.backends.lanes.model_constants import constants_text
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.lanes.ode_methods import ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, solver
-from implicitdsl.backends.lanes.shared_groups import arranged
+from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import Derived, simplified
@@ -105,8 +105,9 @@ class _Maker:
         nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
         written_out = (nodes + spec.numbers["states"]) * method.stages <= WRITTEN_OUT
         code = solver(part, self._settings.solver, spec.dtype, spec.width, written_out=written_out)
-        chosen, every = arranged(chosen, common)
-        model = emit_functions(chosen, spec.dtype, spec.width, shared=every)  # type: ignore[arg-type] - one of two names
+        given, every = arranged(chosen, common)
+        given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
+        model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
         modules = [code, model, self._constants(shared)]
         # The eight solves of a stiff step in one piece take twice as long to compile, and run no faster.
         return make_object(modules, [f"imp_{part}"], inline_all=written_out and not method.is_stiff)
@@ -115,9 +116,9 @@ class _Maker:
         spec, settings, method = self._spec, self._settings, ode_method(self._settings.solver)
         dtype = np.dtype(spec.dtype)
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
-        p, q, bar = (packing(spec.groups[g], sizes, s) for g, s in (("p", shared), ("q", shared), ("p", ())))
+        p, q = (packing(spec.groups[g], sizes, shared) for g in ("p", "q"))
         numbers = {
-            **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": bar.size, "own_bar": bar.own_size,
+            **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": p.size, "own_bar": p.own_size,
         }  # fmt: skip
         tables = {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
         still = spec.numbers["algebraic"]

@@ -117,10 +117,10 @@ class OdeEngine(BlockEngine):
             return Gradient([np.zeros(a.shape, self.dtype) for a in args], found)
         cot, asked = self._cotangent(cotangents, batch)
         values, shared = self.values(args, batch), self.layout(args, batch)
-        p, q, bar = self.packing("p", shared), self.packing("q", shared), self.packing("p", ())
+        p, q = self.packing("p", shared), self.packing("q", shared)
         common = self.is_common("q", values)
         order = self._lanes_of(saved[0], asked & (status == codes.SUCCESS))
-        grads = Gradients(self.arguments, args, (bar, q), self.blocks_of(len(order)), self.width)
+        grads = Gradients(self.arguments, args, (p, q), self.blocks_of(len(order)), self.width)
         entry = self.code.entry("pull", shared)
 
         def work(first: int, last: int) -> None:
@@ -128,21 +128,21 @@ class OdeEngine(BlockEngine):
             tape = int(saved[0][rows].max(initial=1))
             n, m = self._n, self._m
             room = self.arena(
-                (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, bar.size),
-                (count, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (bar.size,), (2 * m * (n + 1),),
+                (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, p.size),
+                (count, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (p.size,), (2 * m * (n + 1),),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
             q.pack(values, rows, room.array(1))
             fill_lanes(room.array(2), cot, rows, fill=0.0)
             p_bar = room.array(3)
-            grads.set_addresses(bar, p_bar, first)
+            grads.set_addresses(p, p_bar, first)
             p_at, q_at, c_at, p_bar_at, q_bar_at, facts_at, grid_at, states_at, trial_at, work_at = room.addresses
             done = entry(
                 0, count, p_at, q_at, 0 if common else q.size, c_at, p_bar_at, q_bar_at, facts_at, grid_at, states_at,
                 tape, trial_at, work_at,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
-            grads.add(bar, take_lanes(p_bar[:, : bar.own_size], len(rows)), first, rows)
+            grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
             grads.add(q, take_lanes(room.array(4), len(rows)), first, rows)
 
         self._run_order("pull", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
@@ -160,9 +160,9 @@ class OdeEngine(BlockEngine):
     ) -> tuple[list[Array], Gradients]:  # fmt: skip
         """The tangents of the outputs of the samples in order, and the gradients of <cot, tangents>."""
         values, dots, shared = self.values(args, batch), self.values(directions, batch), self.layout(args, batch)
-        p, q, bar = self.packing("p", shared), self.packing("q", shared), self.packing("p", ())
+        p, q = self.packing("p", shared), self.packing("q", shared)
         asked = int(cot is not None)
-        grads = Gradients(self.arguments, args, (bar, q), self.blocks_of(len(order)), self.width)
+        grads = Gradients(self.arguments, args, (p, q), self.blocks_of(len(order)), self.width)
         flat = np.zeros((batch, self._instants * self._out), self.dtype)
         entry = self.code.entry("second", shared)
 
@@ -173,8 +173,8 @@ class OdeEngine(BlockEngine):
             kept = count if asked else 1
             room = self.arena(
                 (count, 2 * p.size), (count, 2 * q.size), (kept, flat.shape[1]), (count, flat.shape[1]),
-                (kept, 2 * bar.size), (kept, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (tape * 2 * n,),
-                (max(2 * bar.size, q.size),), (4 * m * (n + 1),),
+                (kept, 2 * p.size), (kept, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (tape * 2 * n,),
+                (max(2 * p.size, q.size),), (4 * m * (n + 1),),
             )  # fmt: skip
             p2_at, q2_at, c_at, out_at, p2_bar_at, q_bar_at, *others = room.addresses
             facts_at, grid_at, states_at, states2_at, trial_at, work_at = others
@@ -184,8 +184,8 @@ class OdeEngine(BlockEngine):
                 q.pack(given, rows, room.array(1), start * q.size)
             if cot is not None:
                 fill_lanes(room.array(2), cot, rows, fill=0.0)
-                grads.set_addresses(bar, p2_bar, first)
-                grads.set_waste(bar, p2_bar, bar.size)
+                grads.set_addresses(p, p2_bar, first)
+                grads.set_waste(p, p2_bar, p.size)
             done = entry(
                 0, count, p2_at, q2_at, 2 * q.size, c_at, out_at, p2_bar_at, q_bar_at, facts_at, grid_at, states_at,
                 tape, states2_at, trial_at, work_at, asked,
@@ -193,7 +193,7 @@ class OdeEngine(BlockEngine):
             assert done == 0, "a run repeated took more steps"
             flat[rows] = take_lanes(room.array(3), len(rows))
             if asked:
-                grads.add(bar, take_lanes(p2_bar[:, : bar.own_size], len(rows)), first, rows)
+                grads.add(p, take_lanes(p2_bar[:, : p.own_size], len(rows)), first, rows)
                 grads.add(q, take_lanes(room.array(5), len(rows)), first, rows)
 
         self._run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
