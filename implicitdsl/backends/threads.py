@@ -24,6 +24,9 @@ def _cores() -> int:
 LONG = 0.2
 """Seconds from which on a run is left to other threads, so that Ctrl-C can end it."""
 
+PATIENCE = 0.1
+"""Seconds that the main thread sleeps at a time: not every interrupt wakes it."""
+
 _default: Callable[[], int] = _cores
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
@@ -89,7 +92,9 @@ def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: in
     try:
         if not leave:
             worker()
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        done, rest = wait(futures, PATIENCE, FIRST_EXCEPTION)
+        while rest and not any(future.exception() for future in done):
+            done, rest = wait(futures, PATIENCE, FIRST_EXCEPTION)
         for future in done:
             future.result()
     except KeyboardInterrupt:

@@ -65,7 +65,7 @@ def test_threads_of_python_share_a_layer() -> None:
 
 
 INTERRUPTED = """
-import _thread, threading, time
+import os, signal, threading, time
 import torch, implicitdsl
 layer = implicitdsl.loads('''
 ode Slow(x0) -> [1] {{
@@ -79,7 +79,7 @@ layer.prepare()
 def interrupt():
     time.sleep(1.0)
     print("now", flush=True)
-    _thread.interrupt_main()
+    os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt, daemon=True).start()
 begun = time.perf_counter()
 try:
