@@ -1,6 +1,7 @@
 # Nothing but make and a python3 of version 3.11 to 3.13 is needed; the first call builds .venv.
 #   make demo    compile the example model and fit it to the Hudson Bay counts
 #   make test    formatting, types, floors and every test
+#   make bench   our layers and their peers on the same work; writes docs/benchmarks.md (WORKS="lv node" for some of them)
 # PYTHON names another interpreter; PIP_ARGS is passed to pip (for a mirror, say).
 
 PYTHON ?= python3
@@ -11,7 +12,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 
-.PHONY: demo test lint docs install clean
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/installed.stamp
+WORKS ?=
+
+.PHONY: demo test lint docs bench ladder install clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -40,5 +45,22 @@ test: lint
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
 
+# The peers have an environment of their own; one that cannot be installed here is a row of the table that says so.
+$(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/peers.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[bench]'
+	grep -v '^#' benchmarks/peers.txt | while read -r peer; do \
+	  $(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt $$peer \
+	    || echo "not installable here: $$peer"; \
+	done
+	touch $(BENCH_STAMP)
+
+bench: $(BENCH_STAMP)
+	$(BENCH)/bin/python -m benchmarks $(WORKS)
+
+# The table of docs/how-it-is-fast.md; needs no peers.
+ladder: $(STAMP)
+	$(BIN)/python -m benchmarks.ladder
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,27 @@
+"""The works, by name, in the order of the report."""
+
+from __future__ import annotations
+
+import importlib
+
+from benchmarks.work import Work
+
+MODULES: dict[str, str] = {
+    "lv": "lv",
+    "node": "node",
+    "deq": "deq",
+    "qp10": "qp",
+    "qp50": "qp",
+    "single": "single",
+    "robertson": "robertson",
+    "cold": "processes",
+    "warm": "processes",
+    "growth": "growth",
+    "training_memory": "training_memory",
+}
+
+
+def work(name: str) -> Work:
+    """The work of that name. Raises KeyError for an unknown one."""
+    found = importlib.import_module(f"benchmarks.works.{MODULES[name]}")
+    return found.WORKS[name]
