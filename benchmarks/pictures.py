@@ -78,7 +78,7 @@ def growth(results: Results, path: Path) -> Path | None:
         for row in rows:
             if row.mode.startswith(what):
                 name = f"{row.mode.split(', ')[1]}, {row.threads} thread{'s' * (row.threads > 1)}"
-                lines.setdefault(name, []).append((row.facts["size"], row.best or 0.0))
+                lines.setdefault(name, []).append((row.facts["size"], time_of(row)))
         for name, points in lines.items():
             place.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
         _guide(place, lines, slope, about)

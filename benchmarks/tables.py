@@ -34,6 +34,8 @@ def machine_line(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {v}" if v else f"{name} not installed" for name, v in machine["versions"].items())
     taken = ", then ".join(f"`{command}`" for command in machine.get("commands", []))
     command = f" Taken by {taken}." if taken else ""
+    if machine["load"] > machine["cores"]:
+        command += " Other programs ran at the same time: read processor time, and no single figure of the clock."
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
         f"load {machine['load']} at the start.{command} {versions}."
@@ -44,7 +46,7 @@ def summary(results: Results) -> str:
     """One line for every (work, mode, threads) that we ran: us, the best peer, the ratio, the goals, the floor."""
     lines = []
     for (work, mode, threads), rows in groups(results.rows).items():
-        verdict = judge(rows)
+        verdict = judge(rows) if work != "growth" else None
         if verdict is not None and (verdict.ours.best is not None or verdict.goals or verdict.ours.note):
             lines.append([work, mode, str(threads), *_cells(verdict)])
     head = (
@@ -124,8 +126,16 @@ def growth(results: Results) -> str:
         if row.work == "growth":
             memory = [number(row.facts.get(name)) for name in ("resident MiB", "data MiB")]
             time = number(row.best) if row.best is not None else _why(row)
-            lines.append([row.mode, str(row.threads), str(row.facts["size"]), time, *memory])
+            lines.append([row.mode, str(row.threads), str(row.facts["size"]), time, number(row.cpu), *memory])
     if not lines:
         return NOT_RUN
-    head = ("over", "threads:", "size:", "best, ms:", "memory grown, MiB:", "inputs and results, MiB:")
+    head = (
+        "over",
+        "threads:",
+        "size:",
+        "best, ms:",
+        "processor, ms:",
+        "memory grown, MiB:",
+        "inputs and results, MiB:",
+    )
     return f"![Time over batch and states](pictures/growth.png)\n\n{markdown(head, lines)}"

@@ -45,17 +45,22 @@ def _point(settings: Settings, mode: str, size: int, run: Callable[[], Any], mov
     before = resident()
     run()
     taken: list[float] = []
+    busy: list[float] = []
     end = time.perf_counter() + SECONDS
     while len(taken) < 2 or (time.perf_counter() < end and len(taken) < 200):
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.process_time()
         run()
         taken.append(1e3 * (time.perf_counter() - start))
+        busy.append(1e3 * (time.process_time() - spent))
         if taken[-1] > 1e4:
             break
     grown = round(max(resident() - before, 0.0), 1)
     found = {"size": size, "resident MiB": grown, "data MiB": round(moved / 2**20, 3), "backend": back_end(layer)}
     best, median = round(min(taken), 4), round(sorted(taken)[len(taken) // 2], 4)
-    return Row("growth", mode, OURS, settings.threads, best=best, median=median, runs=len(taken), facts=found)
+    return Row(
+        "growth", mode, OURS, settings.threads, best=best, median=median, cpu=round(min(busy), 4), runs=len(taken),
+        facts=found,
+    )  # fmt: skip
 
 
 def batches(settings: Settings, sizes: tuple[int, ...] = BATCHES) -> Iterator[Row]:
