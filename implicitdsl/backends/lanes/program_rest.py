@@ -129,4 +129,10 @@ def _are_positive(matrices: Array) -> NDArray[np.bool_]:
     finite = np.isfinite(matrices).all(axis=(1, 2))
     safe = np.where(finite[:, None, None], matrices, 0.0)
     slack = np.finfo(matrices.dtype).eps * 16 * matrices.shape[1] * np.abs(safe).max(axis=(1, 2), initial=0.0)
-    return finite & (np.linalg.eigvalsh((safe + safe.swapaxes(1, 2)) / 2)[:, 0] >= -slack)
+    symmetric = (safe + safe.swapaxes(1, 2)) / 2
+    try:
+        # Far from the border a factorisation tells, at a tenth of the cost of eigenvalues.
+        np.linalg.cholesky(symmetric - slack[:, None, None] * np.eye(matrices.shape[1], dtype=matrices.dtype))
+    except np.linalg.LinAlgError:
+        return finite & (np.linalg.eigvalsh(symmetric)[:, 0] >= -slack)
+    return finite
