@@ -66,6 +66,8 @@ def test_threads_of_python_share_a_layer() -> None:
 
 INTERRUPTED = """
 import os, signal, threading, time
+# A process that was started in the background ignores the signal, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import torch, implicitdsl
 layer = implicitdsl.loads('''
 ode Slow(x0) -> [1] {{
