@@ -264,6 +264,11 @@ def explain_text(blueprint: Blueprint) -> str:
     return system_text(_builder(blueprint).elaborated(_small(blueprint, None)).problem)
 
 
+def back_end_of(blueprint: Blueprint) -> str:
+    """The back end that a layer got: lanes or python."""
+    return _builder(blueprint).back_end
+
+
 def derived_functions(blueprint: Blueprint, dtype: str = "float64") -> dict[str, int]:
     """The functions derived for a layer's solver, each with its number of IR nodes. Makes the layer's engines for the
     dtype."""

@@ -139,6 +139,7 @@ def _construct(
                 "kind": blueprint.kind,
                 "sizes": dict(blueprint.sizes),
                 "dtype": job.dtype,
+                "back_end": compiler.back_end_of(blueprint),
                 "derived": derived,
             }
         )
@@ -153,7 +154,9 @@ def _show(file: str, built: list[dict[str, Any]], left: list[dict[str, str]], re
             objects = count(entry["objects"], "object file")
             typer.echo(f"built  {entry['layer']}({sizes}){calls} {entry['dtype']}, kind {entry['kind']}, {objects}")
             continue
-        typer.echo(f"built  {entry['layer']}({sizes}) {entry['dtype']}, kind {entry['kind']}, back end python")
+        typer.echo(
+            f"built  {entry['layer']}({sizes}) {entry['dtype']}, kind {entry['kind']}, back end {entry['back_end']}"
+        )
         parts = ", ".join(f"{name}:{nodes}" for name, nodes in entry["derived"].items())
         head = f"{count(len(entry['derived']), 'derived function')}, {count(sum(entry['derived'].values()), 'node')}: "
         typer.echo(textwrap.fill(head + parts, width=110, initial_indent="       ", subsequent_indent="         "))
