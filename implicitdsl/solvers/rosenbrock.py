@@ -46,6 +46,7 @@ from implicitdsl.solvers.vocabulary import (
     epsilon,
     fill,
     fma,
+    interrupted,
     not_,
     select,
     vabs,
@@ -224,7 +225,7 @@ def integrate(
     after_rejection = and_(active, not_(active))
     cursor = 0
     row = 0
-    while any_(active):
+    while any_(active) and not interrupted():
         remaining = (t1 - t_hi) - t_lo
         last = vabs(remaining) <= reach * length
         h = select(last, remaining, direction * length)

@@ -76,7 +76,7 @@ ode Slow(x0) -> [1] {{
   dx/dt = cos(t)
   return [x]
 }}
-''').Slow(dtype=torch.float64, backend="lanes", dt=1e-3, solver="rk4", max_steps=10**12, threads={threads})
+''').Slow(dtype=torch.float64, backend="lanes", {solver}, max_steps=10**12, threads={threads})
 layer.prepare()
 def interrupt():
     time.sleep(1.0)
@@ -93,9 +93,9 @@ print(abs(float(quick(1.0)) - 0.36787944117144233) < 1e-6)
 """
 
 
-@pytest.mark.parametrize(("batch", "threads"), [(1, 1), (64, 2)])
-def test_ctrl_c_ends_a_run_without_end_and_the_next_one_is_right(batch: int, threads: int) -> None:
-    text = INTERRUPTED.format(batch=batch, threads=threads)
+@pytest.mark.parametrize(("batch", "threads", "solver"), [(1, 1, "rk4"), (64, 2, "rk4"), (1, 1, "rodas5p")])
+def test_ctrl_c_ends_a_run_without_end_and_the_next_one_is_right(batch: int, threads: int, solver: str) -> None:
+    text = INTERRUPTED.format(batch=batch, threads=threads, solver=f'solver="{solver}(dt = 1e-3)"')
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout.split() == ["now", "interrupted", "True"], done.stdout + done.stderr
 
