@@ -156,13 +156,7 @@ class RootEngine(BlockEngine):
         lam, verdict = np.zeros((batch, self._n), self.dtype), np.full((batch, 1), float(OPEN), self.dtype)
         self._run("adjoint", args, batch, self._ready(saved, good), saved[0], [cot], [lam, verdict])
         settled = np.flatnonzero(good & (verdict[:, 0] == 0))
-        grads = Gradients(
-            self.arguments,
-            args,
-            (self.packing("p", self.layout(args, batch)),),
-            self.blocks_of(len(settled)),
-            self.width,
-        )
+        grads = self._gradients(args, batch, len(settled))
         self._run("gather", args, batch, settled, saved[0], [cot, lam], [], works=False, grads=grads)
         found, refused = grads.result(failed(status, asked)), np.zeros(batch, np.int32)
         rest = np.flatnonzero(good & (verdict[:, 0] != 0))
@@ -218,13 +212,7 @@ class RootEngine(BlockEngine):
         ready = self._ready(saved, good)
         self._run("second_adjoint", args, batch, ready, saved[0], [cot], [three, verdict], dots=directions)
         settled = np.flatnonzero(good & (verdict[:, 0] == 0))
-        grads = Gradients(
-            self.arguments,
-            args,
-            (self.packing("p", self.layout(args, batch)),),
-            self.blocks_of(len(settled)),
-            self.width,
-        )
+        grads = self._gradients(args, batch, len(settled))
         self._run(
             "second_gather", args, batch, settled, saved[0], [cot, three], [], dots=directions, works=False, grads=grads
         )
