@@ -80,13 +80,18 @@ def run_block(
 
 def transpose_run(
     p: Array, interval: Array, times: Array, grid: Array, made: int, states: Array, values_bar: Array, end_bar: Array,
-    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, facts: Array,
 ) -> None:  # fmt: skip
-    """Transpose a run whose tape has `made` rows."""
+    """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(
         rhs, rhs_vjp, states_of_model(), p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
         tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
+
+
+def end_of_run(interval: Array, facts: Array) -> Any:
+    """The time at which the run ends."""
+    return interval[1]
 
 
 def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> None:
@@ -100,7 +105,7 @@ def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> No
         for j in range(m):
             output(times[j], view(values, j * n, n), p, view(out, j * k, k))
     else:
-        output(interval[1], y_end, p, out)
+        output(end_of_run(interval, facts), y_end, p, out)
 
 
 def solve(
@@ -162,8 +167,10 @@ def pull_block(
                 view(values_bar, j * n, n), p_bar, trial,
             )  # fmt: skip
     else:
-        add_output_vjp(interval[1], y_end, p, cot, view(interval_bar, 1, 1), end_bar, p_bar, trial)
-    transpose_run(p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar)
+        add_output_vjp(end_of_run(interval, facts), y_end, p, cot, view(interval_bar, 1, 1), end_bar, p_bar, trial)
+    transpose_run(
+        p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar, facts
+    )
     ends_to_times(interval_bar, times_bar)
     begin_vjp(p, y0_bar, interval_bar, view(interval_bar, 1, 1), p_bar)
     if has_times() == 1:

@@ -14,6 +14,7 @@ from implicitdsl.backends.lanes.ode_blocks import (
     FACTS,
     S,
     begin_run,
+    end_of_run,
     ends_to_times,
     instants,
     rhs_tangent_vjp,
@@ -65,21 +66,22 @@ def add_output_jvp_vjp(
 
 def replay_run(
     y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    values: Array, values_dot: Array, end2: Array, states2: Array,
-) -> None:  # fmt: skip
-    """Run the steps of a tape of `made` rows with tangents."""
+    values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
+) -> Any:  # fmt: skip
+    """Run the steps of a tape of `made` rows with tangents; returns the tangent of the time at which the run ends."""
     tangent_replay(
         rhs_tangent, states_of_model(), y2, p2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE,
         tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
+    return interval_dot[1]
 
 
 def transpose_replay(
     p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
     states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array, p2_bar: Array,
-    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
+    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array, facts: Array,
 ) -> None:  # fmt: skip
-    """Transpose `replay_run`."""
+    """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
         rhs_tangent, rhs_tangent_vjp, states_of_model(), p2, interval, interval_dot, save_times(), times, times_dot, S,
         DEGREE, tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar,
@@ -109,7 +111,9 @@ def second_block(
     if from_times() == 1:
         interval_dot[0] = times_dot[0]
         interval_dot[1] = times_dot[m - 1]
-    replay_run(y2, p2, interval, interval_dot, times, times_dot, grid, made, values, values_dot, end2, states2)
+    end_dot = replay_run(
+        y2, p2, interval, interval_dot, times, times_dot, grid, made, values, values_dot, end2, states2, facts
+    )
     if has_times() == 1:
         for j in range(m):
             output_jvp(
@@ -117,17 +121,17 @@ def second_block(
                 view(out_dot, j * k, k),
             )  # fmt: skip
     else:
-        output_jvp(interval[1], end2, p2, interval_dot[1], view(end2, n, n), p_dot, out_dot)
+        output_jvp(end_of_run(interval, facts), end2, p2, end_dot, view(end2, n, n), p_dot, out_dot)
     if asked == 1:
         transpose_block(
-            p2, q2, cot, p2_bar, q_bar, grid, made, states2, trial, work, interval, interval_dot, end2,
+            p2, q2, cot, p2_bar, q_bar, grid, made, states2, trial, work, interval, interval_dot, end2, end_dot, facts,
         )  # fmt: skip
     return 0
 
 
 def transpose_block(
     p2: Array, q2: Array, cot: Array, p2_bar: Array, q_bar: Array, grid: Array, made: int, states2: Array, trial: Array,
-    work: Array, interval: Array, interval_dot: Array, end2: Array,
+    work: Array, interval: Array, interval_dot: Array, end2: Array, end_dot: Any, facts: Array,
 ) -> None:  # fmt: skip
     """The gradients of <cot, tangents> of one block, after its replay; in the first half of `p2_bar`."""
     n, m, k, size = states_of_model(), save_times(), size_out(), size_p()
@@ -153,12 +157,12 @@ def transpose_block(
             )  # fmt: skip
     else:
         add_output_jvp_vjp(
-            interval[1], interval_dot[1], end2, view(end2, n, n), p2, cot, view(interval_bar, 1, 1),
+            end_of_run(interval, facts), end_dot, end2, view(end2, n, n), p2, cot, view(interval_bar, 1, 1),
             view(interval_dot_bar, 1, 1), end2_bar, view(end2_bar, n, n), p2_bar, trial,
         )  # fmt: skip
     transpose_replay(
         p2, interval, interval_dot, times, times_dot, grid, made, states2, values_bar, values_dot_bar, end2_bar, y2_bar,
-        p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+        p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar, facts,
     )  # fmt: skip
     ends_to_times(interval_bar, times_bar)
     ends_to_times(interval_dot_bar, times_dot_bar)

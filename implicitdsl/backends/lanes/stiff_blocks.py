@@ -75,9 +75,9 @@ def run_block(
 
 def transpose_run(
     p: Array, interval: Array, times: Array, grid: Array, made: int, states: Array, values_bar: Array, end_bar: Array,
-    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, facts: Array,
 ) -> None:  # fmt: skip
-    """Transpose a run whose tape has `made` rows."""
+    """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(
         rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), p, interval, save_times(), times, S, DEGREE,
         GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states,
@@ -92,9 +92,9 @@ def transpose_run(
 
 def replay_run(
     y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    values: Array, values_dot: Array, end2: Array, states2: Array,
-) -> None:  # fmt: skip
-    """Run the steps of a tape of `made` rows with tangents."""
+    values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
+) -> Any:  # fmt: skip
+    """Run the steps of a tape of `made` rows with tangents; returns the tangent of the time at which the run ends."""
     if algebraic() > 0:
         start_tangent(rhs_tangent, linearise, states_of_model(), algebraic(), interval[0], interval_dot[0], y2, p2)
     tangent_replay(
@@ -102,14 +102,15 @@ def replay_run(
         times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2),
         tableau_dense(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
+    return interval_dot[1]
 
 
 def transpose_replay(
     p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
     states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array, p2_bar: Array,
-    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
+    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array, facts: Array,
 ) -> None:  # fmt: skip
-    """Transpose `replay_run`."""
+    """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
         rhs_tangent, linearise_tangent, rhs_tangent_vjp, linearise_tangent_vjp, states_of_model(), mass(p2), p2,
         interval, interval_dot, save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2),
