@@ -2,7 +2,7 @@
 is singular, for differential-algebraic ones of index 1.
 
 Model functions: `rhs(t, y, p, out)` overwrites `out` (n) with f; `linearise(t, y, p, matrix, drift)` overwrites `matrix`
-(n*n) with f_y and `drift` (n) with f_t. `mass` (n) is the diagonal of M. A method is a tableau of s + 1 stages
+with f_y and `drift` (n) with f_t. `mass` (n) is the diagonal of M, `pattern` says how f_y is held (`step_matrix`). A method is a tableau of s + 1 stages
 (`rosenbrock_tableau.py`: its tables `a, couple, c, drive, error, dense` and `gamma`, `degree`). Times, tape, statistics
 and statuses are those of `explicit_rk`; so is the computed map that `rosenbrock_adjoint` differentiates. A step solves
 with one matrix, M/gamma - h*f_y at its start, factored with pivots that are each sample's own; a singular one is a step
@@ -23,7 +23,6 @@ from implicitdsl.solvers.explicit_rk import (
     ROWS,
     end_of_step,
 )
-from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (
     SMALLEST_PREVIOUS_ERROR,
@@ -31,6 +30,13 @@ from implicitdsl.solvers.step_control import (
     next_length,
     scaled_rms,
     shortest_step,
+)
+from implicitdsl.solvers.step_matrix import (
+    factor_size,
+    factor_step_matrix,
+    jacobian_size,
+    multiply_jacobian,
+    solve_step_matrix,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -42,7 +48,6 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
-    dot,
     epsilon,
     fill,
     fma,
@@ -68,6 +73,7 @@ def factor_step(
     linearise: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     gamma: float,
     t: Element,
     h: Element,
@@ -83,21 +89,14 @@ def factor_step(
     In a step of length 0 the rows without mass are divided by h, as `run_stages` does with their right-hand sides.
     """
     linearise(t, y, p, matrix, drift)
-    for i in range(n):
-        scale = h
-        if mass[i] == 0.0:
-            scale = select(h == 0.0, 1.0, h)
-        for j in range(n):
-            lu[i * n + j] = -scale * matrix[i * n + j]
-        if mass[i] != 0.0:
-            lu[i * n + i] = lu[i * n + i] + mass[i] / gamma
-    pivoted_lu(n, lu, pivots)
+    factor_step_matrix(n, mass, pattern, gamma, h, matrix, lu, pivots)
 
 
 def run_stages(
     rhs: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     p: Array,
     s: int,
     a: Array,
@@ -141,14 +140,16 @@ def run_stages(
                         axpy(n, couple[i * (s + 1) + j], k, j * n, work, 0)
                 for q in range(n):
                     k[i * n + q] = fma(mass[q], work[q], k[i * n + q])
-            for q in range(n):
-                if mass[q] == 0.0:
-                    # With 0 = f at the start, f/h tends to this: the slope of the algebraic unknowns where h is 0.
-                    limit = (c[i] + drive[i]) * drift[q]
-                    if i > 0:
-                        limit = limit + dot(n, matrix, q * n, slopes, i * n)
-                    k[i * n + q] = select(h == 0.0, limit, k[i * n + q])
-            pivoted_lu_solve(n, lu, pivots, view(k, i * n, n))
+            if any_(h == 0.0):
+                # With 0 = f at the start, f/h tends to this: the slope of the algebraic unknowns where h is 0.
+                fill(n, 0.0, work, 0)
+                if i > 0:
+                    multiply_jacobian(n, pattern, matrix, 0, slopes, i * n, work, 0)
+                for q in range(n):
+                    if mass[q] == 0.0:
+                        limit = (c[i] + drive[i]) * drift[q] + work[q]
+                        k[i * n + q] = select(h == 0.0, limit, k[i * n + q])
+            solve_step_matrix(n, pattern, lu, pivots, view(k, i * n, n))
 
 
 def integrate(
@@ -156,6 +157,7 @@ def integrate(
     linearise: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     y0: Array,
     p: Array,
     interval: Array,
@@ -194,9 +196,9 @@ def integrate(
     points = buffer(y0, (s + 2) * n)
     slopes = buffer(y0, (s + 2) * n)
     k = buffer(y0, (s + 1) * n)
-    matrix = buffer(y0, n * n)
+    matrix = buffer(y0, jacobian_size(n, pattern))
     drift = buffer(y0, n)
-    lu = buffer(y0, n * n)
+    lu = buffer(y0, factor_size(n, pattern))
     pivots = buffer(y0, n)
     y1 = view(points, (s + 1) * n, n)
     y = view(points, 0, n)
@@ -232,11 +234,12 @@ def integrate(
         end_hi, end_lo = end_of_step(t_hi, t_lo, h)
         end_hi = select(last, t1, end_hi)
         end_lo = select(last, 0.0, end_lo)
-        factor_step(linearise, n, mass, gamma, t_hi, h, y, p, matrix, drift, lu, pivots)
+        factor_step(linearise, n, mass, pattern, gamma, t_hi, h, y, p, matrix, drift, lu, pivots)
         run_stages(
             rhs,
             n,
             mass,
+            pattern,
             p,
             s,
             a,

@@ -18,8 +18,14 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_reads
 from implicitdsl.solvers.explicit_rk import GRID, end_of_step
-from implicitdsl.solvers.pivoted_lu import pivoted_lu_solve_transposed
 from implicitdsl.solvers.rosenbrock import factor_step, run_stages, stage_moment
+from implicitdsl.solvers.step_matrix import (
+    add_outer_product,
+    factor_size,
+    jacobian_size,
+    multiply_jacobian,
+    solve_step_matrix_transposed,
+)
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -46,6 +52,7 @@ def transpose_stages(
     linearise_vjp: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     p: Array,
     s: int,
     a: Array,
@@ -72,7 +79,7 @@ def transpose_stages(
 ) -> None:
     """Transpose the map (t, h, y, p) → (k, y1) of one step: from `k_bar` ((s+1)*n, overwritten by the mu_i) and the
     cotangent `lam` of y1 to additions to `y_bar`, `p_bar` and `ends` (those of t and h)."""
-    matrix_bar = buffer(lam, n * n)
+    matrix_bar = buffer(lam, jacobian_size(n, pattern))
     drift_bar = buffer(lam, n)
     point_bar = buffer(lam, n)
     moved = buffer(lam, n)
@@ -85,7 +92,7 @@ def transpose_stages(
     for back in range(s + 1):
         i = s - back
         mu = view(k_bar, i * n, n)
-        pivoted_lu_solve_transposed(n, lu, pivots, mu)
+        solve_step_matrix_transposed(n, pattern, lu, pivots, mu)
         for q in range(n):
             mu[q] = select(live, mu[q], 0.0)
         fill(n, 0.0, point_bar, 0)
@@ -104,9 +111,10 @@ def transpose_stages(
                     axpy(n, h * a[i * (s + 1) + j], point_bar, 0, k_bar, j * n)
                 if couple[i * (s + 1) + j] != 0.0:
                     axpy(n, couple[i * (s + 1) + j], moved, 0, k_bar, j * n)
+        add_outer_product(n, pattern, h, mu, 0, k, i * n, matrix_bar, 0)
+        multiply_jacobian(n, pattern, matrix, 0, k, i * n, moved, 0)
         for q in range(n):
-            axpy(n, h * mu[q], k, i * n, matrix_bar, q * n)
-            ends[1] = fma(mu[q], dot(n, matrix, q * n, k, i * n), ends[1])
+            ends[1] = fma(mu[q], moved[q], ends[1])
         if drive[i] != 0.0:
             axpy(n, h * drive[i], mu, 0, drift_bar, 0)
             ends[1] = fma(drive[i], dot(n, mu, 0, drift, 0), ends[1])
@@ -122,6 +130,7 @@ def pullback(
     linearise_vjp: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     p: Array,
     interval: Array,
     m: int,
@@ -153,9 +162,9 @@ def pullback(
     slopes = buffer(states, (s + 2) * n)
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
-    matrix = buffer(states, n * n)
+    matrix = buffer(states, jacobian_size(n, pattern))
     drift = buffer(states, n)
-    lu = buffer(states, n * n)
+    lu = buffer(states, factor_size(n, pattern))
     pivots = buffer(states, n)
     work = buffer(states, n)
     y_bar = buffer(states, n)
@@ -176,11 +185,12 @@ def pullback(
         end_hi = select(last, interval[1], end_hi)
         end_lo = select(last, 0.0, end_lo)
         copy(n, states, row * n, points, 0)
-        factor_step(linearise, n, mass, gamma, t_hi, h, points, p, matrix, drift, lu, pivots)
+        factor_step(linearise, n, mass, pattern, gamma, t_hi, h, points, p, matrix, drift, lu, pivots)
         run_stages(
             rhs,
             n,
             mass,
+            pattern,
             p,
             s,
             a,
@@ -211,8 +221,8 @@ def pullback(
         for i in range(n):
             held_lam[i] = select(live, lam[i], 0.0)
         transpose_stages(
-            rhs_vjp, linearise_vjp, n, mass, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, matrix, drift, lu,
-            pivots, points, slopes, k, held_lam, k_bar, y_bar, p_bar, ends,
+            rhs_vjp, linearise_vjp, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, matrix,
+            drift, lu, pivots, points, slopes, k, held_lam, k_bar, y_bar, p_bar, ends,
         )  # fmt: skip
         copy_where(live, n, y_bar, 0, lam, 0)
         interval_bar[0] = interval_bar[0] + select(live, ends[0] - select(last, ends[1], 0.0), 0.0)

@@ -5,9 +5,9 @@ matrix of the step itself: from A k_i = r_i follows A k̇_i = ṙ_i + (ḣ*f_y +
 of f_y and f_t along (ṫ, ẏ, ṗ).
 
 Model functions: `rhs_tangent`, `rhs_tangent_vjp` as there;
-`linearise_tangent(t, t_dot, y2, p2, matrix2, drift2)` overwrites matrix2 (2*n*n) with (f_y, ḟ_y), drift2 (2n) with
-(f_t, ḟ_t); `linearise_tangent_vjp(t, t_dot, y2, p2, matrix2_cot, drift2_cot, t2_bar, y2_bar, p2_bar)` adds the transpose
-of its derivative to t2_bar (2: of t and t_dot), y2_bar (2n), p2_bar (as p2).
+`linearise_tangent(t, t_dot, y2, p2, matrix2, drift2)` overwrites matrix2 with (f_y, ḟ_y), drift2 (2n) with (f_t, ḟ_t);
+`linearise_tangent_vjp(t, t_dot, y2, p2, matrix2_cot, drift2_cot, t2_bar, y2_bar, p2_bar)` adds the transpose of its
+derivative to t2_bar (2: of t and t_dot), y2_bar (2n), p2_bar (as p2).
 """
 
 from __future__ import annotations
@@ -17,13 +17,23 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import begin_values, direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
 from implicitdsl.solvers.explicit_rk import GRID, end_of_step
-from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
 from implicitdsl.solvers.rosenbrock import stage_moment
+from implicitdsl.solvers.step_matrix import (
+    add_jacobian_transposed,
+    add_outer_product,
+    factor_size,
+    factor_step_matrix,
+    jacobian_size,
+    multiply_jacobian,
+    solve_step_matrix,
+    solve_step_matrix_transposed,
+)
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
     and_,
+    any_,
     axpy,
     buffer,
     copy,
@@ -45,6 +55,7 @@ def run_tangent_step(
     linearise_tangent: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     p2: Array,
     s: int,
     gamma: float,
@@ -69,16 +80,9 @@ def run_tangent_step(
     """A step of dual numbers, whose rows are (value, tangent), 2n numbers; row 0 of `points` is (y, ẏ), and the rows of
     `points`, `slopes` and `k` are those of `rosenbrock.run_stages`."""
     work = buffer(points, 2 * n)
+    entries = jacobian_size(n, pattern)
     linearise_tangent(t_hi, t_dot, view(points, 0, 2 * n), p2, matrix2, drift2)
-    for i in range(n):
-        scale = h
-        if mass[i] == 0.0:
-            scale = select(h == 0.0, 1.0, h)
-        for j in range(n):
-            lu[i * n + j] = -scale * matrix2[i * n + j]
-        if mass[i] != 0.0:
-            lu[i * n + i] = lu[i * n + i] + mass[i] / gamma
-    pivoted_lu(n, lu, pivots)
+    factor_step_matrix(n, mass, pattern, gamma, h, matrix2, lu, pivots)
     for i in range(s + 2):
         at = 2 * i * n
         if i > 0:
@@ -103,17 +107,20 @@ def run_tangent_step(
                 for q in range(n):
                     k[at + q] = fma(mass[q], work[q], k[at + q])
                     k[at + n + q] = fma(mass[q], work[n + q], k[at + n + q])
+            if any_(h == 0.0):
+                fill(n, 0.0, work, 0)
+                if i > 0:
+                    multiply_jacobian(n, pattern, matrix2, 0, slopes, at, work, 0)
+                for q in range(n):
+                    if mass[q] == 0.0:
+                        limit = (c[i] + drive[i]) * drift2[q] + work[q]
+                        k[at + q] = select(h == 0.0, limit, k[at + q])
+            solve_step_matrix(n, pattern, lu, pivots, view(k, at, n))
+            multiply_jacobian(n, pattern, matrix2, 0, k, at, work, 0)
+            multiply_jacobian(n, pattern, matrix2, entries, k, at, work, n)
             for q in range(n):
-                if mass[q] == 0.0:
-                    limit = (c[i] + drive[i]) * drift2[q]
-                    if i > 0:
-                        limit = limit + dot(n, matrix2, q * n, slopes, at)
-                    k[at + q] = select(h == 0.0, limit, k[at + q])
-            pivoted_lu_solve(n, lu, pivots, view(k, at, n))
-            for q in range(n):
-                k[at + n + q] = fma(h_dot, dot(n, matrix2, q * n, k, at), k[at + n + q])
-                k[at + n + q] = fma(h, dot(n, matrix2, (n + q) * n, k, at), k[at + n + q])
-            pivoted_lu_solve(n, lu, pivots, view(k, at + n, n))
+                k[at + n + q] = fma(h, work[n + q], fma(h_dot, work[q], k[at + n + q]))
+            solve_step_matrix(n, pattern, lu, pivots, view(k, at + n, n))
 
 
 def tangent_replay(
@@ -121,6 +128,7 @@ def tangent_replay(
     linearise_tangent: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     y2: Array,
     p2: Array,
     interval: Array,
@@ -148,9 +156,9 @@ def tangent_replay(
     points = buffer(y2, 2 * (s + 2) * n)
     slopes = buffer(y2, 2 * (s + 2) * n)
     k = buffer(y2, 2 * (s + 1) * n)
-    matrix2 = buffer(y2, 2 * n * n)
+    matrix2 = buffer(y2, 2 * jacobian_size(n, pattern))
     drift2 = buffer(y2, 2 * n)
-    lu = buffer(y2, n * n)
+    lu = buffer(y2, factor_size(n, pattern))
     pivots = buffer(y2, n)
     found = buffer(y2, 2 * n)
     copy(2 * n, y2, 0, points, 0)
@@ -172,8 +180,8 @@ def tangent_replay(
         end_lo = select(last, 0.0, end_lo)
         copy(2 * n, points, 0, states2, 2 * row * n)
         run_tangent_step(
-            rhs_tangent, linearise_tangent, n, mass, p2, s, gamma, a, couple, c, drive, t_hi, t_lo, interval_dot[0], h,
-            h_dot, end_hi, matrix2, drift2, lu, pivots, points, slopes, k,
+            rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo,
+            interval_dot[0], h, h_dot, end_hi, matrix2, drift2, lu, pivots, points, slopes, k,
         )  # fmt: skip
         cursor = read_tangents(
             live, n, s, degree, dense, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, end_lo, interval, points,
@@ -188,6 +196,7 @@ def transpose_tangent_step(
     linearise_tangent_vjp: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     p2: Array,
     s: int,
     a: Array,
@@ -216,10 +225,13 @@ def transpose_tangent_step(
 ) -> None:
     """Transpose the map (t, h, y2, p2) → (k, y1) of a step of dual numbers: from `k_bar` (2*(s+1)*n, overwritten) and the
     cotangent `lam` of y1 (2n) to additions to `state_bar`, `p2_bar` and `ends` (those of t, h, ṫ, ḣ)."""
-    matrix_bar = buffer(lam, 2 * n * n)
+    entries = jacobian_size(n, pattern)
+    matrix_bar = buffer(lam, 2 * entries)
     drift_bar = buffer(lam, 2 * n)
     point_bar = buffer(lam, 2 * n)
     moment_bar = buffer(lam, 2)
+    along = buffer(lam, 2 * n)
+    mixed = buffer(lam, n)
     copy(2 * n, lam, 0, point_bar, 0)
     for back in range(s + 2):
         i = s + 1 - back
@@ -227,13 +239,12 @@ def transpose_tangent_step(
         if i <= s:
             mu = view(k_bar, at, n)
             mu_dot = view(k_bar, at + n, n)
-            pivoted_lu_solve_transposed(n, lu, pivots, mu_dot)
+            solve_step_matrix_transposed(n, pattern, lu, pivots, mu_dot)
             for q in range(n):
                 mu_dot[q] = select(live, mu_dot[q], 0.0)
-            for q in range(n):
-                axpy(n, h_dot * mu_dot[q], matrix2, q * n, mu, 0)
-                axpy(n, h * mu_dot[q], matrix2, (n + q) * n, mu, 0)
-            pivoted_lu_solve_transposed(n, lu, pivots, mu)
+            add_jacobian_transposed(n, pattern, matrix2, 0, h_dot, mu_dot, 0, mu, 0)
+            add_jacobian_transposed(n, pattern, matrix2, entries, h, mu_dot, 0, mu, 0)
+            solve_step_matrix_transposed(n, pattern, lu, pivots, mu)
             for q in range(n):
                 mu[q] = select(live, mu[q], 0.0)
             fill(2 * n, 0.0, point_bar, 0)
@@ -246,17 +257,20 @@ def transpose_tangent_step(
             ends[1] = fma(c[i], moment_bar[0], ends[1])
             ends[2] = ends[2] + moment_bar[1]
             ends[3] = fma(c[i], moment_bar[1], ends[3])
+            multiply_jacobian(n, pattern, matrix2, 0, k, at, along, 0)
+            multiply_jacobian(n, pattern, matrix2, 0, k, at + n, along, n)
+            multiply_jacobian(n, pattern, matrix2, entries, k, at, mixed, 0)
             for q in range(n):
-                along = dot(n, matrix2, q * n, k, at) + drive[i] * drift2[q]
-                along_dot = dot(n, matrix2, q * n, k, at + n) + drive[i] * drift2[n + q]
-                along_dot = along_dot + dot(n, matrix2, (n + q) * n, k, at)
-                ends[1] = fma(mu[q], along, fma(mu_dot[q], along_dot, ends[1]))
-                ends[3] = fma(mu_dot[q], along, ends[3])
-                axpy(n, fma(h, mu[q], h_dot * mu_dot[q]), k, at, matrix_bar, q * n)
-                axpy(n, h * mu_dot[q], k, at + n, matrix_bar, q * n)
-                axpy(n, h * mu_dot[q], k, at, matrix_bar, (n + q) * n)
-                drift_bar[q] = fma(drive[i], fma(h, mu[q], h_dot * mu_dot[q]), drift_bar[q])
+                slope = along[q] + drive[i] * drift2[q]
+                slope_dot = along[n + q] + drive[i] * drift2[n + q] + mixed[q]
+                ends[1] = fma(mu[q], slope, fma(mu_dot[q], slope_dot, ends[1]))
+                ends[3] = fma(mu_dot[q], slope, ends[3])
+                mixed[q] = fma(h, mu[q], h_dot * mu_dot[q])
+                drift_bar[q] = fma(drive[i], mixed[q], drift_bar[q])
                 drift_bar[n + q] = fma(drive[i] * h, mu_dot[q], drift_bar[n + q])
+            add_outer_product(n, pattern, 1.0, mixed, 0, k, at, matrix_bar, 0)
+            add_outer_product(n, pattern, h, mu_dot, 0, k, at + n, matrix_bar, 0)
+            add_outer_product(n, pattern, h, mu_dot, 0, k, at, matrix_bar, entries)
         axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
         if i > 0:
             ends[1] = ends[1] + dot(2 * n, point_bar, 0, slopes, at)
@@ -285,6 +299,7 @@ def tangent_pullback(
     linearise_tangent_vjp: Model,
     n: int,
     mass: Array,
+    pattern: Array,
     p2: Array,
     interval: Array,
     interval_dot: Array,
@@ -320,9 +335,9 @@ def tangent_pullback(
     slopes = buffer(states2, 2 * (s + 2) * n)
     k = buffer(states2, 2 * (s + 1) * n)
     k_bar = buffer(states2, 2 * (s + 1) * n)
-    matrix2 = buffer(states2, 2 * n * n)
+    matrix2 = buffer(states2, 2 * jacobian_size(n, pattern))
     drift2 = buffer(states2, 2 * n)
-    lu = buffer(states2, n * n)
+    lu = buffer(states2, factor_size(n, pattern))
     pivots = buffer(states2, n)
     state_bar = buffer(states2, 2 * n)
     lam = buffer(states2, 2 * n)
@@ -343,22 +358,23 @@ def tangent_pullback(
         end_lo = select(last, 0.0, end_lo)
         copy(2 * n, states2, 2 * row * n, points, 0)
         run_tangent_step(
-            rhs_tangent, linearise_tangent, n, mass, p2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot, h, h_dot,
-            end_hi, matrix2, drift2, lu, pivots, points, slopes, k,
+            rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot, h,
+            h_dot, end_hi, matrix2, drift2, lu, pivots, points, slopes, k,
         )  # fmt: skip
 
         fill(2 * (s + 1) * n, 0.0, k_bar, 0)
         fill(2 * n, 0.0, state_bar, 0)
         fill(4, 0.0, ends, 0)
         cursor, _ = transpose_tangent_reads(
-            live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot, cursor,
-            values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
+            live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot,
+            cursor, values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
         )  # fmt: skip
         for i in range(2 * n):
             held_lam[i] = select(live, lam[i], 0.0)
         transpose_tangent_step(
-            rhs_tangent_vjp, linearise_tangent_vjp, n, mass, p2, s, a, couple, c, drive, t_hi, t_lo, t_dot, h, h_dot,
-            end_hi, live, matrix2, drift2, lu, pivots, points, slopes, k, held_lam, k_bar, state_bar, p2_bar, ends,
+            rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, p2, s, a, couple, c, drive, t_hi, t_lo, t_dot,
+            h, h_dot, end_hi, live, matrix2, drift2, lu, pivots, points, slopes, k, held_lam, k_bar, state_bar,
+            p2_bar, ends,
         )  # fmt: skip
 
         copy_where(live, 2 * n, state_bar, 0, lam, 0)

@@ -117,4 +117,4 @@ class BlockCode:
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
         p = packing(spec.groups["p"], sizes, shared)
         numbers = {**spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
-        return constants_text(spec.dtype, numbers, self._reals, {})
+        return constants_text(spec.dtype, numbers, self._reals, {}, {})

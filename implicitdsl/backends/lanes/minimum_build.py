@@ -140,4 +140,4 @@ class _Code(BlockCode):
         sizes = [*(math.prod(a.shape) for a in self.spec.arguments), self._masks]
         p = packing(self.spec.groups["p"], sizes, shared)
         numbers = {**self.spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
-        return constants_text(self.spec.dtype, numbers, {}, {})
+        return constants_text(self.spec.dtype, numbers, {}, {}, {})

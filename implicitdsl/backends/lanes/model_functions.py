@@ -34,6 +34,8 @@ REALS = ("rtol", "atol", "dt")
 TABLES = (
     "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "mass", "control",
 )  # fmt: skip
+WHOLE_TABLES = ("pattern",)
+"""Tables of whole numbers."""
 
 
 def _declared(name: str) -> Callable[..., Any]:
@@ -45,7 +47,7 @@ def _declared(name: str) -> Callable[..., Any]:
 
 
 model: dict[str, Callable[..., Any]] = {
-    name: _declared(name) for name in (*FUNCTIONS, *NUMBERS, *REALS, *TABLES, "rows_of")
+    name: _declared(name) for name in (*FUNCTIONS, *NUMBERS, *REALS, *TABLES, *WHOLE_TABLES, "rows_of")
 }
 """What compiled sources name."""
 # Numba asks that a function which it is taught is found in its module.
@@ -102,3 +104,5 @@ for _name in REALS:
     _register_constant(_name, _real)
 for _name in TABLES:
     _register_constant(_name, lambda like: types.CPointer(_real(like)))
+for _name in WHOLE_TABLES:
+    _register_constant(_name, lambda _: types.CPointer(types.int32))

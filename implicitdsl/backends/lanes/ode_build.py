@@ -24,6 +24,7 @@ from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.ode import OdeProblem, used_arguments
 from implicitdsl.solvers.step_control import PI_CONTROLLER
+from implicitdsl.solvers.step_matrix import DENSE
 
 STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take."""
@@ -125,4 +126,5 @@ class _Maker:
         tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
         tables["control"] = PI_CONTROLLER.array(method.tableau, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
-        return constants_text(spec.dtype, numbers, reals, {name: np.ravel(t) for name, t in tables.items()})
+        flat = {name: np.ravel(t) for name, t in tables.items()}
+        return constants_text(spec.dtype, numbers, reals, flat, {"pattern": (DENSE,)})

@@ -21,7 +21,15 @@ Tables = dict[str, NDArray[Any]]
 
 _READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "explicit_rk")
 _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent")
-_STIFF = (*_READING, "pivoted_lu", "consistent_start", "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent")
+_STIFF = (
+    *_READING,
+    "pivoted_lu",
+    "step_matrix",
+    "consistent_start",
+    "rosenbrock",
+    "rosenbrock_adjoint",
+    "rosenbrock_tangent",
+)
 SOURCES = tuple(
     f"solvers/{name}.py"
     for name in dict.fromkeys((*_EXPLICIT, *_STIFF, "status", "tableau", "rosenbrock_tableau", "vocabulary"))

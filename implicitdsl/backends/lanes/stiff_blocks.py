@@ -30,7 +30,8 @@ split_linearise_tangent_vjp = model["linearise_tangent_vjp"]
 states_of_model, save_times, max_steps, algebraic = (
     model[name] for name in ("states", "save_times", "max_steps", "algebraic")
 )
-rtol, atol, dt, mass, control = model["rtol"], model["atol"], model["dt"], model["mass"], model["control"]
+rtol, atol, dt, control = model["rtol"], model["atol"], model["dt"], model["control"]
+mass, pattern = model["mass"], model["pattern"]
 tableau_a, tableau_c, tableau_error, tableau_dense, tableau_couple, tableau_drive = (
     model[f"tableau_{part}"] for part in ("a", "c", "error", "dense", "couple", "drive")
 )
@@ -66,7 +67,7 @@ def run_block(
     """Integrate, keeping `rows` rows of the tape; writes the facts."""
     began = consistent_block(p, y0, interval)
     ran = integrate(
-        rhs, linearise, states_of_model(), mass(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
+        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
         tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p),
         rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
     )  # fmt: skip
@@ -79,9 +80,9 @@ def transpose_run(
 ) -> None:  # fmt: skip
     """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(
-        rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), p, interval, save_times(), times, S, DEGREE,
-        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states,
-        values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(),
+        times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
+        grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
     if algebraic() > 0:
         n = states_of_model()
@@ -98,9 +99,9 @@ def replay_run(
     if algebraic() > 0:
         start_tangent(rhs_tangent, linearise, states_of_model(), algebraic(), interval[0], interval_dot[0], y2, p2)
     tangent_replay(
-        rhs_tangent, linearise_tangent, states_of_model(), mass(p2), y2, p2, interval, interval_dot, save_times(),
-        times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2),
-        tableau_dense(p2), grid, made, values, values_dot, end2, states2,
+        rhs_tangent, linearise_tangent, states_of_model(), mass(p2), pattern(p2), y2, p2, interval, interval_dot,
+        save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2),
+        tableau_drive(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
     return interval_dot[1]
 
@@ -112,10 +113,10 @@ def transpose_replay(
 ) -> None:  # fmt: skip
     """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
-        rhs_tangent, linearise_tangent, rhs_tangent_vjp, linearise_tangent_vjp, states_of_model(), mass(p2), p2,
-        interval, interval_dot, save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2),
-        tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar, end2_bar,
-        y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+        rhs_tangent, linearise_tangent, rhs_tangent_vjp, linearise_tangent_vjp, states_of_model(), mass(p2),
+        pattern(p2), p2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2),
+        tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2, values_bar,
+        values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
     if algebraic() > 0:
         n = states_of_model()

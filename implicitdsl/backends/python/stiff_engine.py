@@ -27,6 +27,7 @@ from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.step_control import PI_CONTROLLER
+from implicitdsl.solvers.step_matrix import DENSE
 
 
 class StiffEngine(OdeEngine):
@@ -36,6 +37,7 @@ class StiffEngine(OdeEngine):
         method = ROSENBROCK[self._settings.solver]
         self._functions |= {name: flat_function(simplified(f)) for name, f in linearisation(problem).items()}
         self._mass = np.array(problem.mass, self._dtype)
+        self._pattern = np.array([DENSE], np.int32)
         self._algebraic = problem.algebraic
         self._table = method.tables(self._dtype)
         self._control = PI_CONTROLLER.array(method, self._dtype)
@@ -59,9 +61,10 @@ class StiffEngine(OdeEngine):
         run, real = self._new_run(rows), self._dtype.type
         run.status = int(
             integrate(
-                f["rhs"], f["linearise"], self._n, self._mass, start.y0, start.p, start.interval, self._m, start.times,
-                *self._method, t["error"], t["dense"], self._control, real(s.rtol), real(s.atol), real(s.dt or 0.0),
-                s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows, run.states, rows,
+                f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
+                self._m, start.times, *self._method, t["error"], t["dense"], self._control, real(s.rtol),
+                real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows,
+                run.states, rows,
             )
         )  # fmt: skip
         return run
@@ -78,8 +81,9 @@ class StiffEngine(OdeEngine):
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         f = self._functions
         pullback(
-            f["rhs"], f["linearise"], f["rhs_vjp"], f["linearise_vjp"], self._n, self._mass, start.p, start.interval,
-            self._m, start.times, *self._method, self._table["dense"], run.grid, run.rows, run.states, *bars,
+            f["rhs"], f["linearise"], f["rhs_vjp"], f["linearise_vjp"], self._n, self._mass, self._pattern, start.p,
+            start.interval, self._m, start.times, *self._method, self._table["dense"], run.grid, run.rows, run.states,
+            *bars,
         )  # fmt: skip
         if self._algebraic:
             _, _, y0_bar, p_bar, interval_bar, _ = bars
@@ -101,9 +105,10 @@ class StiffEngine(OdeEngine):
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         f, tangent = self._functions, self._new_tangent_run(run)
         tangent_replay(
-            f["rhs_tangent"], f["linearise_tangent"], self._n, self._mass, slope.y2, slope.p2, start.interval,
-            slope.interval_dot, self._m, start.times, slope.times_dot, *self._method, self._table["dense"], run.grid,
-            run.rows, tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
+            f["rhs_tangent"], f["linearise_tangent"], self._n, self._mass, self._pattern, slope.y2, slope.p2,
+            start.interval, slope.interval_dot, self._m, start.times, slope.times_dot, *self._method,
+            self._table["dense"], run.grid, run.rows, tangent.values, tangent.values_dot, tangent.end2,
+            tangent.states2,
         )  # fmt: skip
         return tangent
 
@@ -111,8 +116,8 @@ class StiffEngine(OdeEngine):
         f = self._functions
         tangent_pullback(
             f["rhs_tangent"], f["linearise_tangent"], self._rhs_tangent_vjp, self._linearise_tangent_vjp, self._n,
-            self._mass, slope.p2, start.interval, slope.interval_dot, self._m, start.times, slope.times_dot,
-            *self._method, self._table["dense"], run.grid, run.rows, tangent.states2, *bars,
+            self._mass, self._pattern, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
+            slope.times_dot, *self._method, self._table["dense"], run.grid, run.rows, tangent.states2, *bars,
         )  # fmt: skip
         if self._algebraic:
             _, _, _, y2_bar, p2_bar, interval_bar, interval_dot_bar, _, _ = bars

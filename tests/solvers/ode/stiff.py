@@ -9,7 +9,10 @@ import numpy as np
 from implicitdsl.solvers import explicit_rk, rosenbrock, rosenbrock_adjoint, rosenbrock_tangent
 from implicitdsl.solvers.rosenbrock_tableau import RODAS5P, RosenbrockTableau
 from implicitdsl.solvers.step_control import PI_CONTROLLER, Controller
+from implicitdsl.solvers.step_matrix import DENSE
 from tests.solvers.ode.models import Model
+
+DENSE_PATTERN = np.array([DENSE], np.int32)
 
 
 @dataclass
@@ -56,10 +59,10 @@ def solve(
     grid, states = np.zeros(rows * explicit_rk.GRID), np.zeros(rows * n)
     with np.errstate(all="ignore"):
         status = rosenbrock.integrate(
-            model.rhs, model.linearise, n, mass, y0, p, interval, m, times, tableau.stages, tableau.degree,
-            tableau.gamma, t["a"], t["couple"], t["c"], t["drive"], t["error"], t["dense"],
-            controller.array(tableau, float), np.float64(rtol), np.float64(atol), np.float64(dt), max_steps, values, end,
-            statistics, grid, rows, states, rows,
+            model.rhs, model.linearise, n, mass, DENSE_PATTERN, y0, p, interval, m, times, tableau.stages,
+            tableau.degree, tableau.gamma, t["a"], t["couple"], t["c"], t["drive"], t["error"], t["dense"],
+            controller.array(tableau, float), np.float64(rtol), np.float64(atol), np.float64(dt), max_steps, values,
+            end, statistics, grid, rows, states, rows,
         )  # fmt: skip
     count = int(statistics[explicit_rk.ROWS])
     return Run(
@@ -76,8 +79,9 @@ def pullback(run: Run, values_bar=None, end_bar=None):
     bars = np.zeros(n), np.zeros(len(run.p)), np.zeros(2), np.zeros(m)
     with np.errstate(all="ignore"):
         rosenbrock_adjoint.pullback(
-            run.model.rhs, run.model.linearise, run.model.vjp, run.model.linearise_vjp, n, run.mass, run.p,
-            run.interval, m, run.times, *run.method, run.grid, run.rows, run.states, values_bar, end_bar, *bars,
+            run.model.rhs, run.model.linearise, run.model.vjp, run.model.linearise_vjp, n, run.mass, DENSE_PATTERN,
+            run.p, run.interval, m, run.times, *run.method, run.grid, run.rows, run.states, values_bar, end_bar,
+            *bars,
         )  # fmt: skip
     return bars
 
@@ -87,7 +91,7 @@ def tangent(run: Run, y0_dot, p_dot, interval_dot, times_dot):
     n, m = len(run.y0), len(run.times)
     values, values_dot, end2, states2 = np.empty(m * n), np.empty(m * n), np.empty(2 * n), np.empty(run.rows * 2 * n)
     rosenbrock_tangent.tangent_replay(
-        run.model.tangent, run.model.linearise_tangent, n, run.mass, np.concatenate([run.y0, y0_dot]),
+        run.model.tangent, run.model.linearise_tangent, n, run.mass, DENSE_PATTERN, np.concatenate([run.y0, y0_dot]),
         np.concatenate([run.p, p_dot]), run.interval, np.array(interval_dot), m, run.times, np.array(times_dot),
         *run.method, run.grid, run.rows, values, values_dot, end2, states2,
     )  # fmt: skip
@@ -101,7 +105,7 @@ def second(run: Run, y0_dot, p_dot, interval_dot, times_dot, values_bar, end_bar
     bars = np.zeros(2 * n), np.zeros(2 * q), np.zeros(2), np.zeros(2), np.zeros(m), np.zeros(m)
     rosenbrock_tangent.tangent_pullback(
         run.model.tangent, run.model.linearise_tangent, run.model.tangent_vjp, run.model.linearise_tangent_vjp, n,
-        run.mass, np.concatenate([run.p, p_dot]), run.interval, np.array(interval_dot), m, run.times,
+        run.mass, DENSE_PATTERN, np.concatenate([run.p, p_dot]), run.interval, np.array(interval_dot), m, run.times,
         np.array(times_dot), *run.method, run.grid, run.rows, states2, np.zeros(m * n),
         np.array(values_bar, float).ravel(), np.concatenate([np.zeros(n), end_bar]), *bars,
     )  # fmt: skip
