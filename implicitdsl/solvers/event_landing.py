@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.explicit_rk import end_of_step, run_stages
+from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.stepping import end_of_step
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,

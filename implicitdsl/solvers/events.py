@@ -10,7 +10,7 @@ Model functions beside `rhs(t, y, pm, out)` and those of `event_location.py`: `r
 which guards read a state that the block assigns: their modes are taken anew after it.
 
 The tape is `grid`, 6 numbers a row and then the modes: t_hi, t_lo, h, flag, which, opens; and `states`, n numbers a row.
-flag is 0, 1 or 2 as in `explicit_rk.py`, 3 for a step that ends at a zero of guard `which`, 4 for block `which`, whose row
+flag is 0, 1 or 2 as in `stepping.py`, 3 for a step that ends at a zero of guard `which`, 4 for block `which`, whose row
 holds the state before it. `opens` is 1 where save times at the row's very start are read in it: at the start of the run
 and after an event, because values at an event are those after it.
 """
@@ -24,14 +24,17 @@ import numpy as np
 from implicitdsl.solvers.dense_output import direction_of, step_value, times_in_order
 from implicitdsl.solvers.event_landing import blurred_time, land
 from implicitdsl.solvers.event_location import cross, find_event, settle
-from implicitdsl.solvers.explicit_rk import end_of_step, run_stages
-from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS, ZENO
-from implicitdsl.solvers.step_control import (
-    SMALLEST_PREVIOUS_ERROR,
-    accepted_factor,
-    first_step,
-    rejected_factor,
-    scaled_rms,
+from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.status import NONFINITE, ZENO
+from implicitdsl.solvers.stepping import (
+    COURSE,
+    LAST_TIME,
+    ROWS,
+    after_step,
+    begin_course,
+    judge_start,
+    next_step,
+    step_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -41,7 +44,6 @@ from implicitdsl.solvers.vocabulary import (
     all_finite,
     and_,
     any_,
-    axpy,
     buffer,
     copy,
     copy_where,
@@ -57,15 +59,10 @@ from implicitdsl.solvers.vocabulary import (
 
 Model = Callable[..., None]
 
-ACCEPTED = 0
-REJECTED = 1
-LAST_TIME = 2
-ROWS = 3
-FIRST_STEP = 4
 STOPPED = 5
 FIRED = 6
 STATISTICS = 7
-"""Places in `statistics` and its length: those of `explicit_rk.py`, whether a block stopped the run, blocks fired."""
+"""Places in `statistics` and its length: those of `stepping.py`, whether a block stopped the run, blocks fired."""
 
 FLAG = 3
 WHICH = 4
@@ -152,9 +149,7 @@ def integrate_with_events(
     more than 100 rounds of events come at one instant, as near as the rounding of the guards can tell.
     """
     direction = direction_of(interval)
-    t1 = interval[1]
-    span = vabs(t1 - interval[0])
-    adaptive = not (dt > 0.0)
+    span = vabs(interval[1] - interval[0])
     width = WIDTH + count
     points = buffer(y0, (s + 1) * n)
     slopes = buffer(y0, (s + 1) * n)
@@ -162,6 +157,7 @@ def integrate_with_events(
     y1 = view(points, s * n, n)
     y = view(points, 0, n)
     work = buffer(y0, n)
+    course = buffer(y0, COURSE)
     curve = buffer(y0, degree * n)
     slope = buffer(y0, n)
     found = buffer(y0, g)
@@ -178,59 +174,31 @@ def integrate_with_events(
     copy(n, y0, 0, points, 0)
     fill(m * n, np.nan, values, 0)
 
-    good = times_in_order(interval, m, times)
-    sound = all_finite(n, y, 0)
     begin_modes(
-        and_(good, sound), rhs, guards, guards_rate, modes, first, g, count, places, steps, interval[0], direction, y, pm,
+        and_(times_in_order(interval, m, times), all_finite(n, y, 0)), rhs, guards, guards_rate, modes, first, g, count, places, steps, interval[0], direction, y, pm,
         slope, base, found, raw,
     )  # fmt: skip
     conditions(interval[0], y, pm, was)
     rhs(interval[0], y, pm, view(k, 0, n))
-    sound = and_(sound, all_finite(n, k, 0))
-    status = select(good, select(sound, SUCCESS, NONFINITE), BAD_TIMES)
-    active = and_(good, sound)
-    length = vabs(dt)
-    reach = 1.001
-    if adaptive:
-        length = first_step(rhs, n, y, pm, interval[0], t1 - interval[0], k, control, rtol, atol, y1, work)
-        reach = 1.01
-    statistics[FIRST_STEP] = length
+    status, active = judge_start(n, y, k, interval, m, times)
+    begin_course(rhs, n, y, pm, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
 
     t_hi = interval[0]
     t_lo = 0.0 * dt
-    accepted = 0.0 * dt
-    rejected = 0.0 * dt
     fired = 0.0 * dt
     rounds = 0.0 * dt
     instant = 0.0 * dt + np.inf
-    previous = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
     nobody = and_(active, not_(active))
-    after_rejection = nobody
     stopped = nobody
     opens = active
     cursor = 0
     row = 0
     while any_(active):
-        remaining = (t1 - t_hi) - t_lo
-        last = vabs(remaining) <= reach * length
-        h = select(last, remaining, direction * length)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, t1, end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
-
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        fits = finite
-        err = 0.0 * dt
-        if adaptive:
-            fill(n, 0.0, work, 0)
-            for i in range(s + 1):
-                if error[i] != 0.0:
-                    axpy(n, h * error[i], k, i * n, work, 0)
-            err = scaled_rms(n, work, y, y1, rtol, atol)
-            fits = and_(finite, err <= 1.0)
-        ok = and_(active, fits)
-        failed = and_(active, not_(fits))
+        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, err <= 1.0))
         tried = vabs(h)
         tick = epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)
         window = 32.0 * epsilon(y0) * vmax(vabs(t_hi), tried)
@@ -329,33 +297,15 @@ def integrate_with_events(
             status = select(and_(active, lost), NONFINITE, select(and_(active, endless), ZENO, status))
             active = and_(active, not_(or_(or_(lost, endless), stopped)))
 
-        accepted = accepted + select(ok, 1.0, 0.0)
-        rejected = rejected + select(failed, 1.0, 0.0)
-        active = and_(active, not_(and_(ok, last)))
-        if adaptive:
-            grown = accepted_factor(err, previous, after_rejection, control)
-            factor = select(ok, grown, rejected_factor(err, finite, control))
-            length = select(active, factor * tried, length)
-            previous = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
-            after_rejection = failed
-            shortest = 4.0 * epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)
-            stuck = and_(active, not_(length >= shortest))
-            status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
-        else:
-            stuck = failed
-            status = select(stuck, NONFINITE, status)
-        active = and_(active, not_(stuck))
-        spent = and_(active, accepted + rejected >= max_steps)
-        status = select(spent, MAX_STEPS, status)
-        active = and_(active, not_(spent))
+        status, active = after_step(
+            status, active, ok, finite, last, err, tried, t_hi, interval, control, dt, max_steps, statistics, course, y0
+        )
 
     copy(n, y, 0, y_end, 0)
     for j in range(m):
         held = and_(stopped, direction * (times[j] - t_hi) >= 0.0)
         for i in range(n):
             values[j * n + i] = select(held, y[i], values[j * n + i])
-    statistics[ACCEPTED] = accepted
-    statistics[REJECTED] = rejected
     statistics[LAST_TIME] = t_hi
     statistics[ROWS] = row
     statistics[STOPPED] = select(stopped, 1.0, 0.0)

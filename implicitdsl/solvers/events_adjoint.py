@@ -17,9 +17,10 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_read
 from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs
-from implicitdsl.solvers.explicit_rk import end_of_step, run_stages
+from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
 from implicitdsl.solvers.status import SINGULAR, SUCCESS
+from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -103,9 +104,7 @@ def pullback_with_events(
                 pm_bar[i] = pm_bar[i] + select(block, guard_pm_bar[i], 0.0)
 
         if any_(live):
-            end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-            end_hi = select(last, interval[1], end_hi)
-            end_lo = select(last, 0.0, end_lo)
+            end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(n, states, row * n, points, 0)
             run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
             fill((s + 1) * n, 0.0, k_bar, 0)

@@ -16,8 +16,8 @@ import numpy as np
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangent
 from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, comes
-from implicitdsl.solvers.explicit_rk import end_of_step
 from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages
+from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -93,9 +93,7 @@ def replay_with_events(
         h_dot = select(last, interval_dot[1] - time_dot, 0.0 * h)
 
         if any_(live):
-            end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-            end_hi = select(last, interval[1], end_hi)
-            end_lo = select(last, 0.0, end_lo)
+            end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             if any_(cut):
                 run_tangent_stages(
                     rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, 0.0 * h, end_hi, points, slopes, k

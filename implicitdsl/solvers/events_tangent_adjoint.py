@@ -16,9 +16,9 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import transpose_tangent_read
 from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs
-from implicitdsl.solvers.explicit_rk import end_of_step
 from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages
 from implicitdsl.solvers.status import SINGULAR, SUCCESS
+from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -125,9 +125,7 @@ def replay_pullback_with_events(
                 pm2_bar[i] = pm2_bar[i] + select(block, by_value_pm[i], 0.0)
 
         if any_(live):
-            end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-            end_hi = select(last, interval[1], end_hi)
-            end_lo = select(last, 0.0, end_lo)
+            end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(2 * n, states2, 2 * row * n, points, 0)
             run_tangent_stages(rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
             fill(2 * (s + 1) * n, 0.0, k_bar, 0)

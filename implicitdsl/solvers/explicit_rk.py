@@ -1,12 +1,8 @@
 """Explicit Runge–Kutta integration of one initial value problem, y' = f(t, y, p), forwards or backwards in time.
 
 Model function: `rhs(t, y, p, out)` overwrites `out` (n) with f. Sizes: n states, m save times, a tableau of s stages
-(`tableau.py`; its arrays `a, c, error, dense` and `degree`). `interval` is (t0, t1). Time is kept as the sum of two floats,
-so that a float32 layer takes 100,000 steps without losing any.
-
-The tape of a run is `grid`, four numbers a row: t_hi, t_lo, h, flag; and `states`, n numbers a row: y where the row's
-step begins. flag is 1 for an accepted step, 2 for the one that ends at t1 exactly, 0 for a row in which this sample made
-no step (its h is then 0 and its state stands still; such rows arise only where several samples run in one block).
+(`tableau.py`; its arrays `a, c, error, dense` and `degree`). `interval` is (t0, t1). Time,
+the tape and the statistics are those of `stepping.py`.
 
 The computed map, whose exact derivative `explicit_rk_adjoint` gives, holds every h fixed but that of the step with
 flag 2, which is t1 minus where it begins; where it begins moves with t0.
@@ -16,14 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values, times_in_order
-from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
-from implicitdsl.solvers.step_control import (
-    SMALLEST_PREVIOUS_ERROR,
-    first_step,
-    next_length,
-    scaled_rms,
-    shortest_step,
+from implicitdsl.solvers.dense_output import begin_values, read_values
+from implicitdsl.solvers.stepping import (
+    COURSE,
+    GRID,
+    LAST_TIME,
+    ROWS,
+    after_step,
+    begin_course,
+    end_of_row,
+    judge_start,
+    keep_row,
+    next_step,
+    step_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -35,39 +36,15 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
-    epsilon,
     fill,
     interrupted,
     not_,
     or_,
     select,
-    vabs,
     view,
-    vmax,
 )
 
 Model = Callable[..., None]
-
-ACCEPTED = 0
-REJECTED = 1
-LAST_TIME = 2
-ROWS = 3
-FIRST_STEP = 4
-STATISTICS = 5
-"""Places in `statistics` and its length: accepted and rejected steps, the time reached, rows of the tape (also those
-beyond its capacity), and the first step length tried."""
-
-GRID = 4
-"""Numbers in a row of the grid."""
-
-
-def end_of_step(t_hi: Element, t_lo: Element, h: Element) -> tuple[Element, Element]:
-    """t + h as the sum of two floats, the first being the rounded sum (D. Knuth's two-sum, then renormalised)."""
-    total = t_hi + h
-    part = total - t_hi
-    low = ((t_hi - (total - part)) + (h - part)) + t_lo
-    high = total + low
-    return high, low - (high - total)
 
 
 def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element) -> Element:
@@ -145,72 +122,31 @@ def integrate(
     rows of the tape (0: no tape). Asking for other times changes no step. Statuses: success, max_steps (accepted and
     rejected together), dt_underflow, nonfinite, bad_times.
     """
-    t0 = interval[0]
-    t1 = interval[1]
-    adaptive = not (dt > 0.0)
-    direction = direction_of(interval)
     points = buffer(y0, (s + 1) * n)
     slopes = buffer(y0, (s + 1) * n)
     k = buffer(y0, (s + 1) * n)
     y1 = view(points, s * n, n)
     y = view(points, 0, n)
     work = buffer(y0, n)
+    course = buffer(y0, COURSE)
     copy(n, y0, 0, points, 0)
-    begin_values(n, y0, t0, m, times, values)
+    begin_values(n, y0, interval[0], m, times, values)
+    rhs(interval[0], y, p, view(k, 0, n))
+    status, active = judge_start(n, y, k, interval, m, times)
+    begin_course(rhs, n, y, p, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
 
-    good = times_in_order(interval, m, times)
-    rhs(t0, y, p, view(k, 0, n))
-    sound = and_(all_finite(n, y, 0), all_finite(n, k, 0))
-    status = select(good, select(sound, SUCCESS, NONFINITE), BAD_TIMES)
-    active = and_(good, sound)
-    length = vabs(dt)
-    if adaptive:
-        length = first_step(rhs, n, y, p, t0, t1 - t0, k, control, rtol, atol, y1, work)
-        reach = 1.01
-    else:
-        reach = 1.001
-    statistics[FIRST_STEP] = length
-
-    t_hi = t0
+    t_hi = interval[0]
     t_lo = 0.0 * dt
-    accepted = 0.0 * dt
-    rejected = 0.0 * dt
-    previous = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
-    after_rejection = and_(active, not_(active))
     cursor = 0
     row = 0
     while any_(active) and not interrupted():
-        remaining = (t1 - t_hi) - t_lo
-        last = vabs(remaining) <= reach * length
-        h = select(last, remaining, direction * length)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, t1, end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
-
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        fits = finite
-        err = 0.0 * dt
-        if adaptive:
-            fill(n, 0.0, work, 0)
-            for i in range(s + 1):
-                if error[i] != 0.0:
-                    axpy(n, h * error[i], k, i * n, work, 0)
-            err = scaled_rms(n, work, y, y1, rtol, atol)
-            fits = and_(finite, err <= 1.0)
-        ok = and_(active, fits)
-        failed = and_(active, not_(fits))
-
+        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            flag = select(ok, select(last, 2.0, 1.0), 0.0)
-            if row < grid_rows:
-                grid[row * GRID] = t_hi
-                grid[row * GRID + 1] = t_lo
-                grid[row * GRID + 2] = select(ok, h, 0.0)
-                grid[row * GRID + 3] = flag
-            if row < state_rows:
-                copy(n, y, 0, states, row * n)
-            row = row + 1
+            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows)
             cursor = read_values(
                 ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
                 values, work,
@@ -219,27 +155,11 @@ def integrate(
             copy_where(ok, n, k, s * n, k, 0)
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
-
-        accepted = accepted + select(ok, 1.0, 0.0)
-        rejected = rejected + select(failed, 1.0, 0.0)
-        active = and_(active, not_(and_(ok, last)))
-        if adaptive:
-            length = select(active, next_length(ok, finite, err, previous, after_rejection, control, h), length)
-            previous = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
-            after_rejection = failed
-            stuck = and_(active, not_(length >= shortest_step(epsilon(y0), t_hi, t1 - t0)))
-            status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
-        else:
-            stuck = failed
-            status = select(stuck, NONFINITE, status)
-        active = and_(active, not_(stuck))
-        spent = and_(active, accepted + rejected >= max_steps)
-        status = select(spent, MAX_STEPS, status)
-        active = and_(active, not_(spent))
+        status, active = after_step(
+            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
+        )
 
     copy(n, y, 0, y_end, 0)
-    statistics[ACCEPTED] = accepted
-    statistics[REJECTED] = rejected
     statistics[LAST_TIME] = t_hi
     statistics[ROWS] = row
     return status
@@ -291,9 +211,7 @@ def replay(
         grid[row * GRID + 1] = t_lo
         grid[row * GRID + 2] = h
         copy(n, y, 0, states, row * n)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, t1, end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, t1, t_hi, t_lo, h)
         run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
         cursor = read_values(
             live, or_(live, not_(live)), n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times,

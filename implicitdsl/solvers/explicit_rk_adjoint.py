@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_reads
-from implicitdsl.solvers.explicit_rk import GRID, end_of_step, run_stages, stage_time
+from implicitdsl.solvers.explicit_rk import run_stages, stage_time
+from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -134,9 +135,7 @@ def pullback(
         flag = grid[row * GRID + 3]
         live = flag > 0.0
         last = flag == 2.0
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, interval[1], end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(n, states, row * n, points, 0)
         run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
 

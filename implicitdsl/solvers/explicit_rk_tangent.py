@@ -18,7 +18,8 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import begin_values, direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
-from implicitdsl.solvers.explicit_rk import GRID, end_of_step, stage_time
+from implicitdsl.solvers.explicit_rk import stage_time
+from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -118,9 +119,7 @@ def tangent_replay(
         live = grid[row * GRID + 3] > 0.0
         last = grid[row * GRID + 3] == 2.0
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, interval[1], end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, points, 0, states2, 2 * row * n)
         run_tangent_stages(
             rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, points, slopes, k
@@ -229,9 +228,7 @@ def tangent_pullback(
         live = grid[row * GRID + 3] > 0.0
         last = grid[row * GRID + 3] == 2.0
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, interval[1], end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, states2, 2 * row * n, points, 0)
         run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
 

@@ -2,10 +2,10 @@
 is singular, for differential-algebraic ones of index 1.
 
 Model functions: `rhs(t, y, p, out)` overwrites `out` (n) with f; `linearise(t, y, p, matrix, drift)` overwrites `matrix`
-with f_y and `drift` (n) with f_t. `mass` (n) is the diagonal of M, `pattern` says how f_y is held (`step_matrix`). A method is a tableau of s + 1 stages
-(`rosenbrock_tableau.py`: its tables `a, couple, c, drive, error, dense` and `gamma`, `degree`). Times, tape, statistics
-and statuses are those of `explicit_rk`; so is the computed map that `rosenbrock_adjoint` differentiates. A step solves
-with one matrix, M/gamma - h*f_y at its start, factored with pivots that are each sample's own; a singular one is a step
+with f_y and `drift` (n) with f_t. `mass` (n) is the diagonal of M, `pattern` says how f_y is held (`step_matrix`). A method
+is a tableau of s + 1 stages (`rosenbrock_tableau.py`: its tables `a, couple, c, drive, error, dense` and `gamma`,
+`degree`). Times, tape and statistics are those of `stepping.py`, the computed map that `rosenbrock_adjoint` differentiates
+that of `explicit_rk`. A step solves with one matrix, M/gamma - h*f_y at its start, factored with pivots that are each sample's own; a singular one is a step
 that fails.
 """
 
@@ -13,30 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values, times_in_order
-from implicitdsl.solvers.explicit_rk import (
-    ACCEPTED,
-    FIRST_STEP,
-    GRID,
-    LAST_TIME,
-    REJECTED,
-    ROWS,
-    end_of_step,
-)
-from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
-from implicitdsl.solvers.step_control import (
-    SMALLEST_PREVIOUS_ERROR,
-    first_step,
-    next_length,
-    scaled_rms,
-    shortest_step,
-)
+from implicitdsl.solvers.dense_output import begin_values, read_values
 from implicitdsl.solvers.step_matrix import (
     factor_size,
     factor_step_matrix,
     jacobian_size,
     multiply_jacobian,
     solve_step_matrix,
+)
+from implicitdsl.solvers.stepping import (
+    COURSE,
+    LAST_TIME,
+    ROWS,
+    after_step,
+    begin_course,
+    judge_start,
+    keep_row,
+    next_step,
+    step_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -48,15 +42,11 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
-    epsilon,
     fill,
     fma,
     interrupted,
-    not_,
     select,
-    vabs,
     view,
-    vmax,
 )
 
 Model = Callable[..., None]
@@ -189,10 +179,6 @@ def integrate(
 
     Where M is singular, y0 is taken to be consistent (`consistent_start` makes it so).
     """
-    t0 = interval[0]
-    t1 = interval[1]
-    adaptive = not (dt > 0.0)
-    direction = direction_of(interval)
     points = buffer(y0, (s + 2) * n)
     slopes = buffer(y0, (s + 2) * n)
     k = buffer(y0, (s + 1) * n)
@@ -203,86 +189,29 @@ def integrate(
     y1 = view(points, (s + 1) * n, n)
     y = view(points, 0, n)
     work = buffer(y0, n)
+    course = buffer(y0, COURSE)
     copy(n, y0, 0, points, 0)
-    begin_values(n, y0, t0, m, times, values)
+    begin_values(n, y0, interval[0], m, times, values)
+    rhs(interval[0], y, p, view(k, 0, n))
+    status, active = judge_start(n, y, k, interval, m, times)
+    begin_course(rhs, n, y, p, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
 
-    good = times_in_order(interval, m, times)
-    rhs(t0, y, p, view(k, 0, n))
-    sound = and_(all_finite(n, y, 0), all_finite(n, k, 0))
-    status = select(good, select(sound, SUCCESS, NONFINITE), BAD_TIMES)
-    active = and_(good, sound)
-    length = vabs(dt)
-    if adaptive:
-        length = first_step(rhs, n, y, p, t0, t1 - t0, k, control, rtol, atol, y1, work)
-        reach = 1.01
-    else:
-        reach = 1.001
-    statistics[FIRST_STEP] = length
-
-    t_hi = t0
+    t_hi = interval[0]
     t_lo = 0.0 * dt
-    accepted = 0.0 * dt
-    rejected = 0.0 * dt
-    previous = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
-    after_rejection = and_(active, not_(active))
     cursor = 0
     row = 0
     while any_(active) and not interrupted():
-        remaining = (t1 - t_hi) - t_lo
-        last = vabs(remaining) <= reach * length
-        h = select(last, remaining, direction * length)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, t1, end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         factor_step(linearise, n, mass, pattern, gamma, t_hi, h, y, p, matrix, drift, lu, pivots)
         run_stages(
-            rhs,
-            n,
-            mass,
-            pattern,
-            p,
-            s,
-            a,
-            couple,
-            c,
-            drive,
-            t_hi,
-            t_lo,
-            h,
-            end_hi,
-            matrix,
-            drift,
-            lu,
-            pivots,
-            points,
-            slopes,
-            k,
-            work,
-        )
-
+            rhs, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, matrix, drift, lu, pivots, points,
+            slopes, k, work,
+        )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        fits = finite
-        err = 0.0 * dt
-        if adaptive:
-            fill(n, 0.0, work, 0)
-            for i in range(s + 1):
-                if error[i] != 0.0:
-                    axpy(n, h * error[i], k, i * n, work, 0)
-            err = scaled_rms(n, work, y, y1, rtol, atol)
-            fits = and_(finite, err <= 1.0)
-        ok = and_(active, fits)
-        failed = and_(active, not_(fits))
-
+        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            flag = select(ok, select(last, 2.0, 1.0), 0.0)
-            if row < grid_rows:
-                grid[row * GRID] = t_hi
-                grid[row * GRID + 1] = t_lo
-                grid[row * GRID + 2] = select(ok, h, 0.0)
-                grid[row * GRID + 3] = flag
-            if row < state_rows:
-                copy(n, y, 0, states, row * n)
-            row = row + 1
+            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows)
             cursor = read_values(
                 ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
                 values, work,
@@ -290,27 +219,11 @@ def integrate(
             copy_where(ok, n, y1, 0, y, 0)
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
-
-        accepted = accepted + select(ok, 1.0, 0.0)
-        rejected = rejected + select(failed, 1.0, 0.0)
-        active = and_(active, not_(and_(ok, last)))
-        if adaptive:
-            length = select(active, next_length(ok, finite, err, previous, after_rejection, control, h), length)
-            previous = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
-            after_rejection = failed
-            stuck = and_(active, not_(length >= shortest_step(epsilon(y0), t_hi, t1 - t0)))
-            status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
-        else:
-            stuck = failed
-            status = select(stuck, NONFINITE, status)
-        active = and_(active, not_(stuck))
-        spent = and_(active, accepted + rejected >= max_steps)
-        status = select(spent, MAX_STEPS, status)
-        active = and_(active, not_(spent))
+        status, active = after_step(
+            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
+        )
 
     copy(n, y, 0, y_end, 0)
-    statistics[ACCEPTED] = accepted
-    statistics[REJECTED] = rejected
     statistics[LAST_TIME] = t_hi
     statistics[ROWS] = row
     return status

@@ -17,7 +17,6 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_reads
-from implicitdsl.solvers.explicit_rk import GRID, end_of_step
 from implicitdsl.solvers.rosenbrock import factor_step, run_stages, stage_moment
 from implicitdsl.solvers.step_matrix import (
     add_outer_product,
@@ -26,6 +25,7 @@ from implicitdsl.solvers.step_matrix import (
     multiply_jacobian,
     solve_step_matrix_transposed,
 )
+from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -181,9 +181,7 @@ def pullback(
         flag = grid[row * GRID + 3]
         live = flag > 0.0
         last = flag == 2.0
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, interval[1], end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(n, states, row * n, points, 0)
         factor_step(linearise, n, mass, pattern, gamma, t_hi, h, points, p, matrix, drift, lu, pivots)
         run_stages(

@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import begin_values, direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
-from implicitdsl.solvers.explicit_rk import GRID, end_of_step
 from implicitdsl.solvers.rosenbrock import stage_moment
 from implicitdsl.solvers.step_matrix import (
     add_jacobian_transposed,
@@ -28,6 +27,7 @@ from implicitdsl.solvers.step_matrix import (
     solve_step_matrix,
     solve_step_matrix_transposed,
 )
+from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -175,9 +175,7 @@ def tangent_replay(
         live = grid[row * GRID + 3] > 0.0
         last = grid[row * GRID + 3] == 2.0
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, interval[1], end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, points, 0, states2, 2 * row * n)
         run_tangent_step(
             rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo,
@@ -353,9 +351,7 @@ def tangent_pullback(
         live = grid[row * GRID + 3] > 0.0
         last = grid[row * GRID + 3] == 2.0
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_step(t_hi, t_lo, h)
-        end_hi = select(last, interval[1], end_hi)
-        end_lo = select(last, 0.0, end_lo)
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, states2, 2 * row * n, points, 0)
         run_tangent_step(
             rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot, h,

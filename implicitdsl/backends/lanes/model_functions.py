@@ -16,7 +16,7 @@ from numba.core import cgutils
 
 from implicitdsl.backends.lanes.element import INDEX, Lanes
 from implicitdsl.backends.lanes.words import register
-from implicitdsl.solvers.explicit_rk import ROWS
+from implicitdsl.solvers.stepping import ROWS
 
 FUNCTIONS = (
     "rhs", "rhs_vjp", "rhs_tangent", "rhs_tangent_vjp", "output", "output_vjp", "output_jvp", "output_jvp_vjp", "begin",

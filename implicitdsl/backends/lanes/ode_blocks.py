@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.solvers.explicit_rk import STATISTICS, integrate
+from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
+from implicitdsl.solvers.stepping import STATISTICS
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
 
 Array = Any
@@ -36,7 +37,7 @@ tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] f
 control, rows_of = model["control"], model["rows_of"]
 
 FACTS = 1 + STATISTICS
-"""Numbers that a block reports of each sample: the status, then the statistics of `explicit_rk`."""
+"""Numbers that a block reports of each sample: the status, then the statistics of `stepping.py`."""
 S = 0
 DEGREE = 0
 """Stages and degree of the method; sources are compiled once for each method, with its numbers in these places."""

@@ -18,7 +18,7 @@ from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.explicit_rk import ACCEPTED, LAST_TIME, REJECTED, STATISTICS
+from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, STATISTICS
 
 GRID = 4
 FACTS = 1 + STATISTICS

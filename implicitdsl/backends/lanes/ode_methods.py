@@ -19,7 +19,7 @@ from implicitdsl.solvers.tableau import TABLEAUS, Tableau
 
 Tables = dict[str, NDArray[Any]]
 
-_READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "explicit_rk")
+_READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "stepping", "explicit_rk")
 _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent")
 _STIFF = (
     *_READING,

@@ -15,11 +15,11 @@ from implicitdsl.solvers.consistent_start import (
     start_tangent,
     start_tangent_pullback,
 )
-from implicitdsl.solvers.explicit_rk import STATISTICS
 from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.status import BAD_TIMES
+from implicitdsl.solvers.stepping import STATISTICS
 from implicitdsl.solvers.vocabulary import buffer, select, view
 
 Array = Any

@@ -15,10 +15,11 @@ from implicitdsl.backends.settings import Settings
 from implicitdsl.problems.events import tables
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.events import FIRED, LAST_TIME, STATISTICS, STOPPED, WIDTH, integrate_with_events
+from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, WIDTH, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
 from implicitdsl.solvers.events_tangent import replay_with_events
 from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
+from implicitdsl.solvers.stepping import LAST_TIME
 
 
 @dataclass

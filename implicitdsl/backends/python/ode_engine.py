@@ -18,10 +18,11 @@ from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem, derive, used_arguments
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.explicit_rk import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS, integrate
+from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.step_control import PI_CONTROLLER
+from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS
 from implicitdsl.solvers.tableau import TABLEAUS
 
 

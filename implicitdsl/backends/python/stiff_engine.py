@@ -21,13 +21,13 @@ from implicitdsl.solvers.consistent_start import (
     start_tangent_pullback,
 )
 from implicitdsl.solvers.dense_output import times_in_order
-from implicitdsl.solvers.explicit_rk import LAST_TIME
 from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
+from implicitdsl.solvers.stepping import LAST_TIME
 
 
 class StiffEngine(OdeEngine):

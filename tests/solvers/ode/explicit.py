@@ -9,7 +9,7 @@ from functools import cache
 import numba
 import numpy as np
 
-from implicitdsl.solvers import explicit_rk, explicit_rk_adjoint, explicit_rk_tangent
+from implicitdsl.solvers import explicit_rk, explicit_rk_adjoint, explicit_rk_tangent, stepping
 from implicitdsl.solvers.step_control import PI_CONTROLLER, Controller
 from implicitdsl.solvers.tableau import TSIT5, Tableau
 
@@ -50,15 +50,15 @@ class Run:
 
     @property
     def rows(self) -> int:
-        return int(self.statistics[explicit_rk.ROWS])
+        return int(self.statistics[stepping.ROWS])
 
     @property
     def accepted(self) -> int:
-        return int(self.statistics[explicit_rk.ACCEPTED])
+        return int(self.statistics[stepping.ACCEPTED])
 
     @property
     def rejected(self) -> int:
-        return int(self.statistics[explicit_rk.REJECTED])
+        return int(self.statistics[stepping.REJECTED])
 
 
 def solve(
@@ -83,16 +83,16 @@ def solve(
     a, c, error, dense = tableau.arrays(dtype)
     control = controller.array(tableau, dtype)
     rows = 20_000 if tape else 0
-    values, end, statistics = np.empty(m * n, dtype), np.empty(n, dtype), np.empty(explicit_rk.STATISTICS, dtype)
-    grid, states = np.zeros(rows * explicit_rk.GRID, dtype), np.zeros(rows * n, dtype)
+    values, end, statistics = np.empty(m * n, dtype), np.empty(n, dtype), np.empty(stepping.STATISTICS, dtype)
+    grid, states = np.zeros(rows * stepping.GRID, dtype), np.zeros(rows * n, dtype)
     with np.errstate(all="ignore"):
         status = chosen(explicit_rk.integrate, jit)(
             rhs, n, y0, p, interval, m, times, tableau.stages, tableau.degree, a, c, error, dense, control,
             dtype(rtol), dtype(atol), dtype(dt), max_steps, values, end, statistics, grid, rows, states, rows,
         )  # fmt: skip
-    count = int(statistics[explicit_rk.ROWS]) if tape else 0
+    count = int(statistics[stepping.ROWS]) if tape else 0
     return Run(
-        int(status), values.reshape(m, n), end, statistics, grid[: count * explicit_rk.GRID], states[: count * n],
+        int(status), values.reshape(m, n), end, statistics, grid[: count * stepping.GRID], states[: count * n],
         y0, p, interval, times, tableau,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from implicitdsl.solvers import explicit_rk, rosenbrock, rosenbrock_adjoint, rosenbrock_tangent
+from implicitdsl.solvers import rosenbrock, rosenbrock_adjoint, rosenbrock_tangent, stepping
 from implicitdsl.solvers.rosenbrock_tableau import RODAS5P, RosenbrockTableau
 from implicitdsl.solvers.step_control import PI_CONTROLLER, Controller
 from implicitdsl.solvers.step_matrix import DENSE
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def rows(self) -> int:
-        return int(self.statistics[explicit_rk.ROWS])
+        return int(self.statistics[stepping.ROWS])
 
     @property
     def method(self):
@@ -55,8 +55,8 @@ def solve(
     n, m, rows = len(y0), len(times), 20_000
     t = tableau.tables(float)
     mass = np.ones(n) if mass is None else np.array(mass, float)
-    values, end, statistics = np.empty(m * n), np.empty(n), np.empty(explicit_rk.STATISTICS)
-    grid, states = np.zeros(rows * explicit_rk.GRID), np.zeros(rows * n)
+    values, end, statistics = np.empty(m * n), np.empty(n), np.empty(stepping.STATISTICS)
+    grid, states = np.zeros(rows * stepping.GRID), np.zeros(rows * n)
     with np.errstate(all="ignore"):
         status = rosenbrock.integrate(
             model.rhs, model.linearise, n, mass, DENSE_PATTERN, y0, p, interval, m, times, tableau.stages,
@@ -64,9 +64,9 @@ def solve(
             controller.array(tableau, float), np.float64(rtol), np.float64(atol), np.float64(dt), max_steps, values,
             end, statistics, grid, rows, states, rows,
         )  # fmt: skip
-    count = int(statistics[explicit_rk.ROWS])
+    count = int(statistics[stepping.ROWS])
     return Run(
-        model, mass, int(status), values.reshape(m, n), end, statistics, grid[: count * explicit_rk.GRID],
+        model, mass, int(status), values.reshape(m, n), end, statistics, grid[: count * stepping.GRID],
         states[: count * n], y0, p, interval, times, tableau,
     )  # fmt: skip
 

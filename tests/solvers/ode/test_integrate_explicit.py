@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from implicitdsl.solvers import explicit_rk, status
+from implicitdsl.solvers import status, stepping
 from implicitdsl.solvers.step_control import I_CONTROLLER
 from implicitdsl.solvers.tableau import DOPRI5, RK4, TABLEAUS, TSIT5
 from tests.solvers.ode.explicit import pullback, replay, second, solve
@@ -47,7 +47,7 @@ def test_number_of_fixed_steps(t1, dt, steps):
     run = solve(DECAY.rhs, [1.0], [0.3], (0.0, t1), tableau=RK4, dt=dt)
     assert run.status == 0
     assert run.accepted == run.rows == steps
-    assert run.statistics[explicit_rk.LAST_TIME] == t1
+    assert run.statistics[stepping.LAST_TIME] == t1
 
 
 def test_single_precision_keeps_time():
@@ -145,7 +145,7 @@ def test_blow_up_is_a_status_and_leaves_what_was_reached(y0):
     assert run.status == status.DT_UNDERFLOW
     np.testing.assert_allclose(run.values[:3, 0], [y0, 2 * y0, 10 * y0], rtol=1e-6)
     assert np.isnan(run.values[3, 0])
-    assert run.statistics[explicit_rk.LAST_TIME] == pytest.approx(y0, rel=1e-8)
+    assert run.statistics[stepping.LAST_TIME] == pytest.approx(y0, rel=1e-8)
     assert np.isfinite(run.end).all()
     # y(1/2) = y0/(1 - y0/2): its derivative stays readable, and the time not reached adds nothing.
     y0_bar, _, interval_bar, _ = pullback(BLOW_UP.rhs, BLOW_UP.vjp, run, [[0.0], [1.0], [0.0], [0.0]])
@@ -159,7 +159,7 @@ def test_a_wall_of_nan_is_nonfinite_and_a_thin_one_is_walked_around():
 
     run = solve(root, [0.0], [], (0.0, 2.0), (0.5, 1.5))
     assert run.status == status.NONFINITE
-    assert run.statistics[explicit_rk.LAST_TIME] == pytest.approx(1.0, rel=1e-6)
+    assert run.statistics[stepping.LAST_TIME] == pytest.approx(1.0, rel=1e-6)
     assert run.values[0, 0] == pytest.approx(2 / 3 * (1 - 0.5**1.5), rel=1e-7)
     assert np.isnan(run.values[1, 0])
     assert run.rejected > 0

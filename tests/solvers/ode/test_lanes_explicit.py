@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from implicitdsl.solvers import explicit_rk, explicit_rk_adjoint, status, vocabulary
+from implicitdsl.solvers import explicit_rk, explicit_rk_adjoint, status, stepping, vocabulary
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.tableau import TSIT5
 from tests.solvers.ode.explicit import pullback, solve
@@ -82,7 +82,7 @@ def side_by_side(model, y0, p, interval, times, values_bar, end_bar, rtol, dt):
             model.rhs, n, y0, p, interval, m, times, s, degree, a, c, error, dense, control, rtol, rtol, np.float64(dt),
             10_000, values, end, statistics, grid, rows, states, rows,
         )  # fmt: skip
-        count = int(statistics[explicit_rk.ROWS, 0])
+        count = int(statistics[stepping.ROWS, 0])
         assert count < rows
         in_lanes(explicit_rk_adjoint.pullback)(
             model.rhs, model.vjp, n, p, interval, m, times, s, degree, a, c, dense, grid, count, states, values_bar,

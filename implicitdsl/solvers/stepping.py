@@ -1,0 +1,189 @@
+"""What every method that goes from t0 to t1 step by step has in common: how a run begins, which step is next, its row of
+the tape, its error, and what follows it.
+
+Time is kept as the sum of two floats, so that a float32 layer takes 100,000 steps without losing any. The tape of a run
+is `grid`, four numbers a row: t_hi, t_lo, h, flag; and `states`, n numbers a row: y where the row's step begins. flag is 1
+for an accepted step, 2 for the one that ends at t1 exactly, 0 for a row in which this sample made no step (its h is then 0
+and its state stands still; such rows arise only where several samples run in one block).
+
+The loop of a method is
+
+    status, active = judge_start(…)                 # who runs at all
+    course = buffer(y0, COURSE)                   # step length and history of the errors
+    begin_course(…)
+    while any_(active) and not interrupted():
+        last, h, end_hi, end_lo = next_step(…)
+        …                                         # the method: y1, what dense output needs, whether all is finite
+        err = step_error(…)                       # 0 where dt is given
+        ok = and_(active, and_(finite, err <= 1.0))
+        if any_(ok):
+            row = keep_row(…)
+            …                                     # values in the step; y, t_hi, t_lo := those of its end where ok
+        status, active = after_step(…)
+    statistics[LAST_TIME], statistics[ROWS] = t_hi, row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.dense_output import direction_of, times_in_order
+from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
+from implicitdsl.solvers.step_control import (
+    SMALLEST_PREVIOUS_ERROR,
+    first_step,
+    next_length,
+    scaled_rms,
+    shortest_step,
+)
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    Element,
+    Mask,
+    all_finite,
+    and_,
+    axpy,
+    copy,
+    epsilon,
+    fill,
+    not_,
+    select,
+    vabs,
+    vmax,
+)
+
+Model = Callable[..., None]
+
+ACCEPTED = 0
+REJECTED = 1
+LAST_TIME = 2
+ROWS = 3
+FIRST_STEP = 4
+STATISTICS = 5
+"""Places in `statistics` and its length: accepted and rejected steps, the time reached, rows of the tape (also those
+beyond its capacity), and the first step length tried."""
+
+LENGTH = 0
+PREVIOUS_ERROR = 1
+AFTER_REJECTION = 2
+COURSE = 3
+"""Places in `course` and its length: the length of the next step, the error of the last accepted one, and 1 where the last
+step was rejected."""
+
+GRID = 4
+"""Numbers in a row of the grid."""
+
+
+def end_of_step(t_hi: Element, t_lo: Element, h: Element) -> tuple[Element, Element]:
+    """t + h as the sum of two floats, the first being the rounded sum (D. Knuth's two-sum, then renormalised)."""
+    total = t_hi + h
+    part = total - t_hi
+    low = ((t_hi - (total - part)) + (h - part)) + t_lo
+    high = total + low
+    return high, low - (high - total)
+
+
+def end_of_row(last: Mask, t1: Element, t_hi: Element, t_lo: Element, h: Element) -> tuple[Element, Element]:
+    """Where a step of the tape ends: t1 itself if it is the last, else t + h."""
+    end_hi, end_lo = end_of_step(t_hi, t_lo, h)
+    return select(last, t1, end_hi), select(last, 0.0, end_lo)
+
+
+def judge_start(n: int, y: Array, slope: Array, interval: Array, m: int, times: Array) -> tuple[Element, Mask]:
+    """(status, active) of a run from state `y` with slope `slope`: bad_times and nonfinite starts make no step."""
+    good = times_in_order(interval, m, times)
+    sound = and_(all_finite(n, y, 0), all_finite(n, slope, 0))
+    return select(good, select(sound, SUCCESS, NONFINITE), BAD_TIMES), and_(good, sound)
+
+
+def begin_course(
+    rhs: Model, n: int, y: Array, p: Array, interval: Array, slope: Array, control: Array, rtol: Element, atol: Element,
+    dt: Element, work: Array, work_slope: Array, statistics: Array, course: Array,
+) -> None:  # fmt: skip
+    """The first step length, dt where it is given; no step was made and none rejected. `work`, `work_slope` (n): scratch."""
+    length = vabs(dt)
+    if not (dt > 0.0):
+        length = first_step(
+            rhs, n, y, p, interval[0], interval[1] - interval[0], slope, control, rtol, atol, work, work_slope
+        )
+    course[LENGTH] = length
+    course[PREVIOUS_ERROR] = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
+    course[AFTER_REJECTION] = 0.0 * dt
+    statistics[FIRST_STEP] = length
+    statistics[ACCEPTED] = 0.0 * dt
+    statistics[REJECTED] = 0.0 * dt
+
+
+def next_step(
+    interval: Array, t_hi: Element, t_lo: Element, dt: Element, course: Array
+) -> tuple[Mask, Element, Element, Element]:
+    """(last, h, end_hi, end_lo) of the next step: whether it ends at t1, its length with sign, and its end.
+
+    A remainder below 1 % of the length (0.1 % where dt is given) is joined to the last step."""
+    reach = 1.001 if dt > 0.0 else 1.01
+    remaining = (interval[1] - t_hi) - t_lo
+    last = vabs(remaining) <= reach * course[LENGTH]
+    h = select(last, remaining, direction_of(interval) * course[LENGTH])
+    end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+    return last, h, end_hi, end_lo
+
+
+def step_error(
+    n: int, s: int, error: Array, h: Element, k: Array, y: Array, y1: Array, rtol: Element, atol: Element, dt: Element,
+    work: Array,
+) -> Element:  # fmt: skip
+    """The scaled error h*sum error_i*k_i of a step from y to y1, at most 1 where it fits; 0 where dt is given."""
+    err = 0.0 * h
+    if not (dt > 0.0):
+        fill(n, 0.0, work, 0)
+        for i in range(s + 1):
+            if error[i] != 0.0:
+                axpy(n, h * error[i], k, i * n, work, 0)
+        err = scaled_rms(n, work, y, y1, rtol, atol)
+    return err
+
+
+def keep_row(
+    ok: Mask, last: Mask, n: int, t_hi: Element, t_lo: Element, h: Element, y: Array, row: int, grid: Array, grid_rows: int,
+    states: Array, state_rows: int,
+) -> int:  # fmt: skip
+    """Write a row of the tape, as far as there is room for it; returns the number of rows there would be."""
+    if row < grid_rows:
+        grid[row * GRID] = t_hi
+        grid[row * GRID + 1] = t_lo
+        grid[row * GRID + 2] = select(ok, h, 0.0)
+        grid[row * GRID + 3] = select(ok, select(last, 2.0, 1.0), 0.0)
+    if row < state_rows:
+        copy(n, y, 0, states, row * n)
+    return row + 1
+
+
+def after_step(
+    status: Element, active: Mask, ok: Mask, finite: Mask, last: Mask, err: Element, h: Element, t_hi: Element,
+    interval: Array, control: Array, dt: Element, max_steps: int, statistics: Array, course: Array, like: Array,
+) -> tuple[Element, Mask]:  # fmt: skip
+    """(status, active) after a step of length h was tried, and in `course` what the next one begins with.
+
+    `ok`: accepted; `finite`: it came to numbers; t_hi is where the run stands now. `like`: any array of the run. Ends what
+    has come to t1, dt_underflow or nonfinite where the next length is too short (nonfinite at once where dt is given), and
+    max_steps, accepted and rejected together."""
+    failed = and_(active, not_(ok))
+    statistics[ACCEPTED] = statistics[ACCEPTED] + select(ok, 1.0, 0.0)
+    statistics[REJECTED] = statistics[REJECTED] + select(failed, 1.0, 0.0)
+    active = and_(active, not_(and_(ok, last)))
+    if dt > 0.0:
+        stuck = failed
+        status = select(stuck, NONFINITE, status)
+    else:
+        previous = course[PREVIOUS_ERROR]
+        after_rejection = course[AFTER_REJECTION] > 0.5
+        grown = next_length(ok, finite, err, previous, after_rejection, control, h)
+        length = select(active, grown, course[LENGTH])
+        course[LENGTH] = length
+        course[PREVIOUS_ERROR] = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
+        course[AFTER_REJECTION] = select(failed, 1.0, 0.0)
+        stuck = and_(active, not_(length >= shortest_step(epsilon(like), t_hi, interval[1] - interval[0])))
+        status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
+    active = and_(active, not_(stuck))
+    spent = and_(active, statistics[ACCEPTED] + statistics[REJECTED] >= max_steps)
+    return select(spent, MAX_STEPS, status), and_(active, not_(spent))
