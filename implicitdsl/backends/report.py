@@ -84,8 +84,10 @@ def _memory(engine: Engine) -> str:
     weights = sum(math.prod(a.shape) for a in engine.arguments if a.role != "input") * item
     outputs = sum(math.prod(shape) for shape in engine.outputs) * item
     saved = sum(math.prod(shape) * kind.itemsize for shape, kind in engine.saved)
+    room = getattr(engine, "room", 0)
+    works = f", {room} while it is solved and differentiated" if room else ""
     return (
-        f"a sample takes {inputs} bytes of inputs, {outputs} of outputs, {saved} kept for the derivative; "
+        f"a sample takes {inputs} bytes of inputs, {outputs} of outputs, {saved} kept for the derivative{works}; "
         f"params and consts {weights} bytes, once"
     )
 

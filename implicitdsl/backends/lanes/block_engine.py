@@ -74,6 +74,11 @@ class BlockEngine:
         self._layouts: dict[tuple[bool | int, ...], tuple[int, ...]] = {}
         self._packings: dict[tuple[str, tuple[int, ...]], Packing] = {}
 
+    @property
+    def room(self) -> int:
+        """Bytes that a sample works in while it is solved and differentiated, as far as the engine can say."""
+        return self.spec.more.get("room", 0)
+
     # ------------------------------------------------------------ arguments
 
     def layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,17 @@ POINTER = ir.PointerType()
 
 LARGEST_ON_STACK = 1 << 16
 """Bytes of a buffer beyond which it comes from the heap: the threads of a pool have small stacks."""
+STACK_OF_FUNCTION = 1 << 18
+"""Bytes of all buffers of a function beyond which the next ones come from the heap."""
+
+
+@dataclass
+class _Room:
+    """The bytes of a function's buffers, and the piece of the heap that holds those which are not on the stack."""
+
+    stack: int = 0
+    heap: int = 0
+    piece: Any = None
 
 
 class LaneCode:
@@ -37,7 +49,7 @@ class LaneCode:
         first = function.append_basic_block("code")
         self.builder = ir.IRBuilder(first)
         self._first = first
-        self._heap: list[Any] = []
+        self._room = _Room()
 
     def _set_dtype(self, dtype: Dtype) -> None:
         self.dtype: Dtype = dtype
@@ -49,10 +61,10 @@ class LaneCode:
 
     def finish(self) -> None:
         """Ends the function."""
-        if self._heap:
-            free = self._declared("free", ir.VoidType(), [POINTER])
-            for pointer in self._heap:
-                self.builder.call(free, [pointer])
+        room = self._room
+        if room.piece is not None:
+            room.piece.operands[1] = ir.Constant(I64, room.heap)
+            self.builder.call(self._declared("free", ir.VoidType(), [POINTER]), [room.piece])
         self.builder.ret_void()
         ir.IRBuilder(self._entry).branch(self._first)
 
@@ -239,14 +251,16 @@ class LaneCode:
 
     def buffer(self, size: int) -> Any:
         """Room for elements, made on entry."""
-        entry = ir.IRBuilder(self._entry)
-        room = max(size, 1)
-        if room * self.width * self.item_bytes <= LARGEST_ON_STACK:
-            return entry.alloca(self.element, size=ir.Constant(I64, room))
-        malloc = self._declared("malloc", POINTER, [I64])
-        found = entry.call(malloc, [ir.Constant(I64, room * self.width * self.item_bytes)])
-        self._heap.append(found)
-        return found
+        entry, room = ir.IRBuilder(self._entry), self._room
+        needed = max(size, 1) * self.width * self.item_bytes
+        if needed <= min(LARGEST_ON_STACK, STACK_OF_FUNCTION - room.stack):
+            room.stack += needed
+            return entry.alloca(self.element, size=ir.Constant(I64, max(size, 1)))
+        if room.piece is None:
+            # How much it is shows at the end.
+            room.piece = entry.call(self._declared("malloc", POINTER, [I64]), [ir.Constant(I64, 0)])
+        place, room.heap = room.heap, room.heap + needed
+        return entry.gep(room.piece, [ir.Constant(I64, place)], source_etype=ir.IntType(8))
 
     def table(self, numbers: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
         """A constant array of single floats, one for all lanes."""

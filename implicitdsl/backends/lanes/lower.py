@@ -7,6 +7,7 @@ lowers.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -25,6 +26,7 @@ from implicitdsl.backends.lanes import words as words  # registers the vocabular
 
 _LOCK = threading.Lock()
 _known: set[FunctionType] = set()
+_PLACE = re.compile(rf"  (%\"?{re.escape(words.FAR)}[\d.]*\"?) = alloca ptr")
 _LLVM = {types.float64: "double", types.float32: "float", types.int64: "i64"}
 
 
@@ -74,7 +76,8 @@ def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], resul
 
     Raises numba's TypingError for a function outside Numba's subset."""
     found = _compiled(function, arguments, result, arrays=False)
-    return found.library.get_llvm_str() + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
+    text = _given_back(found.library.get_llvm_str())
+    return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
 
 
 def lower_with_arrays(
@@ -85,6 +88,26 @@ def lower_with_arrays(
     found = _compiled(function, arguments, result, arrays=True)
     text = found.library.get_llvm_str()
     return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol, broken)
+
+
+def _given_back(text: str) -> str:
+    """The text with every far buffer freed where the function that made it returns."""
+    lines: list[str] = []
+    places: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("define "):
+            places = []
+        made = _PLACE.match(line)
+        if made:
+            places.append(made[1])
+        if places and line.startswith("  ret "):
+            for place in places:
+                name = f"%given.back.{len(lines)}"
+                lines += [f"  {name} = load ptr, ptr {place}", f"  call void @free(ptr {name})"]
+        lines.append(line)
+    whole = "\n".join(lines) + "\n"
+    declared = "declare void @free(" in whole or "call void @free(" not in whole
+    return whole if declared else whole + "declare void @free(ptr)\n"
 
 
 def _compiled(

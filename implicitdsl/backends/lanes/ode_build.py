@@ -27,7 +27,9 @@ from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
 
 STACK = 1 << 21
-"""Bytes of the processor's stack that a solve may take."""
+"""Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
+LARGEST = 1 << 32
+"""Bytes of working room that a block of samples may take."""
 WRITTEN_OUT = 600
 """Nodes times stages up to which the loops over stages are written out."""
 FUNCTIONS: dict[str, tuple[str, ...]] = {
@@ -48,7 +50,9 @@ def too_large(problem: OdeProblem, settings: Settings) -> str | None:
     """Why the back end cannot hold this problem, or None."""
     n = sum(s.size for s in problem.states)
     needed = ode_method(settings.solver).block_bytes(n, 64)
-    return f"{n} states are more than fit the stack on the back end `lanes`" if needed > STACK else None
+    if needed <= LARGEST:
+        return None
+    return f"a vector of samples of {n} states would work in {needed / 1e9:.0f} GB on the back end `lanes`"
 
 
 def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> OdeEngine:
@@ -79,6 +83,7 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
             "algebraic": problem.algebraic,
         },
+        more={"room": ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize)},
     )  # fmt: skip
     maker = _Maker(spec, settings, leaves, functions)
     return OdeEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
@@ -105,7 +110,8 @@ class _Maker:
         common = {self._leaves[i] for i in shared}
         nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
         written_out = (nodes + spec.numbers["states"]) * method.stages <= WRITTEN_OUT
-        code = solver(part, self._settings.solver, spec.dtype, spec.width, written_out=written_out)
+        far = method.block_bytes(spec.numbers["states"], 64) > STACK
+        code = solver(part, self._settings.solver, spec.dtype, spec.width, written_out=written_out, far=far)
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names

@@ -20,6 +20,10 @@ from implicitdsl.backends.lanes.element import INDEX, Lanes, Mask, as_lanes, as_
 from implicitdsl.backends.lanes.power import emit_power
 from implicitdsl.solvers import vocabulary
 
+NEAR = 1 << 12
+"""Bytes of a `far_buffer` up to which it lies on the stack."""
+FAR = "far.buffer"
+
 Typing = Callable[[tuple[types.Type, ...]], Any]
 
 
@@ -208,6 +212,27 @@ def _buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
     return array
 
 
+def far_buffer(like: Any, n: int) -> Any:
+    """`buffer` for what may be larger than the stack: put in its place, it takes large arrays from the heap."""
+    raise NotImplementedError("far_buffer exists in compiled code only")
+
+
+def _far_buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
+    size = b.mul(n, ir.Constant(INDEX, lanes.llvm.count * (8 if lanes.dtype == types.float64 else 4)))
+    is_far = b.icmp_unsigned(">", size, ir.Constant(INDEX, NEAR))
+    near = b.alloca(lanes.llvm, size=b.select(is_far, ir.Constant(INDEX, 0), n))
+    pointer = near.type
+    # `lower.py` gives back what lies in places of this name when the function returns.
+    held = cgutils.alloca_once(b, pointer, name=FAR)
+    with b.if_then(is_far):
+        kind = ir.FunctionType(pointer, [INDEX, INDEX])
+        room = cgutils.get_or_insert_function(b.module, kind, "aligned_alloc")
+        b.store(b.call(room, [ir.Constant(INDEX, 64), size]), held)
+    array = b.select(is_far, b.load(held), near)
+    _fill(context, b, lanes, n, _zero(lanes), array, ir.Constant(INDEX, 0))
+    return array
+
+
 def _fill(context: Any, b: Any, lanes: Lanes, n: Any, value: Any, x: Any, x_at: Any) -> None:
     with cgutils.for_range(b, n) as loop:
         b.store(value, _at(b, x, x_at, loop.index))
@@ -258,6 +283,7 @@ def _all_finite(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any) -
 
 _array_word(vocabulary.view, "ann", "a", _view)
 _array_word(vocabulary.buffer, "an", "a", _buffer)
+_array_word(far_buffer, "an", "a", _far_buffer)
 _array_word(vocabulary.fill, "nean", "v", _fill)
 _array_word(vocabulary.copy, "nanan", "v", _copy)
 _array_word(vocabulary.copy_where, "mnanan", "v", _copy_where)
