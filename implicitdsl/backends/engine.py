@@ -43,13 +43,24 @@ class RunOptions:
 
     seed: int | None = None
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    keep: bool = False
+    """Whether a pullback follows, so that what it would compute again may be kept."""
+
+
+class Tape(Protocol):
+    """What a solve kept for its pullback."""
+
+    def pullback(self, cotangents: list[Array], wanted: Sequence[bool]) -> Gradient | None:
+        """As `Engine.pullback` of that solve with the same bits, where every sample is asked about and none failed;
+        None where it cannot serve. Gradients of arguments that are not wanted may be anything."""
+        ...
 
 
 @dataclass(frozen=True)
 class Solution:
     """Answers. `outputs[i]` is (B, *shape), `status` int32 (B,), `notes` and `steps` int64 (B,), `saved[i]` (B,
     *shape): what the pullback needs. `extras` are further facts for `layer.last`, each with a leading batch axis
-    (`t_end`)."""
+    (`t_end`). `tape` makes the pullback cheaper, or is None."""
 
     outputs: list[Array]
     status: NDArray[np.int32]
@@ -57,6 +68,7 @@ class Solution:
     steps: NDArray[np.int64]
     saved: list[Array] = field(default_factory=list[Array])
     extras: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    tape: Tape | None = None
 
 
 @dataclass(frozen=True)

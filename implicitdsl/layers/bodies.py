@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Array, Engine, RunOptions, is_per_sample
+from implicitdsl.backends.engine import Array, Engine, RunOptions, Tape, is_per_sample
 from implicitdsl.layers.errors import SolveError, describe
 from implicitdsl.layers.registry import Entry
 from implicitdsl.layers.sets import contains
 from implicitdsl.solvers.status import BAD_INPUT
 
 Batch = tuple[int, ...]
+Answers = tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array], Tape | None]
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,22 @@ def listening() -> Iterator[list[Record]]:
 
 
 def solve(
-    entry: Entry, args: list[Array], shape: Batch, on_fail: str, seed: int | None, first: int
-) -> tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array]]:
-    """Outputs, status, notes, steps and what is saved, each with the leading axis B = prod(shape)."""
+    entry: Entry,
+    args: list[Array],
+    shape: Batch,
+    on_fail: str,
+    seed: int | None,
+    first: int,
+    *,
+    keep: bool = False,
+) -> Answers:
+    """Outputs, status, notes, steps and what is saved, each with the leading axis B = prod(shape); then, where `keep`
+    says that a pullback follows, a tape for it or None."""
     engine = entry.engine
     batch = int(np.prod(shape, dtype=np.int64))
     good = _good(entry, args, batch)
     if batch and good.all():
-        return _solve_all(entry, args, batch, shape, on_fail, seed, first)
+        return _solve_all(entry, args, batch, shape, on_fail, RunOptions(seed, np.arange(first, first + batch), keep))
     outputs = [np.full((batch, *s), np.nan, engine.dtype) for s in engine.outputs]
     saved = [np.zeros((batch, *s), t) for s, t in engine.saved]
     notes, steps = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
@@ -83,18 +92,17 @@ def solve(
         for name, value in found.extras.items():
             blank = np.zeros((batch, *np.shape(value)[1:]), np.asarray(value).dtype)
             extras[name] = _put(blank, np.asarray(value), rows).reshape((*shape, *np.shape(value)[1:]))
-    return _told(entry, outputs, status, notes, steps, saved, extras, shape, on_fail, seed)
+    return _told(entry, outputs, status, notes, steps, saved, None, extras, shape, on_fail, seed)
 
 
-def _solve_all(
-    entry: Entry, args: list[Array], batch: int, shape: Batch, on_fail: str, seed: int | None, first: int
-) -> tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array]]:
+def _solve_all(entry: Entry, args: list[Array], batch: int, shape: Batch, on_fail: str, run: RunOptions) -> Answers:
     """As `solve`, where no input is bad: nothing is left out, nothing is copied."""
-    found = entry.engine.solve(args, batch, RunOptions(seed, np.arange(first, first + batch)))
+    found = entry.engine.solve(args, batch, run)
     extras = {name: v.reshape((*shape, *v.shape[1:])) for name, v in found.extras.items()}
     status = np.ascontiguousarray(found.status, np.int32)
     return _told(
-        entry, found.outputs, status, found.notes, found.steps, found.saved, extras, shape, on_fail, seed
+        entry, found.outputs, status, found.notes, found.steps, found.saved, found.tape, extras, shape, on_fail,
+        run.seed,
     )  # fmt: skip
 
 
@@ -105,11 +113,12 @@ def _told(
     notes: NDArray[np.int64],
     steps: NDArray[np.int64],
     saved: list[Array],
+    tape: Tape | None,
     extras: Mapping[str, Array],
     shape: Batch,
     on_fail: str,
     seed: int | None,
-) -> tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array]]:
+) -> Answers:
     """The answer, after telling listeners and treating failures."""
     for heard in _listeners.stack:
         heard.append(
@@ -120,7 +129,7 @@ def _told(
         if on_fail == "nan":
             for output in outputs:
                 output[status != 0] = np.nan
-    return outputs, status, notes, steps, saved
+    return outputs, status, notes, steps, saved, tape
 
 
 def pullback(
@@ -131,13 +140,19 @@ def pullback(
     saved: list[Array],
     shape: Batch,
     on_fail: str,
+    *,
+    tape: Tape | None = None,
+    wanted: Sequence[bool] = (),
 ) -> list[Array]:
-    """The gradient for every argument, in the argument's shape."""
+    """The gradient for every argument, in the argument's shape. With the tape of the solve, arguments that are not
+    wanted may get anything."""
     engine, batch = entry.engine, status.size
     touched = _touched(cotangents, batch)
     lost = touched & _lost(status, on_fail)
     if batch and touched.all() and not lost.any():
-        found = engine.pullback(args, batch, saved, status, cotangents)
+        found = None if tape is None else tape.pullback(cotangents, wanted)
+        if found is None:
+            found = engine.pullback(args, batch, saved, status, cotangents)
         failed = found.status != 0
         if failed.any():
             failed = _report_rows(entry, found.status, np.arange(batch), shape, on_fail, "backward")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from implicitdsl.backends.engine import Tape
 from implicitdsl.layers import bodies
 from implicitdsl.layers.derivatives import Pullback, apply, head
 from implicitdsl.layers.ops import arrays_of, tensors_of
@@ -51,15 +52,25 @@ def solve(
     """The outputs of the engine under a key, then the status; differentiable twice."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in args):
         return Solve.apply(key, on_fail, outputs, batch, seed, first, *args)
-    return _solve(key, on_fail, batch, seed, first, args)[: outputs + 1]
+    return _solve(key, on_fail, batch, seed, first, args, keep=False)[0][: outputs + 1]
 
 
 def _solve(
-    key: str, on_fail: str, batch: tuple[int, ...], seed: Tensor | None, first: int, args: Sequence[Tensor]
-) -> list[Tensor]:
+    key: str,
+    on_fail: str,
+    batch: tuple[int, ...],
+    seed: Tensor | None,
+    first: int,
+    args: Sequence[Tensor],
+    *,
+    keep: bool,
+) -> tuple[list[Tensor], Tape | None]:
+    """Outputs, status and what is saved, then the tape."""
     number = None if seed is None else int(seed)
-    found, status, _, _, saved = bodies.solve(find(key), arrays_of(args), tuple(batch), on_fail, number, first)
-    return tensors_of([*found, status, *saved])
+    found, status, _, _, saved, tape = bodies.solve(
+        find(key), arrays_of(args), tuple(batch), on_fail, number, first, keep=keep
+    )
+    return tensors_of([*found, status, *saved]), tape
 
 
 class Solve(torch.autograd.Function):
@@ -68,7 +79,7 @@ class Solve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Any:
         key, on_fail, outputs, batch, seed, first, *args = given
-        found = _solve(key, on_fail, batch, seed, first, args)
+        found, ctx.tape = _solve(key, on_fail, batch, seed, first, args, keep=True)
         # A result outlives its layer: what it refers to lives as long as it does.
         ctx.entry = find(key)
         ctx.head = (key, on_fail, outputs, len(args), batch)
@@ -93,7 +104,15 @@ class Solve(torch.autograd.Function):
         else:
             found = tensors_of(
                 bodies.pullback(
-                    ctx.entry, arrays_of(cots), arrays_of(args), status.numpy(), arrays_of(saved), tuple(batch), on_fail
+                    ctx.entry,
+                    arrays_of(cots),
+                    arrays_of(args),
+                    status.numpy(),
+                    arrays_of(saved),
+                    tuple(batch),
+                    on_fail,
+                    tape=ctx.tape,
+                    wanted=ctx.needs_input_grad[6:],
                 )
             )
         return (*(None,) * 6, *found)

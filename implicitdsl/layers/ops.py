@@ -59,7 +59,7 @@ def tensors_of(arrays: Sequence[Array]) -> list[Tensor]:
 
 def _solve(args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int) -> list[Tensor]:
     number = None if seed is None else int(seed)
-    outputs, status, notes, steps, saved = bodies.solve(
+    outputs, status, notes, steps, saved, _ = bodies.solve(
         find(key), arrays_of(args), tuple(shape), on_fail, number, first
     )
     return tensors_of([*outputs, status, notes, steps, *saved])

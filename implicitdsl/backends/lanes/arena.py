@@ -32,16 +32,17 @@ def _places(shapes: tuple[tuple[int, ...], ...], itemsize: int) -> tuple[int, tu
 
 
 class Arena:
-    """Uninitialised arrays of some shapes; they live until the thread makes its next arena."""
+    """Uninitialised arrays of some shapes; they live until the thread makes its next arena, or, `lasting`, as long as
+    this one."""
 
-    def __init__(self, dtype: np.dtype[Any], *shapes: tuple[int, ...]) -> None:
+    def __init__(self, dtype: np.dtype[Any], *shapes: tuple[int, ...], lasting: bool = False) -> None:
         self._dtype, self._shapes = dtype, shapes
         size, starts, self._ends = _places(shapes, dtype.itemsize)
-        held: Any = getattr(_local, "held", None)
+        held: Any = None if lasting else getattr(_local, "held", None)
         if held is None or held[0].size < size + ALIGNMENT:
             memory = np.empty(size + ALIGNMENT, np.uint8)
             held = (memory, memory.__array_interface__["data"][0])
-            if size <= KEPT:
+            if size <= KEPT and not lasting:
                 _local.held = held
         self._memory, base = held
         self._skip = -base % ALIGNMENT

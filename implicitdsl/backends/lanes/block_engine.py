@@ -167,17 +167,26 @@ class BlockEngine:
         if blocks == 1 and seconds < threads.LONG:
             work(0, 1)
             return
-        # The time of a block is that of the last call: the first runs on one thread.
-        wanted = 1
-        if np.inf > seconds > 2 * threads.WORTHWHILE:
-            wanted = threads.default() if self._threads is None else self._threads
-            if wanted > 1:
-                most = min(most, -(-blocks // (2 * wanted)))
+        wanted = self._hands(seconds)
+        if wanted > 1:
+            most = min(most, -(-blocks // (2 * wanted)))
         step = max(most - most % whole, whole)
-        tasks = [(first, min(first + step, blocks)) for first in range(0, blocks, step)]
+        self.run_these(part, [(first, min(first + step, blocks)) for first in range(0, blocks, step)], work)
+
+    def run_these(self, part: str, tasks: Sequence[tuple[int, int]], work: Callable[[int, int], None]) -> None:
+        """`work(first, last)` for ranges of blocks, by as many threads as pay."""
+        blocks = sum(last - first for first, last in tasks)
+        seconds = self._seconds.get(part, np.inf) * blocks
+        wanted = self._hands(seconds)
         begun = time.perf_counter()
         threads.run(tasks, work, wanted, seconds=seconds)
         self._seconds[part] = (time.perf_counter() - begun) * min(wanted, len(tasks)) / blocks
+
+    def _hands(self, seconds: float) -> int:
+        """The threads for work of so many seconds, those of the last call: the first runs on one."""
+        if not np.inf > seconds > 2 * threads.WORTHWHILE:
+            return 1
+        return threads.default() if self._threads is None else self._threads
 
     def arena(self, *shapes: tuple[int, ...]) -> Arena:
         """Arrays of elements of these shapes."""

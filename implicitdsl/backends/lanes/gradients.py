@@ -19,19 +19,32 @@ CHUNK_BYTES = 1 << 26
 """Bounds of the partial sums: their number and their memory."""
 
 
+def chunk_of(arguments: Sequence[Argument], args: Sequence[Array], groups: Sequence[Packing], blocks: int) -> int:
+    """Blocks whose sums are made together."""
+    members = {i for packed in groups for i in packed.members}
+    size = sum(args[i].nbytes for i in members if not is_per_sample(args[i], arguments[i]))
+    count = max(min(blocks, CHUNKS, CHUNK_BYTES // max(size, 1)), 1)
+    return max(-(-blocks // count), 1)
+
+
 class Gradients:
     """The gradients of one call, being gathered."""
 
     def __init__(
-        self, arguments: Sequence[Argument], args: Sequence[Array], groups: Sequence[Packing], blocks: int, width: int
+        self,
+        arguments: Sequence[Argument],
+        args: Sequence[Array],
+        groups: Sequence[Packing],
+        blocks: int,
+        width: int,
+        wanted: Sequence[bool] | None = None,
     ) -> None:
         self._arguments, self._args, self._width = arguments, args, width
         members = sorted({i for packed in groups for i in packed.members})
         shared = [i for i in members if not is_per_sample(args[i], arguments[i])]
-        size = sum(args[i].size for i in shared) * (args[0].itemsize if args else 8)
-        count = max(min(blocks, CHUNKS, CHUNK_BYTES // max(size, 1)), 1)
-        self.chunk = max(-(-blocks // count), 1)
+        self.chunk = chunk_of(arguments, args, groups, blocks)
         """Blocks of a chunk: no two threads may work on one."""
+        self._skipped = {i for i in members if wanted is not None and not wanted[i]}
         chunks = max(-(-blocks // self.chunk), 1)
         self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared}
         self._waste = np.zeros(0)
@@ -62,6 +75,8 @@ class Gradients:
         for i, size in zip(packed.own, packed.sizes, strict=False):
             part = found[:, start : start + size]
             start += size
+            if i in self._skipped:
+                continue
             if i in self._own:
                 self._own[i][rows] += part
                 continue

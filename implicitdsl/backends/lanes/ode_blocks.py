@@ -3,10 +3,11 @@
 Arrays hold one element a number, one block after another: `p_all` and `q_all` are the flat arguments (`q_step` is the
 distance of two blocks in q_all, 0 where all have the same), `out_all` and `cot_all` the outputs of every instant
 (`size_out` numbers each). In p_bar the first `own_bar` elements are gradients of the lanes, the rest are addresses of
-gradients that are added up over all lanes. The tape of one block lies in `grid` and `states`, room for `rows` rows, and
-is used again for the next block; a function that finds it too small stops and returns 1 + the number of the block; it
-returns 0 when all blocks are done. `work` and `trial` are room for what one block needs, by the number of save times
-and by the size of p_bar.
+gradients that are added up over all lanes. The tape of a block lies in `grid` and `states`, what else its run leaves in
+`kept`; there is room for `rows` rows. With `kept_step` > 0, the distance of two blocks in `kept`, the tapes of all
+blocks lie one after another, for a pullback to find; with 0 nothing is left for the next block. A function that finds
+the room too small stops and returns 1 + the number of the block; it returns 0 when all blocks are done. `work` and
+`trial` are room for what one block needs, by the number of save times and by the size of p_bar.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
-from implicitdsl.solvers.stepping import STATISTICS
+from implicitdsl.solvers.stepping import GRID, STATISTICS
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
 
 Array = Any
@@ -57,6 +58,11 @@ def instants() -> int:
     return 1
 
 
+def kept_size() -> int:
+    """What a run leaves beside its tape: the save times, the states there, and the state at the end."""
+    return save_times() * (states_of_model() + 1) + states_of_model()
+
+
 def begin_run(p: Array, q: Array, y0: Array, interval: Array, times: Array) -> None:
     """The start of a run from its arguments."""
     begin(p, y0, interval, view(interval, 1, 1))
@@ -95,13 +101,15 @@ def end_of_run(interval: Array, facts: Array) -> Any:
     return interval[1]
 
 
-def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> None:
+def solve_block(
+    p: Array, q: Array, out: Array, facts: Array, kept: Array, grid: Array, states: Array, rows: int
+) -> None:
     """The outputs and facts of one block."""
     n, m, k = states_of_model(), save_times(), size_out()
-    y0, interval, y_end = buffer(p, n), buffer(p, 2), buffer(p, n)
-    times, values = view(work, 0, m), view(work, m, m * n)
+    y0, interval = buffer(p, n), buffer(p, 2)
+    times, values, y_end = view(kept, 0, m), view(kept, m, m * n), view(kept, m * (n + 1), n)
     begin_run(p, q, y0, interval, times)
-    run_block(p, y0, interval, times, values, y_end, facts, facts, facts, 0)
+    run_block(p, y0, interval, times, values, y_end, facts, grid, states, rows)
     if has_times() == 1:
         for j in range(m):
             output(times[j], view(values, j * n, n), p, view(out, j * k, k))
@@ -110,15 +118,24 @@ def solve_block(p: Array, q: Array, out: Array, facts: Array, work: Array) -> No
 
 
 def solve(
-    first: int, last: int, p_all: Array, q_all: Array, q_step: int, out_all: Array, facts_all: Array, work: Array
+    first: int, last: int, p_all: Array, q_all: Array, q_step: int, out_all: Array, facts_all: Array, kept_all: Array,
+    kept_step: int, grid: Array, states: Array, rows: int,
 ) -> int:  # fmt: skip
-    """Blocks `first` … `last` - 1."""
-    size = instants() * size_out()
+    """Blocks `first` … `last` - 1; 0, or 1 + the block for whose tape there is no room."""
+    n, size = states_of_model(), instants() * size_out()
+    made = 0
     for block in range(first, last):
+        facts = view(facts_all, block * FACTS, FACTS)
         solve_block(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
-            view(out_all, block * size, size), view(facts_all, block * FACTS, FACTS), work,
+            view(out_all, block * size, size), facts, view(kept_all, block * kept_step, kept_size()),
+            view(grid, made * GRID, (rows - made) * GRID), view(states, made * n, (rows - made) * n),
+            rows - made,
         )  # fmt: skip
+        if kept_step > 0:
+            made = made + rows_of(facts)
+            if made > rows:
+                return block + 1
     return 0
 
 
@@ -144,19 +161,15 @@ def add_output_vjp(
 
 
 def pull_block(
-    p: Array, q: Array, cot: Array, p_bar: Array, q_bar: Array, grid: Array, states: Array, rows: int, trial: Array,
-    facts: Array, work: Array,
-) -> int:  # fmt: skip
-    """The gradients of one block, or 1 where the tape has too few rows."""
+    p: Array, q: Array, cot: Array, p_bar: Array, q_bar: Array, facts: Array, kept: Array, grid: Array, states: Array,
+    made: int, trial: Array, work: Array,
+) -> None:  # fmt: skip
+    """The gradients of one block, whose run left `kept` and `made` rows of the tape."""
     n, m, k = states_of_model(), save_times(), size_out()
-    y0, interval, y_end = buffer(p, n), buffer(p, 2), buffer(p, n)
-    times, values = view(work, 0, m), view(work, m, m * n)
-    times_bar, values_bar = view(work, m * (n + 1), m), view(work, m * (n + 2), m * n)
+    y0, interval = buffer(p, n), buffer(p, 2)
+    times, values, y_end = view(kept, 0, m), view(kept, m, m * n), view(kept, m * (n + 1), n)
     begin_run(p, q, y0, interval, times)
-    run_block(p, y0, interval, times, values, y_end, facts, grid, states, rows)
-    made = rows_of(facts)
-    if made > rows:
-        return 1
+    times_bar, values_bar = view(work, 0, m), view(work, m, m * n)
     interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
     fill(m * (n + 1), 0.0, times_bar, 0)
     fill(own_bar(), 0.0, p_bar, 0)
@@ -176,7 +189,6 @@ def pull_block(
     begin_vjp(p, y0_bar, interval_bar, view(interval_bar, 1, 1), p_bar)
     if has_times() == 1:
         at_vjp(q, times_bar, q_bar)
-    return 0
 
 
 def ends_to_times(interval_bar: Array, times_bar: Array) -> None:
@@ -190,18 +202,36 @@ def ends_to_times(interval_bar: Array, times_bar: Array) -> None:
 
 def pull(
     first: int, last: int, p_all: Array, q_all: Array, q_step: int, cot_all: Array, p_bar_all: Array, q_bar_all: Array,
-    facts_all: Array, grid: Array, states: Array, rows: int, trial: Array,
+    facts_all: Array, kept_all: Array, kept_step: int, grid: Array, states: Array, rows: int, trial: Array,
     work: Array,
 ) -> int:  # fmt: skip
-    """Blocks `first` … `last` - 1; 0, or 1 + the block that needs more rows than there are."""
-    size = instants() * size_out()
+    """Blocks `first` … `last` - 1 after their `solve` (`kept_step` > 0), or with a run of their own into one tape (0);
+    0, or 1 + the block that needs more rows than there are."""
+    n, size = states_of_model(), instants() * size_out()
+    begin_at = 0
     for block in range(first, last):
-        stopped = pull_block(
-            view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
-            view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
-            view(q_bar_all, block * size_q(), size_q()), grid, states, rows, trial,
-            view(facts_all, block * FACTS, FACTS), work,
-        )  # fmt: skip
-        if stopped == 1:
+        facts = view(facts_all, block * FACTS, FACTS)
+        p, q = view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q())
+        kept = view(kept_all, block * kept_step, kept_size())
+        if kept_step == 0:
+            run_again(p, q, facts, kept, grid, states, rows)
+        made = rows_of(facts)
+        if begin_at + made > rows:
             return block + 1
+        pull_block(
+            p, q, view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
+            view(q_bar_all, block * size_q(), size_q()), facts, kept, view(grid, begin_at * GRID, made * GRID),
+            view(states, begin_at * n, made * n), made, trial, work,
+        )  # fmt: skip
+        if kept_step > 0:
+            begin_at = begin_at + made
     return 0
+
+
+def run_again(p: Array, q: Array, facts: Array, kept: Array, grid: Array, states: Array, rows: int) -> None:
+    """The run of a block with its tape, without outputs."""
+    n, m = states_of_model(), save_times()
+    y0, interval = buffer(p, n), buffer(p, 2)
+    times, values, y_end = view(kept, 0, m), view(kept, m, m * n), view(kept, m * (n + 1), n)
+    begin_run(p, q, y0, interval, times)
+    run_block(p, y0, interval, times, values, y_end, facts, grid, states, rows)

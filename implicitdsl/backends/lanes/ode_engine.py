@@ -1,8 +1,8 @@
 """`ode` on the back end `lanes`: the solvers of `solvers/`, compiled for blocks of samples with the model linked in.
 
-Each of solve, pullback and second order is machine code of its own, made at its first use. The tape is not kept
-between the calls of torch: the pullback runs a block again, with the same bits, records it, and goes back over it, all
-in the cache. Samples lie in the lanes in the order of their last cost, those of a pullback in the order of their own.
+Each of solve, pullback and second order is machine code of its own, made at its first use. A solve that is told of its
+pullback keeps the tape (`ode_tape.py`); else the pullback runs a block again, with the same bits, and records it.
+Samples lie in the lanes in the order of their last cost, those of a pullback in the order of their own.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, in_order_of_cost, spread
-from implicitdsl.backends.lanes.gradients import Gradients
+from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.ode_tape import OdeTape
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, STATISTICS
 
@@ -33,6 +34,11 @@ class OdeEngine(BlockEngine):
         self._n, self._m, self._out = numbers["states"], numbers["save_times"], numbers["size_out"]
         self._instants = self._m if numbers["has_times"] else 1
         self._empty = bool(numbers["has_times"]) and self._m == 0
+        self.facts_size = FACTS
+        self.kept_size = self._m * (self._n + 1) + self._n
+        self.bars_size = self._m * (self._n + 1)
+        self.row_parts = (GRID, self._n)
+        self.rows_expected = 64.0
         self._cost: Array | None = None
 
     def choose_layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
@@ -56,27 +62,46 @@ class OdeEngine(BlockEngine):
         flat = np.empty((batch, self._instants * self._out), self.dtype)
         facts = np.empty((batch, FACTS), self.dtype)
 
+        tape = None
+        if run.keep:
+            tape = OdeTape(self, args, values, shared, (p, q), common, order, batch)
+
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
             room = self.arena(
                 (count, p.size), (1 if common else count, q.size), (count, flat.shape[1]), (count, FACTS),
-                (self._m * (self._n + 1),),
+                (self.kept_size,),
             )  # fmt: skip
-            p.pack(values, rows, room.array(0))
-            q.pack(values, rows, room.array(1))
-            p_at, q_at, out_at, told_at, work_at = room.addresses
-            entry(0, count, p_at, q_at, 0 if common else q.size, out_at, told_at, work_at)
+            p_at, q_at, out_at, told_at, kept_at = room.addresses
+            told = None if tape is None or tape.full else tape.record(first, last, out_at, entry)
+            if told is None:
+                p.pack(values, rows, room.array(0))
+                q.pack(values, rows, room.array(1))
+                told = room.array(3)
+                entry(0, count, p_at, q_at, 0 if common else q.size, out_at, told_at, kept_at, 0, told_at, told_at, 0)
             samples = min(last * self.width, batch) - first * self.width
             flat[rows] = take_lanes(room.array(2), samples)
-            facts[rows] = take_lanes(room.array(3), samples)
+            facts[rows] = take_lanes(told, samples)
 
-        self.run_tasks("solve", batch, (p.size + q.size + flat.shape[1]) * self.width * self.dtype.itemsize, work)
+        whole = 1 if tape is None else chunk_of(self.arguments, args, (p, q), self.blocks_of(batch))
+        elements = p.size + q.size + flat.shape[1]
+        self.run_tasks("solve", batch, elements * self.width * self.dtype.itemsize, work, whole=whole)
         accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
         steps = accepted + facts[:, 1 + REJECTED].astype(np.int64)
         self._cost = steps if batch > self.width else None
         extras = {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted}
         status = facts[:, 0].astype(np.int32)
-        return Solution(self._split(flat), status, np.zeros(batch, np.int64), steps, [steps], extras)
+        if tape is not None:
+            tape = self._close(tape, status, steps)
+        return Solution(self._split(flat), status, np.zeros(batch, np.int64), steps, [steps], extras, tape)
+
+    def _close(self, tape: OdeTape, status: NDArray[np.int32], steps: Array) -> OdeTape | None:
+        """The tape of a whole solve, where it can serve."""
+        if tape.full or status.any():
+            return None
+        self.rows_expected = 1.1 * tape.rows_made()
+        tape.steps = steps
+        return tape
 
     def _nothing(self, batch: int) -> Solution:
         outputs = [np.zeros((batch, *shape), self.dtype) for shape in self.outputs]
@@ -96,13 +121,17 @@ class OdeEngine(BlockEngine):
 
     # ------------------------------------------------------------ derivatives
 
+    def by_instant(self, cotangents: Sequence[Array], batch: int) -> Array:
+        """The cotangents of each sample by instant, then by output."""
+        parts = [np.asarray(c, self.dtype).reshape(batch, self._instants, -1) for c in cotangents]
+        return (np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]).reshape(batch, -1)
+
     def _cotangent(self, cotangents: Sequence[Array], batch: int) -> tuple[Array, NDArray[np.bool_]]:
         """The cotangents by instant, and which samples have any that is not 0."""
-        parts = [np.asarray(c, self.dtype).reshape(batch, self._instants, -1) for c in cotangents]
-        flat = (np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]).reshape(batch, -1)
+        flat = self.by_instant(cotangents, batch)
         return flat, flat.any(axis=1)
 
-    def _lanes_of(self, steps: Array, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def lanes_of(self, steps: Array, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The samples at work, in the order of their own cost: the same for the same batch, whatever ran before."""
         rows = np.flatnonzero(chosen)
         order = in_order_of_cost(steps[rows], self.width)
@@ -119,27 +148,27 @@ class OdeEngine(BlockEngine):
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, q = self.packing("p", shared), self.packing("q", shared)
         common = self.is_common("q", values)
-        order = self._lanes_of(saved[0], asked & (status == codes.SUCCESS))
+        order = self.lanes_of(saved[0], asked & (status == codes.SUCCESS))
         grads = Gradients(self.arguments, args, (p, q), self.blocks_of(len(order)), self.width)
         entry = self.code.entry("pull", shared)
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
             tape = int(saved[0][rows].max(initial=1))
-            n, m = self._n, self._m
             room = self.arena(
                 (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, p.size),
-                (count, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (p.size,), (2 * m * (n + 1),),
+                (count, q.size), (FACTS * count,), (self.kept_size,), (tape * GRID,), (tape * self._n,),
+                (p.size,), (self.bars_size,),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
             q.pack(values, rows, room.array(1))
             fill_lanes(room.array(2), cot, rows, fill=0.0)
             p_bar = room.array(3)
             grads.set_addresses(p, p_bar, first)
-            p_at, q_at, c_at, p_bar_at, q_bar_at, facts_at, grid_at, states_at, trial_at, work_at = room.addresses
+            p_at, q_at, c_at, p_bar_at, q_bar_at, facts_at, kept_at, grid_at, states_at, *others = room.addresses
             done = entry(
-                0, count, p_at, q_at, 0 if common else q.size, c_at, p_bar_at, q_bar_at, facts_at, grid_at, states_at,
-                tape, trial_at, work_at,
+                0, count, p_at, q_at, 0 if common else q.size, c_at, p_bar_at, q_bar_at, facts_at, kept_at, 0, grid_at,
+                states_at, tape, *others,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
             grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
@@ -215,11 +244,11 @@ class OdeEngine(BlockEngine):
             return Second(zeros, [np.zeros(a.shape, self.dtype) for a in args], found)
         cot, asked = self._cotangent(cotangents, batch)
         good = status == codes.SUCCESS
-        tangents, grads = self._second(args, batch, saved, directions, self._lanes_of(saved[0], asked & good), cot)
+        tangents, grads = self._second(args, batch, saved, directions, self.lanes_of(saved[0], asked & good), cot)
         # Gradients of a sample that no cotangent asks about are nothing at all, its tangent is wanted all the same.
         rest = ~asked & good
         if rest.any():
-            others, _ = self._second(args, batch, saved, directions, self._lanes_of(saved[0], rest), None)
+            others, _ = self._second(args, batch, saved, directions, self.lanes_of(saved[0], rest), None)
             for whole, part in zip(tangents, others, strict=True):
                 whole[rest] = part[rest]
         return Second(_spoil(tangents, good), grads.result(failed(status, asked)), found)
@@ -232,7 +261,7 @@ class OdeEngine(BlockEngine):
         if self._empty:
             return Tangents([np.zeros((batch, *shape), self.dtype) for shape in self.outputs], found)
         good = status == codes.SUCCESS
-        out, _ = self._second(args, batch, saved, tangents, self._lanes_of(saved[0], good), None)
+        out, _ = self._second(args, batch, saved, tangents, self.lanes_of(saved[0], good), None)
         return Tangents(_spoil(out, good), found)
 
 

@@ -14,7 +14,7 @@ from implicitdsl.backends.lanes.ode_methods import ode_method
 
 Part = Literal["solve", "pull", "second"]
 
-SIGNATURES: dict[Part, str] = {"solve": "nnaanaaa", "pull": "nnaanaaaaaanaa", "second": "nnaanaaaaaaanaaan"}
+SIGNATURES: dict[Part, str] = {"solve": "nnaanaaanaan", "pull": "nnaanaaaaanaanaa", "second": "nnaanaaaaaaanaaan"}
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOURCES = (
     *SOLVER_SOURCES,

@@ -1,0 +1,129 @@
+"""What a solve of an `ode` keeps for its pullback: the tapes of all blocks, so that no step is made twice.
+
+A tape lasts as long as torch's graph refers to it, and takes at most `BYTES`; a call that would need more keeps none,
+and its pullback runs each block again, with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Array, Gradient, is_per_sample
+from implicitdsl.backends.lanes.arena import Arena
+from implicitdsl.backends.lanes.gradients import Gradients
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
+from implicitdsl.solvers.stepping import ROWS
+
+if TYPE_CHECKING:
+    from implicitdsl.backends.lanes.ode_engine import OdeEngine
+
+BYTES = 1 << 26
+"""Bytes of the rows of one call's tapes, at most."""
+
+
+@dataclass
+class Piece:
+    """The tapes of a range of blocks that one task made: `room` holds p, q, the facts and what else each run leaves;
+    `rows` the rows of some of the blocks: first and last of them, memory of grid and states, and its rows."""
+
+    room: Arena
+    rows: list[tuple[int, int, Arena, int]] = field(default_factory=list[tuple[int, int, Arena, int]])
+
+
+@dataclass
+class OdeTape:
+    """See `Tape`. `order` is that of the samples in the lanes, None the given one."""
+
+    engine: OdeEngine
+    args: list[Array]
+    values: list[Array]
+    shared: tuple[int, ...]
+    groups: tuple[Packing, Packing]
+    common: bool
+    order: NDArray[np.int64] | None
+    batch: int
+    pieces: dict[tuple[int, int], Piece] = field(default_factory=dict[tuple[int, int], Piece])
+    full: bool = False
+    steps: Array | None = None
+
+    def record(self, first: int, last: int, out_at: int, entry: Any) -> Array | None:
+        """Runs blocks first … last - 1 and keeps their tapes; returns their facts, or None where the tapes are too
+        large."""
+        e, (p, q), count = self.engine, self.groups, last - first
+        size = e.kept_size
+        room = Arena(
+            e.dtype, *((*shape, e.width) for shape in (
+                (count, p.size), (1 if self.common else count, q.size), (count, e.facts_size), (count, size),
+            )), lasting=True,
+        )  # fmt: skip
+        rows = e.samples_of(self.order, first, last, self.batch)
+        p.pack(self.values, rows, room.array(0))
+        q.pack(self.values, rows, room.array(1))
+        piece = Piece(room)
+        p_at, q_at, facts_at, kept_at = room.addresses
+        limit = BYTES * count // (e.blocks_of(self.batch) * sum(e.row_parts) * e.width * e.dtype.itemsize)
+        at, each, used = 0, e.rows_expected, 0
+        while at < count:
+            capacity = min(int((count - at) * each) + 16, limit - used)
+            if capacity <= 0:
+                self.full = True
+                return None
+            memory = Arena(e.dtype, *((capacity * k, e.width) for k in e.row_parts), lasting=True)
+            stopped = entry(
+                at, count, p_at, q_at, 0 if self.common else q.size, out_at, facts_at, kept_at, size,
+                *memory.addresses, capacity,
+            )  # fmt: skip
+            until = count if stopped == 0 else stopped - 1
+            if until > at:
+                piece.rows.append((at, until, memory, capacity))
+                used += capacity
+            at, each = until, 2 * each
+        self.pieces[first, last] = piece
+        return room.array(2)
+
+    def rows_made(self) -> float:
+        """The mean number of rows of a block."""
+        made = sum(float(piece.room.array(2)[:, 1 + ROWS, 0].sum()) for piece in self.pieces.values())
+        return made / self.engine.blocks_of(self.batch)
+
+    def pullback(self, cotangents: list[Array], wanted: Sequence[bool]) -> Gradient | None:
+        """See `Tape`. A sum over samples is made in the order that a pullback without a tape has, or not here."""
+        e, (p, q) = self.engine, self.groups
+        asked = [w and not is_per_sample(value, a) for w, value, a in zip(wanted, self.args, e.arguments, strict=True)]
+        if any(asked) and not self._is_in_order():
+            return None
+        cot = e.by_instant(cotangents, self.batch)
+        grads = Gradients(e.arguments, self.args, self.groups, e.blocks_of(self.batch), e.width, wanted)
+        entry = e.code.entry("pull", self.shared)
+
+        def work(first: int, last: int) -> None:
+            piece, count = self.pieces[first, last], last - first
+            rows = e.samples_of(self.order, first, last, self.batch)
+            room = e.arena((count, cot.shape[1]), (count, p.size), (count, q.size), (p.size,), (e.bars_size,))
+            fill_lanes(room.array(0), cot, rows, fill=0.0)
+            p_bar = room.array(1)
+            grads.set_addresses(p, p_bar, first)
+            c_at, p_bar_at, q_bar_at, trial_at, work_at = room.addresses
+            p_at, q_at, facts_at, kept_at = piece.room.addresses
+            for begin, end, memory, capacity in piece.rows:
+                done = entry(
+                    begin, end, p_at, q_at, 0 if self.common else q.size, c_at, p_bar_at, q_bar_at, facts_at, kept_at,
+                    e.kept_size, *memory.addresses, capacity, trial_at, work_at,
+                )  # fmt: skip
+                assert done == 0, "a tape is shorter than it was"
+            samples = min(last * e.width, self.batch) - first * e.width
+            grads.add(p, take_lanes(p_bar[:, : p.own_size], samples), first, rows)
+            grads.add(q, take_lanes(room.array(2), samples), first, rows)
+
+        e.run_these("pull", list(self.pieces), work)
+        return Gradient(grads.result(np.zeros(self.batch, np.bool_)), np.zeros(self.batch, np.int32))
+
+    def _is_in_order(self) -> bool:
+        assert self.steps is not None
+        own = self.engine.lanes_of(self.steps, np.ones(self.batch, np.bool_))
+        return bool(np.array_equal(own, np.arange(self.batch) if self.order is None else self.order))
