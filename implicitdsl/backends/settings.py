@@ -43,9 +43,21 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="explicit Runge-Kutta of order 3 with error control (Bogacki & Shampine 1989)",
         ),
+        Method(
+            "dop853",
+            ("ode",),
+            TIME,
+            about="explicit Runge-Kutta of order 8 with error control, for tight tolerances (Dormand & Prince, Hairer)",
+        ),
+        Method(
+            "prince9",
+            ("ode",),
+            TIME,
+            about="explicit Runge-Kutta of order 9 with error control, for the tightest tolerances (Prince 2018)",
+        ),
         Method("rk4", ("ode",), TIME, fixed_step=True, about="the classical Runge-Kutta method of order 4, fixed step"),
-        Method("heun", ("ode",), TIME, fixed_step=True, about="Heun's method of order 2, fixed step"),
-        Method("midpoint", ("ode",), TIME, fixed_step=True, about="the explicit midpoint rule of order 2, fixed step"),
+        Method("heun", ("ode",), TIME, about="Heun's method of order 2 with error control"),
+        Method("midpoint", ("ode",), TIME, about="the explicit midpoint rule of order 2 with error control"),
         Method("euler", ("ode",), TIME, fixed_step=True, about="Euler's method, fixed step"),
         Method(
             "rodas5p",
@@ -53,10 +65,7 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="Rosenbrock-Wanner method of order 5 with error control, for stiff systems (Steinebach 2023)",
         ),
-        *(
-            Method(name, TIMED, TIME, executable=False)
-            for name in ("auto", "dop853", "kvaerno5", "bdf", "leapfrog", "yoshida4")
-        ),
+        *(Method(name, TIMED, TIME, executable=False) for name in ("auto", "kvaerno5", "bdf", "leapfrog", "yoshida4")),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
         Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),
         *(

@@ -34,7 +34,7 @@ from implicitdsl.solvers.stepping import (
     begin_course,
     judge_start,
     next_step,
-    step_error,
+    paired_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -197,7 +197,7 @@ def integrate_with_events(
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
         tried = vabs(h)
         tick = epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)

@@ -24,7 +24,7 @@ from implicitdsl.solvers.stepping import (
     judge_start,
     keep_row,
     next_step,
-    step_error,
+    paired_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -143,7 +143,7 @@ def integrate(
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
             row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows)

@@ -46,10 +46,12 @@ from implicitdsl.solvers.vocabulary import (
     copy,
     epsilon,
     fill,
+    fma,
     not_,
     select,
     vabs,
     vmax,
+    vsqrt,
 )
 
 Model = Callable[..., None]
@@ -140,6 +142,25 @@ def step_error(
             if error[i] != 0.0:
                 axpy(n, h * error[i], k, i * n, work, 0)
         err = scaled_rms(n, work, y, y1, rtol, atol)
+    return err
+
+
+def paired_error(
+    n: int, s: int, error: Array, h: Element, k: Array, y: Array, y1: Array, rtol: Element, atol: Element, dt: Element,
+    work: Array,
+) -> Element:  # fmt: skip
+    """As `step_error`, for a table `error` of two estimates, e and a cruder one d, and a last number that is 1 where d counts:
+    then the error is e²/sqrt(e² + d²/100), as in the code DOP853 (Hairer, Nørsett, Wanner I, section II.10)."""
+    err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+    if error[2 * s + 2] != 0.0:
+        if not (dt > 0.0):
+            fill(n, 0.0, work, 0)
+            for i in range(s + 1):
+                if error[s + 1 + i] != 0.0:
+                    axpy(n, h * error[s + 1 + i], k, i * n, work, 0)
+            crude = scaled_rms(n, work, y, y1, rtol, atol)
+            scale = vsqrt(fma(0.01 * crude, crude, err * err))
+            err = select(scale > 0.0, err * (err / select(scale > 0.0, scale, 1.0)), err)
     return err
 
 

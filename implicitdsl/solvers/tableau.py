@@ -1,9 +1,4 @@
-"""Explicit Runge–Kutta methods as data: one integrator runs them all.
-
-Every method is stated with one stage more than its classical form: stage s is f(t + h, y1), so that the last row of `a`
-is the weight vector b. That stage is the first stage of the next step, so no evaluation is lost, and it gives every
-method a dense output whose slope is continuous. The dense output is y(t + theta*h) = y + h*sum_i b_i(theta)*k_i with
-b_i(theta) = sum_k dense[i][k-1]*theta^k, i = 0..s, k = 1..degree.
+"""The explicit Runge–Kutta methods that an `ode` can name, one record each (`butcher_tableau.py`).
 
 Sources: E. Hairer, S. P. Nørsett, G. Wanner, Solving Ordinary Differential Equations I, 2nd ed. 1993 (euler, midpoint,
 heun, rk4, dopri5 and its interpolant of order 4, section II.6); P. Bogacki, L. F. Shampine, Appl. Math. Lett. 2 (1989)
@@ -12,109 +7,16 @@ heun, rk4, dopri5 and its interpolant of order 4, section II.6); P. Bogacki, L. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
+from implicitdsl.solvers.butcher_tableau import Tableau, rational
+from implicitdsl.solvers.high_order_tableaus import DOP853, PRINCE9
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+EULER = rational("euler", order=1, error_order=1, dense_order=1, fsal=False, a=" ; 1", error="1/2 -1/2")
 
-Number = Fraction | float
-Row = tuple[Number, ...]
+MIDPOINT = rational("midpoint", order=2, error_order=1, dense_order=2, fsal=False, a=" ; 1/2 ; 0 1", error="-1 1 0")
 
+HEUN = rational("heun", order=2, error_order=1, dense_order=2, fsal=False, a=" ; 1 ; 1/2 1/2", error="-1/2 1/2 0")
 
-@dataclass(frozen=True)
-class Tableau:
-    """The numbers of one method.
-
-    `a`: row i holds the i weights of the argument of stage i, i = 0..s. `c`: s + 1 nodes, the last one 1. `error`: s + 1
-    weights of the error estimate, all 0 where the method has none (`adaptive` is then False). `dense`: s + 1 rows of
-    `degree` polynomial coefficients. `order` is that of the step, `dense_order` that of the dense output, `error_order`
-    that of the cruder of the two solutions that the estimate compares. `fsal`: the classical form has the last stage.
-    """
-
-    name: str
-    order: int
-    error_order: int
-    dense_order: int
-    fsal: bool
-    a: tuple[Row, ...]
-    c: Row
-    error: Row
-    dense: tuple[Row, ...]
-
-    @property
-    def stages(self) -> int:
-        """s, the number of stages that the step itself needs; arrays over stages have s + 1 rows."""
-        return len(self.c) - 1
-
-    @property
-    def degree(self) -> int:
-        """The degree of the dense output in theta."""
-        return len(self.dense[0])
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether there is an error estimate to choose steps by."""
-        return any(self.error)
-
-    def arrays(self, dtype: DTypeLike) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """(a, c, error, dense) as the solver functions read them: 1-D, row-major, of lengths (s+1)*s, s+1, s+1, (s+1)*degree."""
-        s = self.stages
-        a = np.zeros((s + 1, s))
-        for i, row in enumerate(self.a):
-            a[i, : len(row)] = [float(x) for x in row]
-        c = np.array([float(x) for x in self.c])
-        error = np.array([float(x) for x in self.error])
-        dense = np.array([[float(x) for x in row] for row in self.dense])
-        return a.ravel().astype(dtype), c.astype(dtype), error.astype(dtype), dense.ravel().astype(dtype)
-
-
-def _row(text: str) -> Row:
-    return tuple(Fraction(word) for word in text.split())
-
-
-def _through_ends(b: Row, bubble: Row) -> tuple[Row, ...]:
-    """The dense output with values y, y1 and slopes k_0, k_s at the ends (cubic Hermite), plus theta²(1-theta)²*bubble."""
-    s = len(b)
-    rows: list[Row] = []
-    for i in range(s + 1):
-        weight = b[i] if i < s else 0
-        first, last, extra = int(i == 0), int(i == s), bubble[i]
-        rows.append((
-            Fraction(first),
-            3 * weight - 2 * first - last + extra,
-            -2 * weight + first + last - 2 * extra,
-            Fraction(extra),
-        ))  # fmt: skip
-    return tuple(row if any(bubble) else row[:3] for row in rows)
-
-
-def _rational(
-    name: str, *, order: int, error_order: int, dense_order: int, fsal: bool, a: str, error: str, bubble: str = ""
-) -> Tableau:
-    rows = tuple(_row(line) for line in a.split(";"))
-    s = len(rows) - 1
-    return Tableau(
-        name=name,
-        order=order,
-        error_order=error_order,
-        dense_order=dense_order,
-        fsal=fsal,
-        a=rows,
-        c=tuple(sum(row, Fraction(0)) for row in rows),
-        error=_row(error) if error else (Fraction(0),) * (s + 1),
-        dense=_through_ends(rows[-1], _row(bubble) if bubble else (Fraction(0),) * (s + 1)),
-    )
-
-
-EULER = _rational("euler", order=1, error_order=1, dense_order=1, fsal=False, a=" ; 1", error="1/2 -1/2")
-
-MIDPOINT = _rational("midpoint", order=2, error_order=1, dense_order=2, fsal=False, a=" ; 1/2 ; 0 1", error="-1 1 0")
-
-HEUN = _rational("heun", order=2, error_order=1, dense_order=2, fsal=False, a=" ; 1 ; 1/2 1/2", error="-1/2 1/2 0")
-
-BOSH3 = _rational(
+BOSH3 = rational(
     "bosh3",
     order=3,
     error_order=2,
@@ -124,11 +26,9 @@ BOSH3 = _rational(
     error="-5/72 1/12 1/9 -1/8",
 )
 
-RK4 = _rational(
-    "rk4", order=4, error_order=0, dense_order=3, fsal=False, a=" ; 1/2 ; 0 1/2 ; 0 0 1 ; 1/6 1/3 1/3 1/6", error=""
-)
+RK4 = rational("rk4", order=4, error_order=0, dense_order=3, fsal=False, a=" ; 1/2 ; 0 1/2 ; 0 0 1 ; 1/6 1/3 1/3 1/6")
 
-DOPRI5 = _rational(
+DOPRI5 = rational(
     "dopri5",
     order=5,
     error_order=4,
@@ -177,5 +77,7 @@ TSIT5 = Tableau(
     ),
 )
 
-TABLEAUS: dict[str, Tableau] = {method.name: method for method in (EULER, MIDPOINT, HEUN, BOSH3, RK4, DOPRI5, TSIT5)}
+TABLEAUS: dict[str, Tableau] = {
+    method.name: method for method in (EULER, MIDPOINT, HEUN, BOSH3, RK4, DOPRI5, TSIT5, DOP853, PRINCE9)
+}
 """The methods by the name that `solver name(…)` uses."""

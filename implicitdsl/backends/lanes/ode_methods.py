@@ -87,6 +87,6 @@ def ode_method(name: str) -> OdeMethod:
         rosenbrock = ROSENBROCK[name]
         places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
         return OdeMethod(name, rosenbrock.stages + 1, places, rosenbrock)
-    explicit = TABLEAUS[name]
+    explicit = TABLEAUS[name].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
     return OdeMethod(name, explicit.stages, places, explicit)

@@ -99,7 +99,7 @@ class OdeEngine(SampleEngine):
 
     def _choose_method(self, problem: OdeProblem) -> None:
         """What the four functions below need of the method."""
-        tableau = TABLEAUS[self._settings.solver]
+        tableau = TABLEAUS[self._settings.solver].eager
         self._tableau = tableau
         self._a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
         self._control = PI_CONTROLLER.array(tableau, self._dtype)

@@ -80,6 +80,7 @@ def solve(
 ) -> Run:
     y0, p, interval, times = (np.array(x, dtype).ravel() for x in (y0, p, interval, times))
     n, m = len(y0), len(times)
+    tableau = tableau.eager
     a, c, error, dense = tableau.arrays(dtype)
     control = controller.array(tableau, dtype)
     rows = 20_000 if tape else 0

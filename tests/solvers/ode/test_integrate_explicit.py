@@ -25,7 +25,7 @@ def exact_forced_decay(t, k=2.0):
     return (k * k * np.cos(t) + k * np.sin(t) - k * k * np.exp(-k * t)) / (1 + k * k)
 
 
-@pytest.mark.parametrize("tableau", TABLEAUS.values(), ids=TABLEAUS)
+@pytest.mark.parametrize("tableau", [x for x in TABLEAUS.values() if x.order <= 5], ids=lambda x: x.name)
 def test_order_of_convergence_at_the_end_and_between_the_steps(tableau):
     coarse = {1: 0.01, 2: 0.02, 3: 0.05, 4: 0.1, 5: 0.05}[tableau.order]
     times = np.linspace(0.0, 2.0, 57)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from implicitdsl.solvers.tableau import DOPRI5, TSIT5
+from implicitdsl.solvers.tableau import DOP853, DOPRI5, PRINCE9, TSIT5
 from tests.solvers.ode.explicit import pullback, solve
 from tests.solvers.ode.models import (
     BESSEL,
@@ -32,7 +32,7 @@ from tests.solvers.ode.models import (
 )
 
 RTOL = 1e-10
-METHODS = pytest.mark.parametrize("tableau", [TSIT5, DOPRI5], ids=lambda x: x.name)
+METHODS = pytest.mark.parametrize("tableau", [TSIT5, DOPRI5, DOP853, PRINCE9], ids=lambda x: x.name)
 
 
 def check(rhs, y0, p, interval, expected, *, tableau=TSIT5, growth=1.0, rtol=RTOL, **options):
@@ -70,6 +70,9 @@ def test_decay(tableau):
 )
 def test_kepler(e, expected, growth, tableau):
     start = [1 - e, 0, 0, math.sqrt((1 + e) / (1 - e))]
+    # An orbit magnifies errors by the number of its turns; prince9 makes them smaller than it is asked to.
+    if tableau is PRINCE9:
+        growth = 0.01
     run = check(KEPLER.rhs, start, [], (0, 20), expected, tableau=tableau, growth=growth)
     x, y, u, v = run.end
     assert (u * u + v * v) / 2 - 1 / math.hypot(x, y) == pytest.approx(-0.5, abs=1e-8)
@@ -160,9 +163,12 @@ def test_spiral(tableau):
     check(SPIRAL.rhs, [2, 0], [], (0, 25), far, tableau=tableau)
 
 
-def test_pleiades():
+@pytest.mark.parametrize(
+    ("tableau", "bound"), [(TSIT5, 2000), (DOP853, 2000), (PRINCE9, 20)], ids=lambda x: getattr(x, "name", "")
+)
+def test_pleiades(tableau, bound):
     start = [3, 3, -1, -3, 2, -2, 2, 3, -3, 2, 0, 0, -4, 4, 0, 0, 0, 0, 0, 1.75, -1.5, 0, 0, 0, -1.25, 1, 0, 0]
-    run = solve(pleiades, start, [], (0, 3), rtol=1e-9, atol=1e-9)
+    run = solve(pleiades, start, [], (0, 3), tableau=tableau, rtol=1e-9, atol=1e-9)
     x = (
         0.37061391439705116,
         3.2372840920572331,
@@ -183,7 +189,7 @@ def test_pleiades():
     )
     assert run.status == 0
     # Two close encounters magnify an error by about 2000.
-    np.testing.assert_allclose(run.end[:14], [*x, *y], rtol=0, atol=1e-9 * 2000)
+    np.testing.assert_allclose(run.end[:14], [*x, *y], rtol=0, atol=1e-9 * bound)
 
 
 def test_neural():
