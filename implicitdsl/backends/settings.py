@@ -5,6 +5,7 @@ A method is named with its options as in the file: `tsit5(rtol = 1e-8)`, `newton
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +89,7 @@ SOLVERS: dict[str, Method] = {
 ADJOINTS: dict[str, Method] = {
     m.name: m
     for m in (
-        Method("discrete", TIMED, about="the exact derivative of the computed steps"),
+        Method("discrete", TIMED, ("memory",), about="the exact derivative of the computed steps"),
         Method("implicit", ("root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
         *(Method(name, TIMED, executable=False) for name in ("backsolve", "interpolated", "gauss", "forward", "auto")),
         *(
@@ -114,6 +115,8 @@ DEFAULT_ADJOINT = {
     "fixpoint": "implicit",
     "argmin": "implicit",
 }
+TAPE_MEMORY = 100.0
+"""The default of `adjoint discrete(memory = …)`, in MB (10^6 bytes)."""
 _TOLERANCE = {
     ("ode", "float64"): (1e-6, 1e-9),
     ("ode", "float32"): (1e-4, 1e-6),
@@ -135,6 +138,12 @@ class Settings:
     dt: float | None
     max_steps: int
     options: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])
+    adjoint_options: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])
+
+    @property
+    def tape_bytes(self) -> float:
+        """Bytes that the tapes of one pullback may take before they are thinned."""
+        return _number(self.adjoint_options.get("memory", TAPE_MEMORY)) * 1e6
 
 
 def resolve(
@@ -154,16 +163,12 @@ def resolve(
     method without `dt`."""
     _refuse_unheard(kind, python_solver, python_adjoint, given, where)
     solver, options = python_solver or file_solver or (DEFAULT_SOLVER[kind], {})
-    adjoint, _ = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
+    adjoint, adjoint_options = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
     if kind == "net":
         return Settings("", "", 0.0, 0.0, None, 0)
     method = _method(SOLVERS, "solver", solver, kind, where)
-    _method(ADJOINTS, "adjoint", adjoint, kind, where)
-    for name in options:
-        if name not in method.options:
-            raise _error(
-                "E610", f"`{solver}` has no option `{name}`", where, help=f"its options: {', '.join(method.options)}"
-            )
+    _refuse_options(method, options, where)
+    _refuse_options(_method(ADJOINTS, "adjoint", adjoint, kind, where), adjoint_options, where)
     merged: dict[str, Any] = {**(file_solver[1] if file_solver and python_solver is None else {}), **options}
     merged |= {name: value for name, value in given.items() if value is not None}
     rtol, atol = _TOLERANCE.get((kind, dtype), (1e-12, 0.0) if dtype == "float64" else (1e-6, 0.0))
@@ -183,7 +188,10 @@ def resolve(
         None if dt is None else float(dt),
         int(merged.get("max_steps", 100_000 if kind in TIMED else 200)),
         {k: v for k, v in merged.items() if k not in ("rtol", "atol", "dt", "max_steps")},
+        adjoint_options,
     )
+    if not found.tape_bytes > 0:
+        raise _error("E610", "`memory` is a positive number of MB", where)
     if not (found.rtol >= 0 and found.atol >= 0 and found.rtol + found.atol > 0) or (
         found.dt is not None and not found.dt > 0
     ):
@@ -208,6 +216,13 @@ def _refuse_unheard(
         raise _error("E610", f"`dt` is the step of time, and `{kind}` has none", where)
 
 
+def _refuse_options(method: Method, options: Mapping[str, float | str], where: Span | None) -> None:
+    for name in options:
+        if name not in method.options:
+            known = f"its options: {', '.join(method.options)}" if method.options else "it has none"
+            raise _error("E610", f"`{method.name}` has no option `{name}`", where, help=known)
+
+
 def _method(table: Mapping[str, Method], what: str, name: str, kind: str, where: Span | None) -> Method:
     method = table.get(name)
     running = [m.name for m in table.values() if kind in m.kinds and m.executable]
@@ -222,6 +237,10 @@ def _method(table: Mapping[str, Method], what: str, name: str, kind: str, where:
             "E611", f"the {what} `{name}` is not executable yet", where, help=f"for `{kind}`: {', '.join(running)}"
         )
     return method
+
+
+def _number(value: float | str) -> float:
+    return value if isinstance(value, float | int) else math.nan
 
 
 def _error(code: str, message: str, where: Span | None, *, help: str = "") -> ImpError:

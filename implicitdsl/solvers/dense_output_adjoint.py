@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from implicitdsl.solvers.dense_output import direction_of, fraction, has_begun, lies_inside, stage_polynomial
-from implicitdsl.solvers.vocabulary import Array, Element, Mask, all_, and_, any_, axpy, dot, fma, select
+from implicitdsl.solvers.vocabulary import Array, Element, Mask, all_, and_, any_, axpy, dot, fma, not_, select
 
 
 def transpose_reads(
@@ -77,3 +77,13 @@ def transpose_read(
     times_bar[j] = times_bar[j] + select(inside, sigma_bar, 0.0)
     ends[0] = ends[0] - select(inside, sigma_bar, 0.0)
     ends[1] = ends[1] - select(inside, h_part, 0.0)
+
+
+def hold_start(
+    n: int, interval: Array, m: int, times: Array, values_bar: Array, started: Mask, lam: Array, y0_bar: Array
+) -> None:
+    """The end of a reverse sweep: the start value itself where a sample made no step, then the cotangent of y0."""
+    for j in range(m):
+        held = and_(times[j] == interval[0], not_(started))
+        axpy(n, select(held, 1.0, 0.0), values_bar, j * n, lam, 0)
+    axpy(n, 1.0, lam, 0, y0_bar, 0)

@@ -113,14 +113,15 @@ def integrate(
     grid_rows: int,
     states: Array,
     state_rows: int,
+    every: int,
 ) -> Element:
     """Solve from t0 to t1 and read the solution at `times`; returns a status number of `status.py`.
 
     dt > 0 asks for steps of that length (the last one ends at t1; a remainder below dt/1000 is joined to it), else steps
     are chosen by the error estimate. Written: `values` (m*n; y0 itself at t0, the final state itself at t1, NaN at times
     not reached), `y_end` (n, the last accepted state), `statistics` (5, see above), and the first `grid_rows`, `state_rows`
-    rows of the tape (0: no tape). Asking for other times changes no step. Statuses: success, max_steps (accepted and
-    rejected together), dt_underflow, nonfinite, bad_times.
+    rows of the tape (0: no tape), thinned where `every` > 1. Asking for other times changes no step. Statuses: success,
+    max_steps (accepted and rejected together), dt_underflow, nonfinite, bad_times.
     """
     points = buffer(y0, (s + 1) * n)
     slopes = buffer(y0, (s + 1) * n)
@@ -146,7 +147,7 @@ def integrate(
         err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows)
+            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
             cursor = read_values(
                 ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
                 values, work,

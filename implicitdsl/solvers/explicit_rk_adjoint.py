@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
-from implicitdsl.solvers.dense_output_adjoint import transpose_reads
+from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
 from implicitdsl.solvers.explicit_rk import run_stages, stage_time
 from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
-    and_,
+    Mask,
     axpy,
     buffer,
     copy,
@@ -29,7 +29,6 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     interrupted,
-    not_,
     or_,
     select,
     view,
@@ -84,48 +83,21 @@ def transpose_stages(
     return t_bar, h_bar
 
 
-def pullback(
-    rhs: Model,
-    rhs_vjp: Model,
-    n: int,
-    p: Array,
-    interval: Array,
-    m: int,
-    times: Array,
-    s: int,
-    degree: int,
-    a: Array,
-    c: Array,
-    dense: Array,
-    grid: Array,
-    rows: int,
-    states: Array,
-    values_bar: Array,
-    end_bar: Array,
-    y0_bar: Array,
-    p_bar: Array,
-    interval_bar: Array,
-    times_bar: Array,
-) -> None:
-    """Transpose the frozen map: from the cotangents of `values` (m*n) and `y_end` (n) to those of y0, p, (t0, t1), times.
-
-    Adds to `y0_bar` (n), `p_bar`, `interval_bar` (2), `times_bar` (m). Where save times define the interval, the caller adds
-    interval_bar to the times_bar of the first and last of them. Times that the run did not reach contribute nothing.
-    """
-    t0 = interval[0]
-    direction = direction_of(interval)
+def sweep(
+    rhs: Model, rhs_vjp: Model, n: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array,
+    c: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, lam: Array, p_bar: Array,
+    interval_bar: Array, times_bar: Array, cursor: int, started: Mask,
+) -> tuple[int, Mask]:  # fmt: skip
+    """Transpose `rows` successive rows of a tape, the last first: `lam` (n), the cotangent of the state after them, becomes
+    that of the state before them. Takes and returns the cursor of the save times and which samples made any step."""
     points = buffer(states, (s + 1) * n)
     slopes = buffer(states, (s + 1) * n)
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
     point_bar = buffer(states, n)
     y_bar = buffer(states, n)
-    lam = buffer(states, n)
     stage_t_bar = buffer(states, 1)
     ends = buffer(states, 2)
-    copy(n, end_bar, 0, lam, 0)
-    started = direction != direction
-    cursor = m
     for row in range(rows - 1, -1, -1):
         if interrupted():
             break
@@ -160,8 +132,42 @@ def pullback(
         interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)
         interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)
         started = or_(started, live)
+    return cursor, started
 
-    for j in range(m):
-        held = and_(times[j] == t0, not_(started))
-        axpy(n, select(held, 1.0, 0.0), values_bar, j * n, lam, 0)
-    axpy(n, 1.0, lam, 0, y0_bar, 0)
+
+def pullback(
+    rhs: Model,
+    rhs_vjp: Model,
+    n: int,
+    p: Array,
+    interval: Array,
+    m: int,
+    times: Array,
+    s: int,
+    degree: int,
+    a: Array,
+    c: Array,
+    dense: Array,
+    grid: Array,
+    rows: int,
+    states: Array,
+    values_bar: Array,
+    end_bar: Array,
+    y0_bar: Array,
+    p_bar: Array,
+    interval_bar: Array,
+    times_bar: Array,
+) -> None:
+    """Transpose the frozen map: from the cotangents of `values` (m*n) and `y_end` (n) to those of y0, p, (t0, t1), times.
+
+    Adds to `y0_bar` (n), `p_bar`, `interval_bar` (2), `times_bar` (m). Where save times define the interval, the caller adds
+    interval_bar to the times_bar of the first and last of them. Times that the run did not reach contribute nothing.
+    """
+    lam = buffer(states, n)
+    copy(n, end_bar, 0, lam, 0)
+    direction = direction_of(interval)
+    _, started = sweep(
+        rhs, rhs_vjp, n, p, interval, m, times, s, degree, a, c, dense, grid, rows, states, values_bar, lam, p_bar,
+        interval_bar, times_bar, m, direction != direction,
+    )  # fmt: skip
+    hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)

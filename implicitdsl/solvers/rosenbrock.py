@@ -174,6 +174,7 @@ def integrate(
     grid_rows: int,
     states: Array,
     state_rows: int,
+    every: int,
 ) -> Element:
     """Solve from t0 to t1 and read the solution at `times`; everything as `explicit_rk.integrate` says.
 
@@ -211,7 +212,7 @@ def integrate(
         err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows)
+            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
             cursor = read_values(
                 ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
                 values, work,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
-from implicitdsl.solvers.dense_output_adjoint import transpose_reads
+from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
 from implicitdsl.solvers.rosenbrock import factor_step, run_stages, stage_moment
 from implicitdsl.solvers.step_matrix import (
     add_outer_product,
@@ -30,7 +30,6 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
-    and_,
     axpy,
     buffer,
     copy,
@@ -38,7 +37,7 @@ from implicitdsl.solvers.vocabulary import (
     dot,
     fill,
     fma,
-    not_,
+    interrupted,
     or_,
     select,
     view,
@@ -123,41 +122,13 @@ def transpose_stages(
     ends[0] = ends[0] + moment_bar[0]
 
 
-def pullback(
-    rhs: Model,
-    linearise: Model,
-    rhs_vjp: Model,
-    linearise_vjp: Model,
-    n: int,
-    mass: Array,
-    pattern: Array,
-    p: Array,
-    interval: Array,
-    m: int,
-    times: Array,
-    s: int,
-    degree: int,
-    gamma: float,
-    a: Array,
-    couple: Array,
-    c: Array,
-    drive: Array,
-    dense: Array,
-    grid: Array,
-    rows: int,
-    states: Array,
-    values_bar: Array,
-    end_bar: Array,
-    y0_bar: Array,
-    p_bar: Array,
-    interval_bar: Array,
-    times_bar: Array,
-) -> None:
-    """Transpose the frozen map: from the cotangents of `values` (m*n) and `y_end` (n) to those of y0, p, (t0, t1), times.
-
-    Everything as `explicit_rk_adjoint.pullback` says.
-    """
-    direction = direction_of(interval)
+def sweep(
+    rhs: Model, linearise: Model, rhs_vjp: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array,
+    interval: Array, m: int, times: Array, s: int, degree: int, gamma: float, a: Array, couple: Array, c: Array,
+    drive: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, lam: Array, p_bar: Array,
+    interval_bar: Array, times_bar: Array, cursor: int, started: Mask,
+) -> tuple[int, Mask]:  # fmt: skip
+    """Transpose `rows` successive rows of a tape, the last first; as `explicit_rk_adjoint.sweep`."""
     points = buffer(states, (s + 2) * n)
     slopes = buffer(states, (s + 2) * n)
     k = buffer(states, (s + 1) * n)
@@ -168,13 +139,11 @@ def pullback(
     pivots = buffer(states, n)
     work = buffer(states, n)
     y_bar = buffer(states, n)
-    lam = buffer(states, n)
     held_lam = buffer(states, n)
     ends = buffer(states, 2)
-    copy(n, end_bar, 0, lam, 0)
-    started = direction != direction
-    cursor = m
     for row in range(rows - 1, -1, -1):
+        if interrupted():
+            break
         t_hi = grid[row * GRID]
         t_lo = grid[row * GRID + 1]
         h = grid[row * GRID + 2]
@@ -226,8 +195,48 @@ def pullback(
         interval_bar[0] = interval_bar[0] + select(live, ends[0] - select(last, ends[1], 0.0), 0.0)
         interval_bar[1] = interval_bar[1] + select(last, ends[1], 0.0)
         started = or_(started, live)
+    return cursor, started
 
-    for j in range(m):
-        held = and_(times[j] == interval[0], not_(started))
-        axpy(n, select(held, 1.0, 0.0), values_bar, j * n, lam, 0)
-    axpy(n, 1.0, lam, 0, y0_bar, 0)
+
+def pullback(
+    rhs: Model,
+    linearise: Model,
+    rhs_vjp: Model,
+    linearise_vjp: Model,
+    n: int,
+    mass: Array,
+    pattern: Array,
+    p: Array,
+    interval: Array,
+    m: int,
+    times: Array,
+    s: int,
+    degree: int,
+    gamma: float,
+    a: Array,
+    couple: Array,
+    c: Array,
+    drive: Array,
+    dense: Array,
+    grid: Array,
+    rows: int,
+    states: Array,
+    values_bar: Array,
+    end_bar: Array,
+    y0_bar: Array,
+    p_bar: Array,
+    interval_bar: Array,
+    times_bar: Array,
+) -> None:
+    """Transpose the frozen map: from the cotangents of `values` (m*n) and `y_end` (n) to those of y0, p, (t0, t1), times.
+
+    Everything as `explicit_rk_adjoint.pullback` says.
+    """
+    lam = buffer(states, n)
+    copy(n, end_bar, 0, lam, 0)
+    direction = direction_of(interval)
+    _, started = sweep(
+        rhs, linearise, rhs_vjp, linearise_vjp, n, mass, pattern, p, interval, m, times, s, degree, gamma, a, couple, c,
+        drive, dense, grid, rows, states, values_bar, lam, p_bar, interval_bar, times_bar, m, direction != direction,
+    )  # fmt: skip
+    hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)

@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from implicitdsl.solvers.dense_output import direction_of, times_in_order
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (
@@ -74,6 +76,8 @@ step was rejected."""
 
 GRID = 4
 """Numbers in a row of the grid."""
+KEPT = 2
+"""Numbers beside the state in a kept row of a thinned tape (`tape.py`)."""
 
 
 def end_of_step(t_hi: Element, t_lo: Element, h: Element) -> tuple[Element, Element]:
@@ -166,16 +170,26 @@ def paired_error(
 
 def keep_row(
     ok: Mask, last: Mask, n: int, t_hi: Element, t_lo: Element, h: Element, y: Array, row: int, grid: Array, grid_rows: int,
-    states: Array, state_rows: int,
+    states: Array, state_rows: int, every: int,
 ) -> int:  # fmt: skip
-    """Write a row of the tape, as far as there is room for it; returns the number of rows there would be."""
-    if row < grid_rows:
-        grid[row * GRID] = t_hi
-        grid[row * GRID + 1] = t_lo
-        grid[row * GRID + 2] = select(ok, h, 0.0)
-        grid[row * GRID + 3] = select(ok, select(last, 2.0, 1.0), 0.0)
-    if row < state_rows:
-        copy(n, y, 0, states, row * n)
+    """Write a row of the tape, as far as there is room for it, thinned where `every` > 1 (`tape.py`); returns the number of
+    rows there would be."""
+    if every > 1:
+        if row < grid_rows:
+            grid[row] = select(ok, select(last, np.inf, h), 0.0)
+        if row < state_rows and row % every == 0:
+            at = row // every * (KEPT + n)
+            states[at] = t_hi
+            states[at + 1] = t_lo
+            copy(n, y, 0, states, at + KEPT)
+    else:
+        if row < grid_rows:
+            grid[row * GRID] = t_hi
+            grid[row * GRID + 1] = t_lo
+            grid[row * GRID + 2] = select(ok, h, 0.0)
+            grid[row * GRID + 3] = select(ok, select(last, 2.0, 1.0), 0.0)
+        if row < state_rows:
+            copy(n, y, 0, states, row * n)
     return row + 1
 
 

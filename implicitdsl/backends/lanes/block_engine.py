@@ -34,7 +34,7 @@ MOST_CHOSEN = 3
 """Matrices among the inputs up to which every choice of shared ones is a layout to compile ahead."""
 APART = ("one", "program")
 """How the names of parts begin that know no model, or take a sample's arguments one by one: they have one layout."""
-LATER = re.compile("one|push|bend|.*second")
+LATER = re.compile("one|push|bend|thin|.*second")
 """Parts that a forward and a backward pass do not call, or seldom."""
 
 
@@ -69,7 +69,7 @@ class BlockEngine:
         self.layer_name = spec.layer_name
         self.width = spec.width
         self._sizes = tuple(math.prod(a.shape) for a in spec.arguments)
-        self._threads = threads_wanted
+        self.threads = threads_wanted
         self._seconds: dict[str, float] = {}
         self._layouts: dict[tuple[bool | int, ...], tuple[int, ...]] = {}
         self._packings: dict[tuple[str, tuple[int, ...]], Packing] = {}
@@ -186,7 +186,7 @@ class BlockEngine:
         """The threads for work of so many seconds, those of the last call: the first runs on one."""
         if not np.inf > seconds > 2 * threads.WORTHWHILE:
             return 1
-        return threads.default() if self._threads is None else self._threads
+        return threads.default() if self.threads is None else self.threads
 
     def arena(self, *shapes: tuple[int, ...]) -> Arena:
         """Arrays of elements of these shapes."""

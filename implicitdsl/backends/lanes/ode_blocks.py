@@ -78,10 +78,18 @@ def run_block(
     states: Array, rows: int,
 ) -> None:  # fmt: skip
     """Integrate, keeping `rows` rows of the tape; writes the facts."""
+    record_block(p, y0, interval, times, values, y_end, facts, grid, states, rows, 1)
+
+
+def record_block(
+    p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
+    states: Array, rows: int, every: int,
+) -> None:  # fmt: skip
+    """As `run_block`; the tape is thinned where `every` > 1."""
     facts[0] = integrate(
         rhs, states_of_model(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
         tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values, y_end,
-        view(facts, 1, STATISTICS), grid, rows, states, rows,
+        view(facts, 1, STATISTICS), grid, rows, states, rows, every,
     )  # fmt: skip
 
 
@@ -165,15 +173,29 @@ def pull_block(
     made: int, trial: Array, work: Array,
 ) -> None:  # fmt: skip
     """The gradients of one block, whose run left `kept` and `made` rows of the tape."""
-    n, m, k = states_of_model(), save_times(), size_out()
+    n, m = states_of_model(), save_times()
     y0, interval = buffer(p, n), buffer(p, 2)
-    times, values, y_end = view(kept, 0, m), view(kept, m, m * n), view(kept, m * (n + 1), n)
+    times = view(kept, 0, m)
     begin_run(p, q, y0, interval, times)
     times_bar, values_bar = view(work, 0, m), view(work, m, m * n)
     interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
+    bars_of_outputs(p, end_of_run(interval, facts), kept, cot, p_bar, interval_bar, end_bar, trial, work)
+    transpose_run(
+        p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar, facts
+    )
+    bars_of_start(p, q, y0_bar, p_bar, q_bar, interval_bar, times_bar)
+
+
+def bars_of_outputs(
+    p: Array, t_end: Any, kept: Array, cot: Array, p_bar: Array, interval_bar: Array, end_bar: Array, trial: Array,
+    work: Array,
+) -> None:  # fmt: skip
+    """The cotangents of the times and states at the instants of a run, in `work`; clears them and p_bar before."""
+    n, m, k = states_of_model(), save_times(), size_out()
+    times, values, y_end = view(kept, 0, m), view(kept, m, m * n), view(kept, m * (n + 1), n)
+    times_bar, values_bar = view(work, 0, m), view(work, m, m * n)
     fill(m * (n + 1), 0.0, times_bar, 0)
     fill(own_bar(), 0.0, p_bar, 0)
-    fill(size_q(), 0.0, q_bar, 0)
     if has_times() == 1:
         for j in range(m):
             add_output_vjp(
@@ -181,10 +203,14 @@ def pull_block(
                 view(values_bar, j * n, n), p_bar, trial,
             )  # fmt: skip
     else:
-        add_output_vjp(end_of_run(interval, facts), y_end, p, cot, view(interval_bar, 1, 1), end_bar, p_bar, trial)
-    transpose_run(
-        p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar, facts
-    )
+        add_output_vjp(t_end, y_end, p, cot, view(interval_bar, 1, 1), end_bar, p_bar, trial)
+
+
+def bars_of_start(
+    p: Array, q: Array, y0_bar: Array, p_bar: Array, q_bar: Array, interval_bar: Array, times_bar: Array
+) -> None:
+    """From the cotangents of what a run begins with to those of the arguments."""
+    fill(size_q(), 0.0, q_bar, 0)
     ends_to_times(interval_bar, times_bar)
     begin_vjp(p, y0_bar, interval_bar, view(interval_bar, 1, 1), p_bar)
     if has_times() == 1:

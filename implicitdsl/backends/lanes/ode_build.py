@@ -43,6 +43,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "output_jvp", "output_jvp_vjp",
     ),
 }  # fmt: skip
+FUNCTIONS["thin"] = FUNCTIONS["pull"]
 """The functions of the model that a part calls, where the method has them."""
 
 
@@ -83,7 +84,10 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
             "algebraic": problem.algebraic,
         },
-        more={"room": ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize)},
+        more={
+            "room": ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize),
+            "tape_bytes": settings.tape_bytes,
+        },
     )  # fmt: skip
     maker = _Maker(spec, settings, leaves, functions)
     return OdeEngine(spec, MachineCode(SIGNATURES, maker.make), threads)

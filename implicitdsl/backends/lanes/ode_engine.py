@@ -7,7 +7,7 @@ Samples lie in the lanes in the order of their last cost, those of a pullback in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, i
 from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
 from implicitdsl.backends.lanes.ode_tape import OdeTape
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, STATISTICS
@@ -126,7 +127,7 @@ class OdeEngine(BlockEngine):
         parts = [np.asarray(c, self.dtype).reshape(batch, self._instants, -1) for c in cotangents]
         return (np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]).reshape(batch, -1)
 
-    def _cotangent(self, cotangents: Sequence[Array], batch: int) -> tuple[Array, NDArray[np.bool_]]:
+    def asked_cotangent(self, cotangents: Sequence[Array], batch: int) -> tuple[Array, NDArray[np.bool_]]:
         """The cotangents by instant, and which samples have any that is not 0."""
         flat = self.by_instant(cotangents, batch)
         return flat, flat.any(axis=1)
@@ -144,7 +145,10 @@ class OdeEngine(BlockEngine):
         found = np.zeros(batch, np.int32)
         if self._empty:
             return Gradient([np.zeros(a.shape, self.dtype) for a in args], found)
-        cot, asked = self._cotangent(cotangents, batch)
+        every = spacing_of(self, saved[0])
+        if every > 1:
+            return swept(self, args, batch, saved, status, cotangents, every)
+        cot, asked = self.asked_cotangent(cotangents, batch)
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, q = self.packing("p", shared), self.packing("q", shared)
         common = self.is_common("q", values)
@@ -174,10 +178,13 @@ class OdeEngine(BlockEngine):
             grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
             grads.add(q, take_lanes(room.array(4), len(rows)), first, rows)
 
-        self._run_order("pull", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
+        self.run_order("pull", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
         return Gradient(grads.result(failed(status, asked)), found)
 
-    def _run_order(self, part: str, order: NDArray[np.int64], elements: int, work, chunk: int) -> None:
+    def run_order(
+        self, part: str, order: NDArray[np.int64], elements: int, work: Callable[[int, int], None], chunk: int
+    ) -> None:
+        """`work` over the blocks of the samples in order."""
         if len(order):
             self.run_tasks(part, len(order), elements * self.width * self.dtype.itemsize, work, whole=chunk)
 
@@ -225,7 +232,7 @@ class OdeEngine(BlockEngine):
                 grads.add(p, take_lanes(p2_bar[:, : p.own_size], len(rows)), first, rows)
                 grads.add(q, take_lanes(room.array(5), len(rows)), first, rows)
 
-        self._run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
+        self.run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
         return self._split(flat), grads
 
     def pullback_pullback(
@@ -242,7 +249,7 @@ class OdeEngine(BlockEngine):
         if self._empty:
             zeros = [np.zeros((batch, *shape), self.dtype) for shape in self.outputs]
             return Second(zeros, [np.zeros(a.shape, self.dtype) for a in args], found)
-        cot, asked = self._cotangent(cotangents, batch)
+        cot, asked = self.asked_cotangent(cotangents, batch)
         good = status == codes.SUCCESS
         tangents, grads = self._second(args, batch, saved, directions, self.lanes_of(saved[0], asked & good), cot)
         # Gradients of a sample that no cotangent asks about are nothing at all, its tangent is wanted all the same.

@@ -20,7 +20,7 @@ from implicitdsl.solvers.tableau import TABLEAUS, Tableau
 Tables = dict[str, NDArray[Any]]
 
 _READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "stepping", "explicit_rk")
-_EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent")
+_EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent", "explicit_rk_thinned")
 _STIFF = (
     *_READING,
     "pivoted_lu",
@@ -29,6 +29,7 @@ _STIFF = (
     "rosenbrock",
     "rosenbrock_adjoint",
     "rosenbrock_tangent",
+    "rosenbrock_thinned",
 )
 SOURCES = tuple(
     f"solvers/{name}.py"
@@ -67,7 +68,7 @@ class OdeMethod:
         """The sources; where two define one name, the later counts."""
         solvers = _STIFF if self.is_stiff else _EXPLICIT
         found = [import_module(f"implicitdsl.solvers.{name}") for name in solvers]
-        blocks = ("ode_blocks", "ode_tangent_blocks", *(("stiff_blocks",) if self.is_stiff else ()))
+        blocks = ("ode_blocks", "ode_tangent_blocks", "thinned_blocks", *(("stiff_blocks",) if self.is_stiff else ()))
         return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
 
     def functions(self, problem: OdeProblem) -> dict[str, Derived]:

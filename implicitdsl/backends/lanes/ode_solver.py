@@ -12,15 +12,17 @@ from implicitdsl.backends.lanes.cache import fingerprint, kept
 from implicitdsl.backends.lanes.ode_methods import SOURCES as SOLVER_SOURCES
 from implicitdsl.backends.lanes.ode_methods import ode_method
 
-Part = Literal["solve", "pull", "second"]
+Part = Literal["solve", "pull", "second", "thin"]
 
-SIGNATURES: dict[Part, str] = {"solve": "nnaanaaanaan", "pull": "nnaanaaaaanaanaa", "second": "nnaanaaaaaaanaaan"}
+SIGNATURES: dict[Part, str] = {
+    "solve": "nnaanaaanaan", "pull": "nnaanaaaaanaanaa", "second": "nnaanaaaaaaanaaan", "thin": "nnaanaaaaaaannaaaa",
+}  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOURCES = (
     *SOLVER_SOURCES,
     *(f"backends/lanes/{name}.py" for name in (
         "element", "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power",
-        "specialise", "stiff_blocks", "words",
+        "specialise", "stiff_blocks", "thinned_blocks", "words",
     )),
 )  # fmt: skip
 """All that the bitcode is made from."""

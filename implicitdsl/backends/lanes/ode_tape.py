@@ -66,7 +66,11 @@ class OdeTape:
         q.pack(self.values, rows, room.array(1))
         piece = Piece(room)
         p_at, q_at, facts_at, kept_at = room.addresses
-        limit = BYTES * count // (e.blocks_of(self.batch) * sum(e.row_parts) * e.width * e.dtype.itemsize)
+        limit = (
+            int(min(BYTES, e.spec.more["tape_bytes"]))
+            * count
+            // (e.blocks_of(self.batch) * sum(e.row_parts) * e.width * e.dtype.itemsize)
+        )
         at, each, used = 0, e.rows_expected, 0
         while at < count:
             capacity = min(int((count - at) * each) + 16, limit - used)

@@ -1,5 +1,5 @@
-"""The four functions of `ode_blocks.py` and `ode_tangent_blocks.py` that name a method, for Rosenbrock–Wanner methods:
-compiled in their place, they make of those sources the solver of a stiff method."""
+"""The functions of `ode_blocks.py`, `ode_tangent_blocks.py` and `thinned_blocks.py` that name a method, for
+Rosenbrock–Wanner methods: compiled in their place, they make of those sources the solver of a stiff method."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from implicitdsl.solvers.consistent_start import (
 from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
+from implicitdsl.solvers.rosenbrock_thinned import pullback_thinned
 from implicitdsl.solvers.status import BAD_TIMES
 from implicitdsl.solvers.stepping import STATISTICS
 from implicitdsl.solvers.vocabulary import buffer, select, view
@@ -60,16 +61,17 @@ def consistent_block(p: Array, y0: Array, interval: Array) -> Any:
     return began
 
 
-def run_block(
+def record_block(
     p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
-    states: Array, rows: int,
+    states: Array, rows: int, every: int,
 ) -> None:  # fmt: skip
-    """Integrate, keeping `rows` rows of the tape; writes the facts."""
+    """Integrate, keeping `rows` rows of the tape, thinned where `every` > 1; writes the facts."""
     began = consistent_block(p, y0, interval)
     ran = integrate(
         rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
         tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p),
         rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
+        every,
     )  # fmt: skip
     facts[0] = select(ran == BAD_TIMES, ran, select(began != 0.0, began, ran))
 
@@ -83,6 +85,24 @@ def transpose_run(
         rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(),
         times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
         grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+    )  # fmt: skip
+    if algebraic() > 0:
+        n = states_of_model()
+        start_pullback(
+            rhs_vjp, linearise, n, algebraic(), interval[0], view(states, 0, n), p, y0_bar, interval_bar, p_bar
+        )
+
+
+def transpose_thinned(
+    p: Array, interval: Array, times: Array, marks: Array, made: int, kept: Array, every: int, grid: Array,
+    states: Array, values_bar: Array, end_bar: Array, y0_bar: Array, p_bar: Array, interval_bar: Array,
+    times_bar: Array,
+) -> None:  # fmt: skip
+    """As `transpose_run`, from a thinned tape."""
+    pullback_thinned(
+        rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(),
+        times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
+        marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
     if algebraic() > 0:
         n = states_of_model()

@@ -53,7 +53,11 @@ class EventsEngine(OdeEngine):
         """The function of the blocks; None where there are none to call."""
         return self._functions.get(f"reset{suffix}")
 
-    def _integrate(self, start: Start, rows: int) -> Run:
+    def _spacing(self, rows: int) -> int:
+        """Tapes with events are never thinned."""
+        return 1
+
+    def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:
         s, t, n, real = self._settings, self._tableau, self._n, self._dtype.type
         run = self._new_run(rows)
         tables = self._tables
@@ -70,10 +74,10 @@ class EventsEngine(OdeEngine):
         )  # fmt: skip
         return run
 
-    def _new_run(self, rows: int) -> Run:
+    def _new_run(self, rows: int, every: int = 1) -> Run:
         n = self._n
         sizes = (self._m * n, n, STATISTICS, rows * (WIDTH + self._modes), rows * n)
-        return Run(codes.SUCCESS, *(self._zeros(k) for k in sizes))
+        return Run(codes.SUCCESS, *(self._zeros(k) for k in sizes), every=1)
 
     def solve_sample(self, values: Sequence[Array]) -> Answer:
         answer = super().solve_sample(values)

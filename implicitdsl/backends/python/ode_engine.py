@@ -21,9 +21,11 @@ from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
+from implicitdsl.solvers.explicit_rk_thinned import pullback_thinned
 from implicitdsl.solvers.step_control import PI_CONTROLLER
-from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS
+from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, ROWS, STATISTICS
 from implicitdsl.solvers.tableau import TABLEAUS
+from implicitdsl.solvers.tape import room, spacing
 
 
 @dataclass
@@ -40,7 +42,8 @@ class Start:
 
 @dataclass
 class Run:
-    """What a run leaves: states at the save times and at the end, and the tape of `rows` steps."""
+    """What a run leaves: states at the save times and at the end, and the tape of `rows` steps, of which every
+    `every`-th state is kept."""
 
     status: int
     values: Array
@@ -48,6 +51,7 @@ class Run:
     statistics: Array
     grid: Array
     states: Array
+    every: int = 1
 
     @property
     def rows(self) -> int:
@@ -104,28 +108,31 @@ class OdeEngine(SampleEngine):
         self._a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
         self._control = PI_CONTROLLER.array(tableau, self._dtype)
 
-    def _integrate(self, start: Start, rows: int) -> Run:
-        """A run that keeps `rows` rows of its tape."""
+    def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:
+        """A run that keeps `rows` rows of its tape, thinned where `every` > 1."""
         s = self._settings
-        run = self._new_run(rows)
+        run = self._new_run(rows, every)
         real = self._dtype.type
         run.status = int(
             integrate(
                 self._functions["rhs"], self._n, start.y0, start.p, start.interval, self._m, start.times,
                 self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
                 real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics,
-                run.grid, rows, run.states, rows,
+                run.grid, rows, run.states, rows, run.every,
             )
         )  # fmt: skip
         return run
 
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         """The transpose of a run: `bars` of the values, the end, y0, p, the interval, the times. Returns a status."""
-        pullback(
+        common = (
             self._functions["rhs"], self._functions["rhs_vjp"], self._n, start.p, start.interval, self._m, start.times,
             self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows, run.states,
-            *bars,
         )  # fmt: skip
+        if run.every > 1:
+            pullback_thinned(*common, run.every, *self._segment(run), *bars)
+        else:
+            pullback(*common, *bars)
         return codes.SUCCESS
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
@@ -149,10 +156,19 @@ class OdeEngine(SampleEngine):
         )  # fmt: skip
         return codes.SUCCESS
 
-    def _new_run(self, rows: int) -> Run:
+    def _new_run(self, rows: int, every: int = 1) -> Run:
         n = self._n
-        parts = (self._zeros(k) for k in (self._m * n, n, STATISTICS, rows * GRID, rows * n))
-        return Run(codes.SUCCESS, *parts)
+        grid, states, _, _ = room(rows, n, every)
+        parts = (self._zeros(k) for k in (self._m * n, n, STATISTICS, grid, states))
+        return Run(codes.SUCCESS, *parts, every=every)
+
+    def _segment(self, run: Run) -> tuple[Array, Array]:
+        """Room for the rows of a thinned tape that are made again."""
+        _, _, grid, states = room(run.rows, self._n, run.every)
+        return self._zeros(grid), self._zeros(states)
+
+    def _spacing(self, rows: int) -> int:
+        return spacing(rows, self._n, self._settings.tape_bytes / self._dtype.itemsize)
 
     def _new_tangent_run(self, run: Run) -> TangentRun:
         n = self._n
@@ -236,7 +252,7 @@ class OdeEngine(SampleEngine):
         if self._empty:
             return [None] * len(self.arguments), codes.SUCCESS
         start = self._start(values)
-        run = self._integrate(start, int(saved[0]))
+        run = self._integrate(start, int(saved[0]), self._spacing(int(saved[0])))
         p_bar, interval_bar, times_bar = self._zeros(start.p.size), self._zeros(2), self._zeros(self._m)
         values_bar, end_bar, y0_bar = self._zeros(self._m * self._n), self._zeros(self._n), self._zeros(self._n)
         for t, j in self._moments(start, run):

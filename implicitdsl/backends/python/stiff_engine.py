@@ -25,6 +25,7 @@ from implicitdsl.solvers.rosenbrock import integrate
 from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
+from implicitdsl.solvers.rosenbrock_thinned import pullback_thinned
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stepping import LAST_TIME
@@ -54,17 +55,17 @@ class StiffEngine(OdeEngine):
             start.status = int(found)
         return start
 
-    def _integrate(self, start: Start, rows: int) -> Run:
+    def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:
         s, f, t = self._settings, self._functions, self._table
         if start.status != codes.SUCCESS:
             return self._not_begun(start)
-        run, real = self._new_run(rows), self._dtype.type
+        run, real = self._new_run(rows, every), self._dtype.type
         run.status = int(
             integrate(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
                 self._m, start.times, *self._method, t["error"], t["dense"], self._control, real(s.rtol),
                 real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows,
-                run.states, rows,
+                run.states, rows, run.every,
             )
         )  # fmt: skip
         return run
@@ -80,11 +81,14 @@ class StiffEngine(OdeEngine):
 
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         f = self._functions
-        pullback(
+        common = (
             f["rhs"], f["linearise"], f["rhs_vjp"], f["linearise_vjp"], self._n, self._mass, self._pattern, start.p,
             start.interval, self._m, start.times, *self._method, self._table["dense"], run.grid, run.rows, run.states,
-            *bars,
         )  # fmt: skip
+        if run.every > 1:
+            pullback_thinned(*common, run.every, *self._segment(run), *bars)
+        else:
+            pullback(*common, *bars)
         if self._algebraic:
             _, _, y0_bar, p_bar, interval_bar, _ = bars
             start_pullback(

@@ -89,7 +89,7 @@ def solve(
     with np.errstate(all="ignore"):
         status = chosen(explicit_rk.integrate, jit)(
             rhs, n, y0, p, interval, m, times, tableau.stages, tableau.degree, a, c, error, dense, control,
-            dtype(rtol), dtype(atol), dtype(dt), max_steps, values, end, statistics, grid, rows, states, rows,
+            dtype(rtol), dtype(atol), dtype(dt), max_steps, values, end, statistics, grid, rows, states, rows, 1,
         )  # fmt: skip
     count = int(statistics[stepping.ROWS]) if tape else 0
     return Run(

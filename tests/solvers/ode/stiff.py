@@ -62,7 +62,7 @@ def solve(
             model.rhs, model.linearise, n, mass, DENSE_PATTERN, y0, p, interval, m, times, tableau.stages,
             tableau.degree, tableau.gamma, t["a"], t["couple"], t["c"], t["drive"], t["error"], t["dense"],
             controller.array(tableau, float), np.float64(rtol), np.float64(atol), np.float64(dt), max_steps, values,
-            end, statistics, grid, rows, states, rows,
+            end, statistics, grid, rows, states, rows, 1,
         )  # fmt: skip
     count = int(statistics[stepping.ROWS])
     return Run(

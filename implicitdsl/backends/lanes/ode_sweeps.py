@@ -1,0 +1,64 @@
+"""The pullbacks of `ode` on lanes that need more than a full tape: by a thinned one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends import threads
+from implicitdsl.backends.engine import Array, Gradient
+from implicitdsl.backends.lanes.block_engine import failed
+from implicitdsl.backends.lanes.gradients import Gradients
+from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.tape import room, spacing
+
+if TYPE_CHECKING:
+    from implicitdsl.backends.lanes.ode_engine import OdeEngine
+
+
+def spacing_of(engine: OdeEngine, steps: Array) -> int:
+    """s for the tapes of samples that took so many steps: every thread at work has one, and all together have the
+    memory that the layer was given."""
+    hands = min(threads.default() if engine.threads is None else engine.threads, engine.blocks_of(len(steps)))
+    elements = engine.spec.more["tape_bytes"] / (engine.width * engine.dtype.itemsize) / max(hands, 1)
+    return spacing(int(steps.max(initial=1)), engine.spec.numbers["states"], elements)
+
+
+def swept(
+    engine: OdeEngine, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32],
+    cotangents: list[Array], every: int,
+) -> Gradient:  # fmt: skip
+    """The pullback of `engine` by a tape of which every `every`-th state is kept."""
+    n, facts = engine.spec.numbers["states"], engine.facts_size
+    cot, asked = engine.asked_cotangent(cotangents, batch)
+    values, shared = engine.values(args, batch), engine.layout(args, batch)
+    p, q = engine.packing("p", shared), engine.packing("q", shared)
+    common = engine.is_common("q", values)
+    order = engine.lanes_of(saved[0], asked & (status == codes.SUCCESS))
+    grads = Gradients(engine.arguments, args, (p, q), engine.blocks_of(len(order)), engine.width)
+    entry = engine.code.entry("thin", shared)
+
+    def work(first: int, last: int) -> None:
+        count, rows = last - first, engine.samples_of(order, first, last, len(order))
+        tape = int(saved[0][rows].max(initial=1))
+        arena = engine.arena(
+            (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, p.size), (count, q.size),
+            (count, facts), (engine.kept_size,), *((k,) for k in room(tape, n, every)), (p.size,), (engine.bars_size,),
+        )  # fmt: skip
+        p.pack(values, rows, arena.array(0))
+        q.pack(values, rows, arena.array(1))
+        fill_lanes(arena.array(2), cot, rows, fill=0.0)
+        p_bar = arena.array(3)
+        grads.set_addresses(p, p_bar, first)
+        p_at, q_at, *first_ones = arena.addresses
+        bars, others = first_ones[:7], first_ones[7:]
+        done = entry(0, count, p_at, q_at, 0 if common else q.size, *bars, tape, every, *others)
+        assert done == 0, "a run repeated took more steps"
+        grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
+        grads.add(q, take_lanes(arena.array(4), len(rows)), first, rows)
+
+    engine.run_order("thin", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
+    return Gradient(grads.result(failed(status, asked)), np.zeros(batch, np.int32))

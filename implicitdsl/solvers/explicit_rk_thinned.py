@@ -1,0 +1,90 @@
+"""The reverse sweep of `explicit_rk_adjoint` over a thinned tape (`tape.py`): the same bits from fewer of them.
+
+Segment by segment, the last first: the steps of a segment are made again from its kept state with the lengths that the
+marks hold, into a full tape of that segment alone, which is then transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_adjoint import hold_start
+from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.explicit_rk_adjoint import sweep
+from implicitdsl.solvers.stepping import GRID, KEPT, end_of_row
+from implicitdsl.solvers.vocabulary import (
+    Array,
+    buffer,
+    copy,
+    copy_where,
+    interrupted,
+    is_finite,
+    not_,
+    select,
+    view,
+)
+
+Model = Callable[..., None]
+
+
+def retrace(
+    rhs: Model, n: int, p: Array, interval: Array, s: int, a: Array, c: Array, kept: Array, marks: Array, rows: int,
+    grid: Array, states: Array,
+) -> None:  # fmt: skip
+    """Make `rows` steps again from a kept row, by their marks: writes the rows of a full tape in the bits of the run."""
+    points = buffer(kept, (s + 1) * n)
+    slopes = buffer(kept, (s + 1) * n)
+    k = buffer(kept, (s + 1) * n)
+    t_hi = kept[0]
+    t_lo = kept[1]
+    copy(n, kept, KEPT, points, 0)
+    rhs(t_hi, view(points, 0, n), p, view(k, 0, n))
+    for row in range(rows):
+        mark = marks[row]
+        live = not_(mark == 0.0)
+        last = not_(is_finite(mark))
+        h = select(last, (interval[1] - t_hi) - t_lo, mark)
+        grid[row * GRID] = t_hi
+        grid[row * GRID + 1] = t_lo
+        grid[row * GRID + 2] = h
+        grid[row * GRID + 3] = select(last, 2.0, select(live, 1.0, 0.0))
+        copy(n, points, 0, states, row * n)
+        # The state after the last row is nobody's.
+        if row + 1 < rows:
+            end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+            run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+            copy_where(live, n, points, s * n, points, 0)
+            copy_where(live, n, k, s * n, k, 0)
+            t_hi = select(live, end_hi, t_hi)
+            t_lo = select(live, end_lo, t_lo)
+
+
+def pullback_thinned(
+    rhs: Model, rhs_vjp: Model, n: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array,
+    c: Array, dense: Array, marks: Array, rows: int, kept: Array, every: int, grid: Array, states: Array,
+    values_bar: Array, end_bar: Array, y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
+) -> None:  # fmt: skip
+    """As `explicit_rk_adjoint.pullback`, from a tape of `rows` marks whose every `every`-th state is kept; `grid` and
+    `states` are room for the full tape of `every` rows."""
+    lam = buffer(kept, n)
+    copy(n, end_bar, 0, lam, 0)
+    direction = direction_of(interval)
+    started = direction != direction
+    cursor = m
+    segments = (rows + every - 1) // every
+    for back in range(segments):
+        if interrupted():
+            break
+        segment = segments - 1 - back
+        first = segment * every
+        count = min(every, rows - first)
+        retrace(
+            rhs, n, p, interval, s, a, c, view(kept, segment * (KEPT + n), KEPT + n), view(marks, first, count), count,
+            grid, states,
+        )  # fmt: skip
+        cursor, started = sweep(
+            rhs, rhs_vjp, n, p, interval, m, times, s, degree, a, c, dense, grid, count, states, values_bar, lam, p_bar,
+            interval_bar, times_bar, cursor, started,
+        )  # fmt: skip
+    hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)
