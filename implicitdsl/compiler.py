@@ -110,6 +110,7 @@ def _construct(
         engine=builder.engine,
         recipe=(tuple(unit.sources.items()), library.file.source.name, definition.name, tuple(sizes.items()), options),
         rebuild=rebuild,
+        noisy=builder.noisy or any(used.noisy for used in uses.values()),
         warnings=builder.warnings,
     )
 
@@ -163,6 +164,7 @@ class _Builder:
         self.program: tuple[Piece, ...] = ()
         self.results: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
+        self.noisy = False
         self._engines: dict[tuple[Any, ...], Engine] = {}
         self.back_end, self.reason = "python", ""
 
@@ -170,6 +172,7 @@ class _Builder:
         """Elaborate once with small call sizes, so that what cannot run is said at construction."""
         free = call_size_names(self.definition)
         elaborated = self.elaborated({name: 3 + i for i, name in enumerate(free)})
+        self.noisy = bool(elaborated.program.probes)
         self.warnings = tuple(render(warning) for warning in elaborated.program.warnings)
         reason = python_backend.refuse(elaborated.problem, self.settings("float64"))
         if reason is not None:

@@ -6,7 +6,7 @@ import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,6 +71,8 @@ def make_call(
     torch.manual_seed(seed)
     with silenced_warnings():
         blueprint = make_blueprint(template, keywords)
+    if blueprint.noisy and blueprint.options.seed is None:
+        blueprint = replace(blueprint, options=replace(blueprint.options, seed=seed))
     layer = Layer(blueprint)
     inputs = {spec.name for spec in blueprint.inputs}
     held = {spec.name for spec in (*blueprint.params, *blueprint.consts)} - inputs

@@ -19,7 +19,8 @@ class Function:
 
     `arity` is (fewest, most) arguments, most None where there is no limit. `shape(*argument_shapes)` raises
     `SizeMismatch`; `build(*nodes)` gives the IR. A function with `form` is called in its own way, which `form` tells:
-    its rule and builder take what is said there. `affine_in[i]`: affine in argument i while the others are held.
+    its rule and builder take what is said there. `options` are its named arguments, sizes that rule and builder take by
+    keyword. `affine_in[i]`: affine in argument i while the others are held.
     `curvature` is joint, `monotonicity` per argument; for `arity` (1, 2) of max and min both forms agree. `fits` are
     argument shapes with the shape of the result, `misfits` argument shapes that are refused.
     """
@@ -40,6 +41,7 @@ class Function:
     kink: bool = False
     scalar: str | None = None
     form: str = ""
+    options: tuple[str, ...] = ()
     fits: tuple[tuple[tuple[Shape, ...], Shape], ...] = ()
     misfits: tuple[tuple[Shape, ...], ...] = ()
 

@@ -207,8 +207,10 @@ def gradient(value: Shape, by: Shape) -> Shape:
     return by
 
 
-def divergence(field: Shape, by: Shape) -> Shape:
+def divergence(field: Shape, by: Shape, *, probes: int = 1) -> Shape:
     """div(v, x): a field of the shape of its variable."""
+    if probes < 1:
+        raise SizeMismatch(f"an estimate from {probes} probes", "probes = 1, or more for less noise")
     if len(field) != len(by) or any(not p == q for p, q in zip(field, by, strict=True)):
         raise SizeMismatch(f"div takes a field of the shape of its variable, not {show(field)} and {show(by)}")
     return ()

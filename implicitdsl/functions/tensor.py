@@ -134,6 +134,17 @@ def divergence(field: Node, by: Node) -> Node:
     return build.trace(build.reshape(derive.jacobian(field, by), (n, n)))
 
 
+def estimated_divergence(field: Node, by: Node, probes: Node) -> Node:
+    """The mean of eᵀ (d field/d by) e over the rows e of `probes` [k, *by.shape], whose entries are random signs: its
+    expectation is the divergence (M. F. Hutchinson, Commun. Stat. Simul. 19 (1990) 433–450)."""
+    shapes.divergence(field.shape, by.shape, probes=probes.shape[0])
+    count = probes.shape[0]
+    rows = derive.pullback((field,), (probes,), (by,), extra=count)[0]
+    if rows is None:
+        return build.constant(0.0)
+    return build.mul(build.dot(build.reshape(rows, (rows.size,)), build.reshape(probes, (rows.size,))), 1.0 / count)
+
+
 def jacobian(value: Node, by: Node) -> Node:
     """All derivatives, of shape value.shape + by.shape."""
     return derive.jacobian(value, by)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from implicitdsl.backends.engine import Preparable
-from implicitdsl.layers import batching, bodies, direct, registry
+from implicitdsl.layers import batching, bodies, direct, noise, registry
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, ParamSpec, Piece
 from implicitdsl.layers.constrained import Constrained, read_only
 from implicitdsl.layers.derivatives import Poison, Solve, apply, head
@@ -19,6 +19,7 @@ from implicitdsl.layers.entries import GUARD, BlueprintEntries, guarded
 from implicitdsl.layers.last import Last, summarise
 from implicitdsl.layers.options import read_dtype
 from implicitdsl.layers.sets import SETS
+from implicitdsl.problems.signature import PROBE
 
 _TRANSIENT = ("blueprint", "_binding", "_token", "_guarded", "_records", "_summary", "_calls", "_plans")
 
@@ -115,7 +116,7 @@ class Layer(torch.nn.Module):
         return batching.plan_call(blueprint.name, blueprint.inputs, [tuple(tensor.shape) for tensor, _ in read], dtype)
 
     def _plan(self, number: int, call: batching.Call) -> tuple[Any, ...]:
-        """(key, names of the arguments, output shapes) of a piece."""
+        """As `registry.plan`."""
         dtype = str(call.dtype).removeprefix("torch.")
         case = [part for size in call.sizes.items() for part in size]
         if torch.compiler.is_compiling():
@@ -150,7 +151,9 @@ class Layer(torch.nn.Module):
                 inner = cast(Layer, self._modules[piece.use])
                 found, lost = inner._called(piece, slots, values, call, seed, first)
             else:
-                key, names, shapes = self._plan(number, call)
+                key, names, shapes, drawn = self._plan(number, call)
+                if drawn:
+                    slots |= _drawn(drawn, slots, seed, first, batch, dtype)
                 args = [slots[n] if n in slots else values[n].to(dtype) for n in names]
                 if not torch.compiler.is_compiling() and direct.applies(args):
                     answer = direct.solve(key, on_fail, len(shapes), batch, seed, first, args)
@@ -330,6 +333,23 @@ def _start(layer: str, spec: ParamSpec, dtype: torch.dtype) -> Tensor:
     if spec.set is not None:
         return torch.as_tensor(SETS[spec.set.name].centre(spec.shape, spec.set.args), dtype=dtype)
     return torch.zeros(spec.shape, dtype=dtype)
+
+
+def _drawn(
+    drawn: Sequence[tuple[str, tuple[int, ...]]],
+    slots: Mapping[str, Tensor],
+    seed: Tensor | None,
+    first: int,
+    batch: tuple[int, ...],
+    dtype: torch.dtype,
+) -> dict[str, Tensor]:
+    """The random signs of a layer that are not in its slots yet: pieces of one layer share them."""
+    assert seed is not None, "a layer that draws has a seed"
+    return {
+        name: noise.signs(seed, first, math.prod(batch), int(name.removeprefix(PROBE)), shape, dtype)
+        for name, shape in drawn
+        if name not in slots
+    }
 
 
 def _poisoned(value: Tensor, failed: Tensor) -> Tensor:

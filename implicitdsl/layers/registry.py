@@ -17,7 +17,7 @@ import torch
 
 from implicitdsl.backends.engine import Engine
 from implicitdsl.layers.options import DTYPES
-from implicitdsl.problems.signature import MemberSet
+from implicitdsl.problems.signature import PROBE, MemberSet
 
 _count = itertools.count()
 _lock = threading.RLock()  # building an engine may build those of the layers inside it
@@ -95,8 +95,8 @@ def find(key: str) -> Entry:
 
 
 def plan(token: str, piece: int, dtype: str, *sizes: str | int) -> tuple[Any, ...]:
-    """(key, names of the arguments, output shapes) of a layer's piece. A plain tuple, because traces hold no objects;
-    for the same reason `sizes` are the call sizes as name, number, name, number …"""
+    """(key, names of the arguments, output shapes, names and shapes of random signs) of a layer's piece. A plain tuple,
+    because traces hold no objects; for the same reason `sizes` are the call sizes as name, number, name, number …"""
     entry = _bindings[token].entry(
         piece, DTYPES[dtype], {str(n): int(v) for n, v in zip(sizes[::2], sizes[1::2], strict=True)}
     )
@@ -105,6 +105,7 @@ def plan(token: str, piece: int, dtype: str, *sizes: str | int) -> tuple[Any, ..
         entry.key,
         tuple(a.name for a in arguments),
         tuple(tuple(s) for s in entry.engine.outputs),
+        tuple((a.name, tuple(a.shape)) for a in arguments if a.name.startswith(PROBE)),
     )
 
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from implicitdsl.ir.node import Leaf, Shape
 
+PROBE = "probe."
+"""How the names of inputs begin that a call draws itself, as random signs: no name of the language has a dot."""
+
 
 @dataclass(frozen=True)
 class MemberSet:

@@ -29,7 +29,8 @@ def assemble(
     definition: tree.Definition, body: Body, program: Program, conditions: tuple[Condition, ...] = ()
 ) -> Problem:
     """The problem of the definition's kind; `conditions` are what the convexity of an `argmin` hangs on."""
-    signature = Signature(definition.name, tuple(program.inputs), tuple(program.params), tuple(program.consts))
+    inputs = (*program.inputs, *program.probes)
+    signature = Signature(definition.name, inputs, tuple(program.params), tuple(program.consts))
     match definition.kind:
         case "net":
             return NetProblem(signature, body.outputs)

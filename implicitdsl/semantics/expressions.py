@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.diagnostics import Span
 from implicitdsl.functions.table import FUNCTIONS, SizeMismatch
+from implicitdsl.functions.tensor import estimated_divergence
 from implicitdsl.ir import build
 from implicitdsl.ir import derive as calculus
 from implicitdsl.ir.build import ShapeError
@@ -307,7 +308,10 @@ class Scope(SizeScope):
         return put_back((inner.value(function.value),), leaves, given)[0]
 
     def _calculus(self, expression: tree.Call, name: str) -> Node:
-        arguments = self._plain(expression)
+        probes = [a for a in expression.arguments if isinstance(a, tree.Named) and name == "div"]
+        arguments = self._plain(
+            replace(expression, arguments=tuple(a for a in expression.arguments if a not in probes))
+        )
         if len(arguments) != 2:
             raise fail("E302", f"{name} takes a value and what it is differentiated by", expression.span)
         value, by = self.value(arguments[0]), self.value(arguments[1])
@@ -330,6 +334,8 @@ class Scope(SizeScope):
                 )
             found = calculus.pullback((value,), (build.constant(1.0),), (by,))[0]
             return build.zeros(by.shape) if found is None else found
+        if probes:
+            return self._estimated(expression, value, by, self.size(probes[0].value))
         jacobian = calculus.jacobian(value, by)
         if name == "jacobian":
             return jacobian
@@ -341,6 +347,15 @@ class Scope(SizeScope):
             )
         n = value.size
         return build.trace(build.reshape(jacobian, (n, n)))
+
+    def _estimated(self, expression: tree.Call, value: Node, by: Node, count: int) -> Node:
+        """The divergence from random signs, an input of the layer that each call draws."""
+        if self.program is None:
+            raise fail(
+                "E402", f"`{expression.span.text}` is random, and stands where nothing is drawn", expression.span
+            )
+        with placed(expression):
+            return estimated_divergence(value, by, self.program.probe((count, *by.shape)))
 
     def _dual(self, expression: tree.Call) -> Node:
         """The multiplier of a label: of a loop or a chain one row a constraint, in text order."""

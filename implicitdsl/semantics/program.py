@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from implicitdsl.diagnostics import Diagnostic, Span
 from implicitdsl.ir.node import Leaf, Node, walk
-from implicitdsl.problems.signature import Given, Parameter
+from implicitdsl.problems.signature import PROBE, Given, Parameter
 from implicitdsl.semantics.library import Library
 from implicitdsl.syntax import tree
 
@@ -56,6 +56,7 @@ class Program:
     uses: dict[str, UsedLayer] = field(default_factory=dict[str, UsedLayer])
     calls: list[LayerCall] = field(default_factory=list[LayerCall])
     jumps: list[Jump] = field(default_factory=list[Jump])
+    probes: list[Given] = field(default_factory=list[Given])
     kinks: str = ""
     warnings: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
@@ -73,6 +74,12 @@ class Program:
                     return call.path
                 work.extend(call.arguments)
         return None
+
+    def probe(self, shape: tuple[int, ...]) -> Leaf:
+        """A new input of random signs, which every call draws for each sample."""
+        leaf = Leaf("input", f"{PROBE}{len(self.probes)}", shape)
+        self.probes.append(Given(leaf))
+        return leaf
 
     def call(self, path: str, arguments: Sequence[Node], shapes: Sequence[tuple[int, ...]]) -> tuple[Node, ...]:
         """Record a call and give the leaves of its results."""

@@ -72,7 +72,7 @@ def _apply(
 
 
 def _options(inference: Inference, function: Function, node: tree.Call, frame: Frame) -> dict[str, int] | None:
-    """The named arguments of a convolution; any other is E208."""
+    """The named arguments that are numbers; one that the function does not know is E208."""
     found: dict[str, int] = {}
     for argument in node.arguments:
         if isinstance(argument, tree.Family):
@@ -84,11 +84,7 @@ def _options(inference: Inference, function: Function, node: tree.Call, frame: F
             )
             return None
         if isinstance(argument, tree.Named):
-            if (
-                function.name not in ("conv1d", "conv2d")
-                or argument.name not in ("stride", "padding")
-                or argument.name in found
-            ):
+            if argument.name not in function.options or argument.name in found:
                 inference.report.add(
                     "E208",
                     f"`{function.name}` takes no `{argument.name} =` here",
@@ -99,6 +95,8 @@ def _options(inference: Inference, function: Function, node: tree.Call, frame: F
             size = inference.size(argument.value, frame)
             if size is None:
                 return None
+            if size.constant is None and function.name in CALCULUS:
+                continue
             if size.constant is None:
                 inference.report.add(
                     "E304", f"`{brief(argument.value)}` is not a number", argument.value.span, remark="a stride is one"
