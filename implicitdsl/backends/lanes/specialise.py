@@ -167,7 +167,9 @@ class _Writer:
                 return -x if isinstance(x, int | float) else None
             case ast.Subscript(value=ast.Name(id=name), slice=place):
                 table, index = self.known.get(name), self.value(place)
-                return table[index] if isinstance(table, tuple) and isinstance(index, int) else None
+                known = isinstance(table, tuple) and isinstance(index, int) and 0 <= index < len(table)
+                # A shared source may read further than the table of this method goes, in what it never runs.
+                return table[index] if known else None
             case _:
                 return None
 
