@@ -93,8 +93,9 @@ def _reads(guard: Node, states: Sequence[Leaf], block: Block) -> np.ndarray:
 
 def derive_events(events: Events, time: Leaf, states: Sequence[Leaf], arguments: Sequence[Leaf]) -> tuple[Derived, ...]:
     """`guards`, `modes`, `conditions` (t, y, pm) → out, pm being the arguments and the flat modes; `guards_rate`, the
-    tangent of the guards along (t_dot, y_dot); `guards_vjp`, with everything of them that second order needs;
-    `reset` (t, y, p, fire) → out, where fire is 1 at the block that fires and 0 elsewhere, and its derivatives."""
+    tangent of the guards along (t_dot, y_dot); `guards_vjp`, with everything of them that second order needs, and by
+    time and state alone where the name ends in `_y`; `reset` (t, y, p, fire) → out, where fire is 1 at the block that
+    fires and 0 elsewhere, and its derivatives."""
     switches = events.switches
     full = (group("t", (time,)), group("y", states), group("pm", (*arguments, *events.modes)))
     guards = Derived("guards", full, (group("out", (g.node for g in switches.guards)),))
@@ -103,12 +104,28 @@ def derive_events(events: Events, time: Leaf, states: Sequence[Leaf], arguments:
         guards,
         _named("guards_rate", tangent(guards, ("t", "y"))),
         transpose(guards, ("t", "y", "pm")),
+        _named("guards_vjp_y", transpose(guards, ("t", "y"))),
         slope,
         transpose(slope, ("t", "y", "pm", "t_dot", "y_dot", "pm_dot")),
+        _named("guards_jvp_vjp_y", transpose(slope, ("t", "y", "t_dot", "y_dot"))),
         Derived("modes", full, (group("out", switches.values),)),
         Derived("conditions", full, (group("out", (b.condition for b in events.blocks)),)),
     ]
     return (*functions, *_resets(events, time, states, arguments))
+
+
+def derive_held(rhs: Derived, rhs_tangent: Derived) -> tuple[Derived, ...]:
+    """The derivatives of the right-hand side and of its tangent by time and state alone: `rhs_vjp_y`, `rhs_tangent_y`
+    (t, t_dot, y2, pm) → out2, `rhs_tangent_vjp_y`."""
+    t, y, pm = rhs.inputs
+    slope = tangent(rhs, ("t", "y"))
+    _, _, _, t_dot, y_dot = slope.inputs
+    inputs = (t, t_dot, group("y2", (*y.leaves, *y_dot.leaves)), pm)
+    return (
+        _named("rhs_vjp_y", transpose(rhs, ("t", "y"))),
+        Derived("rhs_tangent_y", inputs, (group("out2", (*rhs.nodes, *slope.nodes)),)),
+        _named("rhs_tangent_vjp_y", transpose(rhs_tangent, ("t", "t_dot", "y2"))),
+    )
 
 
 def _named(name: str, function: Derived) -> Derived:

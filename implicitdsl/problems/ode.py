@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.derived import Derived, group, tangent, transpose
-from implicitdsl.problems.events import Events, derive_events
+from implicitdsl.problems.events import Events, derive_events, derive_held
 from implicitdsl.problems.signature import Signature
 
 
@@ -72,6 +72,7 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
     pairs = ("t", "t_dot", "y2", f"{last}2")
     functions = [rhs, transpose(rhs, ("t", "y", last)), rhs_tangent, transpose(rhs_tangent, pairs)]
     if problem.events is not None:
+        functions += derive_held(rhs, rhs_tangent)
         functions += derive_events(problem.events, problem.time, problem.states, arguments)
     values = [
         Derived("output", moving, (group("out", problem.outputs),)),

@@ -1,7 +1,7 @@
 """Taking a step again so that it ends at an event, and how sharply the event is placed.
 
 Model functions: `rhs(t, y, pm, out)`, `guards(t, y, pm, out)`, `guards_rate(t, y, pm, t_dot, y_dot, out)`, and
-`guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`, which adds.
+`guards_vjp_y(t, y, pm, lam, t_bar, y_bar)`, which adds.
 """
 
 from __future__ import annotations
@@ -71,16 +71,15 @@ def land(
 
 
 def blurred_time(
-    which: Element, guards_vjp: Model, n: int, first: int, g: int, count: int, time: Element, y: Array, slope: Array,
-    pm: Array, one: Array, t_bar: Array, y_bar: Array, pm_bar: Array, eps: Element,
+    which: Element, guards_vjp_y: Model, n: int, g: int, time: Element, y: Array, slope: Array, pm: Array, one: Array,
+    t_bar: Array, y_bar: Array, eps: Element,
 ) -> Element:  # fmt: skip
     """The time within which guard `which` cannot be told from 0: the rounding of what it reads over its rate."""
     for i in range(g):
         one[i] = select(which == i, 1.0, 0.0)
     fill(1, 0.0, t_bar, 0)
     fill(n, 0.0, y_bar, 0)
-    fill(first + count, 0.0, pm_bar, 0)
-    guards_vjp(time, y, pm, one, t_bar, y_bar, pm_bar)
+    guards_vjp_y(time, y, pm, one, t_bar, y_bar)
     rate = t_bar[0]
     size = vabs(t_bar[0] * time)
     for j in range(n):

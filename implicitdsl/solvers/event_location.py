@@ -161,7 +161,7 @@ def find_event(
     which = 0.0 * h - 1.0
     lo = 0.0 * h
     searching = and_(live, h != 0.0)
-    changes = 0
+    changes = 0.0 * h
     for piece in range(PIECES):
         right = (piece + 1) / PIECES
         again = searching
@@ -220,8 +220,8 @@ def find_event(
                     window, point, slope, pm, base, values, raw,
                 )  # fmt: skip
                 conditions(time, point, pm, now)
-                changes = changes + 1
-                ends = and_(seen, seen) if changes > MOST_CHANGES else and_(seen, not_(seen))
+                changes = changes + select(seen, 1.0, 0.0)
+                ends = and_(seen, changes > MOST_CHANGES)
                 for j in range(count):
                     if steers[j] != 0:
                         ends = or_(ends, and_(seen, pm[first + j] != kept[j]))

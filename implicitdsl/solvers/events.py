@@ -49,6 +49,7 @@ from implicitdsl.solvers.vocabulary import (
     copy_where,
     epsilon,
     fill,
+    interrupted,
     not_,
     or_,
     select,
@@ -136,8 +137,9 @@ def begin_modes(
 
 
 def integrate_with_events(
-    rhs: Model, guards: Model, guards_rate: Model, guards_vjp: Model, modes: Model, conditions: Model, reset: Model,
-    n: int, first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array, stops: Array, touches: Array,
+    rhs: Model, guards: Model, guards_rate: Model, guards_vjp_y: Model, modes: Model, conditions: Model, reset: Model,
+    n: int, first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array,
+    stops: Array, touches: Array,
     y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, error: Array,
     dense: Array, control: Array, rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array,
     y_end: Array, statistics: Array, grid: Array, grid_rows: int, states: Array, state_rows: int,
@@ -168,7 +170,6 @@ def integrate_with_events(
     was = buffer(y0, blocks + 1)
     now = buffer(y0, blocks + 1)
     fire = buffer(y0, blocks + 1)
-    pm_bar = buffer(y0, first + count)
     t_bar = buffer(y0, 1)
     p = view(pm, 0, first)
     copy(n, y0, 0, points, 0)
@@ -193,7 +194,7 @@ def integrate_with_events(
     opens = active
     cursor = 0
     row = 0
-    while any_(active):
+    while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
@@ -241,9 +242,7 @@ def integrate_with_events(
             opens = or_(cut, and_(opens, not_(ok)))
 
         if any_(cut):
-            blur = blurred_time(
-                which, guards_vjp, n, first, g, count, t_hi, y, view(k, 0, n), pm, raw, t_bar, work, pm_bar, epsilon(y0)
-            )
+            blur = blurred_time(which, guards_vjp_y, n, g, t_hi, y, view(k, 0, n), pm, raw, t_bar, work, epsilon(y0))
             blur = vmax(blur, window)
             cross(
                 cut, which, guards, guards_rate, modes, first, g, count, places, steps, strict, t_hi, direction, window,
@@ -276,10 +275,11 @@ def integrate_with_events(
                             copy(n, y, 0, states, row * n)
                         row = row + 1
                         fill(blocks, 0.0, now, 0)
-                        now[b] = 0.0 * h + 1.0
+                        now[b] = select(mine, 1.0, 0.0)
                         guards(t_hi, y, pm, base)
                         for i in range(g):
-                            base[i] = np.nan if touches[b * g + i] != 0 else base[i]
+                            if touches[b * g + i] != 0:
+                                base[i] = 0.0 * h + np.nan
                         reset(t_hi, y, p, now, work)
                         copy_where(mine, n, work, 0, y, 0)
                         settle(mine, guards, modes, first, g, count, places, t_hi, y, pm, base, found, raw)

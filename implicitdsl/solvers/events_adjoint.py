@@ -2,12 +2,15 @@
 
 Reverse sweep over the tape. The step with flag 3 ends where guard g is 0 at its own end: with s(y, p, t, h) = g(t + h,
 y1(y, p, t, h), p) = 0 its length obeys dh = -(s_y dy + s_p dp + s_t dt)/s_h, by the implicit function theorem, where all
-derivatives are those of the computed step. So the cotangent H of h adds -H/s_h times the gradient of s. The steps after
+derivatives are those of the computed step. So the cotangent H of h adds -H/s_h times the gradient of s: s_h is found
+first, by transposing the step alone, and the gradient is then taken of -H/s_h*s, whose cotangents may be summed over samples
+where they arise. The steps after
 an event keep their h, and begin later as the event does: the cotangent of the time is carried from row to row. A
 block (flag 4) is transposed by `reset_vjp`. As steps become small this tends to the saltation matrix (`problems/events.py`).
 
 Model functions beside those of `explicit_rk_adjoint.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
-`reset_vjp(t, y, p, fire, lam, t_bar, y_bar, p_bar)`.
+`reset_vjp(t, y, p, fire, lam, t_bar, y_bar, p_bar)`; and without the part of pm, `guards_vjp_y(t, y, pm, lam, t_bar,
+y_bar)` and `rhs_vjp_y`, which has the arguments of `rhs_vjp` and leaves the last alone.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from implicitdsl.solvers.vocabulary import (
     copy,
     copy_where,
     fill,
-    fma,
+    interrupted,
     is_finite,
     not_,
     or_,
@@ -44,8 +47,8 @@ Model = Callable[..., None]
 
 
 def pullback_with_events(
-    rhs: Model, rhs_vjp: Model, guards_vjp: Model, reset_vjp: Model, n: int, first: int, g: int, count: int, blocks: int,
-    pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array,
+    rhs: Model, rhs_vjp: Model, rhs_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int,
+    first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array,
     rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array, end_bar: Array,
     end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
 ) -> Element:  # fmt: skip
@@ -66,7 +69,7 @@ def pullback_with_events(
     stage_t_bar = buffer(states, 1)
     ends = buffer(states, 2)
     guard_y_bar = buffer(states, n)
-    guard_pm_bar = buffer(states, first + count)
+    kept = buffer(states, first + count)
     p = view(pm, 0, first)
     copy(n, end_bar, 0, lam, 0)
     ends_early = stopped > 0.5
@@ -78,6 +81,8 @@ def pullback_with_events(
     status = 0.0 * end_time_bar + SUCCESS
     cursor = m
     for row in range(rows - 1, -1, -1):
+        if interrupted():
+            break
         at = row * width
         t_hi = grid[at]
         t_lo = grid[at + 1]
@@ -91,17 +96,18 @@ def pullback_with_events(
         cut = flag == 3.0
         copy(count, grid, at + WIDTH, pm, first)
 
-        if any_(block):
+        if blocks > 0 and any_(block):
             fill(n, 0.0, y_bar, 0)
             fill(1, 0.0, stage_t_bar, 0)
-            fill(first, 0.0, guard_pm_bar, 0)
+            for i in range(n):
+                point_bar[i] = select(block, lam[i], 0.0)
             for b in range(blocks):
                 one[b] = select(and_(block, which == b), 1.0, 0.0)
-            reset_vjp(t_hi, view(states, row * n, n), p, view(one, 0, blocks), lam, stage_t_bar, y_bar, guard_pm_bar)
+            copy(first, pm_bar, 0, kept, 0)
+            reset_vjp(t_hi, view(states, row * n, n), p, view(one, 0, blocks), point_bar, stage_t_bar, y_bar, pm_bar)
+            copy_where(not_(block), first, kept, 0, pm_bar, 0)
             copy_where(block, n, y_bar, 0, lam, 0)
             time_bar = select(block, time_bar + stage_t_bar[0], time_bar)
-            for i in range(first):
-                pm_bar[i] = pm_bar[i] + select(block, guard_pm_bar[i], 0.0)
 
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
@@ -121,7 +127,7 @@ def pullback_with_events(
                     transpose_read(
                         inside, j, n, s, degree, dense, sigma, h, k, values_bar, k_bar, y_bar, times_bar, ends
                     )
-                begun = or_(not_(live), or_(inside, direction * (times[j] - end_hi) >= 0.0))
+                begun = or_(inside, direction * ((times[j] - t_hi) - t_lo) > 0.0)
                 if j == cursor - 1 and all_(begun):
                     cursor = j
                 going = any_(begun)
@@ -141,22 +147,33 @@ def pullback_with_events(
                     one[i] = select(and_(cut, which == i), 1.0, 0.0)
                 fill((s + 1) * n, 0.0, k_bar, 0)
                 fill(n, 0.0, point_bar, 0)
-                fill(n, 0.0, guard_y_bar, 0)
-                fill(first + count, 0.0, guard_pm_bar, 0)
                 fill(1, 0.0, stage_t_bar, 0)
-                guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, guard_pm_bar)
+                guards_vjp_y(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar)
                 by_time = stage_t_bar[0]
                 by_t, by_h = transpose_stages(
-                    rhs_vjp, n, pm, s, a, c, t_hi, t_lo, h, end_hi, False, points, slopes, k_bar, point_bar,
-                    stage_t_bar, by_time, by_time, guard_y_bar, guard_pm_bar,
+                    rhs_vjp_y, n, pm, s, a, c, t_hi, t_lo, h, end_hi, False, points, slopes, k_bar, point_bar,
+                    stage_t_bar, by_time, by_time, guard_y_bar, pm_bar,
                 )  # fmt: skip
-                weight = -(h_bar + time_bar) / by_h
+                wanted = h_bar + time_bar
+                # Where nothing asks about the event's time, its derivative need not exist.
+                weight = select(wanted == 0.0, 0.0, -wanted / by_h)
                 status = select(and_(cut, not_(is_finite(weight))), SINGULAR, status)
+                for i in range(g):
+                    one[i] = select(and_(cut, which == i), weight, 0.0)
+                fill((s + 1) * n, 0.0, k_bar, 0)
+                fill(n, 0.0, point_bar, 0)
+                fill(n, 0.0, guard_y_bar, 0)
+                fill(1, 0.0, stage_t_bar, 0)
+                copy(first + count, pm_bar, 0, kept, 0)
+                guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, pm_bar)
+                by_t, by_h = transpose_stages(
+                    rhs_vjp, n, pm, s, a, c, t_hi, t_lo, h, end_hi, False, points, slopes, k_bar, point_bar,
+                    stage_t_bar, t_bar + stage_t_bar[0], by_h, guard_y_bar, pm_bar,
+                )  # fmt: skip
+                copy_where(not_(cut), first + count, kept, 0, pm_bar, 0)
                 for i in range(n):
-                    y_bar[i] = select(cut, fma(weight, guard_y_bar[i], y_bar[i]), y_bar[i])
-                for i in range(first):
-                    pm_bar[i] = select(cut, fma(weight, guard_pm_bar[i], pm_bar[i]), pm_bar[i])
-                t_bar = select(cut, fma(weight, by_t, t_bar), t_bar)
+                    y_bar[i] = y_bar[i] + select(cut, guard_y_bar[i], 0.0)
+                t_bar = select(cut, by_t, t_bar)
             copy_where(live, n, y_bar, 0, lam, 0)
             # A step of held length begins as much later as it ends; the last one ends at t1 whenever it begins.
             time_bar = select(live, select(last, t_bar - h_bar, t_bar + time_bar), time_bar)

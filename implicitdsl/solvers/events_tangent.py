@@ -3,8 +3,9 @@
 The step that ends at a guard's zero has the length h with the tangent ḣ for which the guard stays 0: the tangent of
 g(t + h, y1, p) is linear in ḣ, and its slope is the derivative of the computed step. Rows after an event begin as much
 later as the event does. Model functions beside those of `explicit_rk_tangent.py`: `guards_jvp(t, y, pm, t_dot, y_dot,
-pm_dot, out)`, `reset(t, y, p, fire, out)`, `reset_jvp(t, y, p, fire, t_dot, y_dot, p_dot, out)`. pm2 holds arguments and
-modes and then their tangents, of which those of the modes are 0.
+pm_dot, out)` and `guards_rate(t, y, pm, t_dot, y_dot, out)`, `rhs_tangent_y`, which has the arguments of `rhs_tangent` and
+takes ṗ for 0, `reset(t, y, p, fire, out)`, `reset_jvp(t, y, p, fire, t_dot, y_dot, p_dot, out)`. pm2 holds arguments and modes
+and then their tangents, of which those of the modes are 0.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from implicitdsl.solvers.vocabulary import (
     copy,
     copy_where,
     fill,
+    interrupted,
     or_,
     select,
     view,
@@ -37,21 +39,17 @@ from implicitdsl.solvers.vocabulary import (
 Model = Callable[..., None]
 
 
-def guard_tangent(
-    which: Element, guards_jvp: Model, n: int, full: int, g: int, time: Element, time_dot: Element, y2: Array, pm2: Array,
-    out: Array,
-) -> Element:  # fmt: skip
-    """The tangent of guard `which` at (time, y) along (time_dot, ẏ, ṗ)."""
-    guards_jvp(time, view(y2, 0, n), view(pm2, 0, full), time_dot, view(y2, n, n), view(pm2, full, full), out)
-    found = 0.0 * time
+def chosen(which: Element, g: int, values: Array) -> Element:
+    """The number of guard `which` among those of all."""
+    found = 0.0 * which
     for i in range(g):
-        found = select(which == i, out[i], found)
+        found = select(which == i, values[i], found)
     return found
 
 
 def replay_with_events(
-    rhs_tangent: Model, guards_jvp: Model, reset: Model, reset_jvp: Model, n: int, first: int, g: int, count: int,
-    blocks: int, y2: Array, pm2: Array, interval: Array, interval_dot: Array, m: int, times: Array, times_dot: Array,
+    rhs_tangent: Model, rhs_tangent_y: Model, guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model,
+    n: int, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array, interval_dot: Array, m: int, times: Array, times_dot: Array,
     s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask,
     values: Array, values_dot: Array, end2: Array, states2: Array, dots: Array,
 ) -> Element:  # fmt: skip
@@ -65,17 +63,19 @@ def replay_with_events(
     slopes = buffer(y2, 2 * (s + 1) * n)
     k = buffer(y2, 2 * (s + 1) * n)
     found = buffer(y2, 2 * n)
-    still = buffer(y2, 2 * full)
     held = buffer(y2, 2 * n)
     out = buffer(y2, g)
     fire = buffer(y2, blocks + 1)
     y1 = view(points, 2 * s * n, 2 * n)
+    pm = view(pm2, 0, full)
     copy(2 * n, y2, 0, points, 0)
     fill(m * n, np.nan, values, 0)
     fill(m * n, 0.0, values_dot, 0)
     time_dot = interval_dot[0]
     cursor = 0
     for row in range(rows):
+        if interrupted():
+            break
         at = row * width
         t_hi = grid[at]
         t_lo = grid[at + 1]
@@ -88,7 +88,6 @@ def replay_with_events(
         cut = flag == 3.0
         live = or_(flag == 1.0, or_(last, cut))
         copy(count, grid, at + WIDTH, pm2, first)
-        copy(full, pm2, 0, still, 0)
         copy(2 * n, points, 0, states2, 2 * row * n)
         h_dot = select(last, interval_dot[1] - time_dot, 0.0 * h)
 
@@ -98,14 +97,16 @@ def replay_with_events(
                 run_tangent_stages(
                     rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, 0.0 * h, end_hi, points, slopes, k
                 )
-                ahead = guard_tangent(which, guards_jvp, n, full, g, end_hi, time_dot, y1, pm2, out)
+                guards_jvp(end_hi, view(y1, 0, n), pm, time_dot, view(y1, n, n), view(pm2, full, full), out)
+                ahead = chosen(which, g, out)
                 # The slope of the computed guard by h alone: everything else at rest.
                 copy(2 * n, points, 0, held, 0)
                 fill(n, 0.0, points, n)
                 run_tangent_stages(
-                    rhs_tangent, n, still, s, a, c, t_hi, t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k
+                    rhs_tangent_y, n, pm2, s, a, c, t_hi, t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k
                 )
-                by_h = guard_tangent(which, guards_jvp, n, full, g, end_hi, 0.0 * h + 1.0, y1, still, out)
+                guards_rate(end_hi, view(y1, 0, n), pm, 1.0, view(y1, n, n), out)
+                by_h = chosen(which, g, out)
                 copy(2 * n, held, 0, points, 0)
                 h_dot = select(cut, -ahead / by_h, h_dot)
             run_tangent_stages(rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, h_dot, end_hi, points, slopes, k)
@@ -119,7 +120,9 @@ def replay_with_events(
                         degree, dense, t_hi, t_lo, time_dot, h, h_dot, (times[j] - end_hi) - end_lo == 0.0, points, y1,
                         k, times, times_dot, values, values_dot, found,
                     )  # fmt: skip
-                    if j == cursor and all_(reached):
+                    over = and_(stopped, direction * (times[j] - end_time) >= 0.0)
+                    passed = or_(over, direction * ((times[j] - t_hi) - t_lo) < 0.0)
+                    if j == cursor and all_(or_(reached, passed)):
                         cursor = j + 1
                     j = j + 1
                 else:
@@ -129,7 +132,7 @@ def replay_with_events(
         if any_(live):
             copy_where(live, 2 * n, y1, 0, points, 0)
             time_dot = select(live, time_dot + h_dot, time_dot)
-        if any_(block):
+        if blocks > 0 and any_(block):
             for b in range(blocks):
                 fire[b] = select(and_(block, which == b), 1.0, 0.0)
             p = view(pm2, 0, first)

@@ -3,10 +3,13 @@
 The step with flag 3 has the unknowns (h, ḣ), given by G = g(t + h, y1, p) = 0 and Ġ = 0, the guard and its tangent. With
 the cotangents (H, Ḣ) of h and ḣ the implicit function theorem adds mu1*grad G + mu2*grad Ġ to everything else, where
 G_h*mu2 = -Ḣ and G_h*mu1 + Ġ_h*mu2 = -H (because Ġ depends on ḣ as G on h). All derivatives are those of the computed step.
+G_h and Ġ_h are found first, then the gradient is that of mu1*G + mu2*Ġ, as in `events_adjoint.py`.
 
 Model functions beside those of `explicit_rk_tangent.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
 `guards_jvp_vjp(t, y, pm, t_dot, y_dot, pm_dot, lam, …)`, `reset_vjp(t, y, p, fire, lam, …)`, `reset_jvp_vjp(t, y, p, fire,
-t_dot, y_dot, p_dot, lam, …)`, the bars in the order of what they belong to.
+t_dot, y_dot, p_dot, lam, …)`, the bars in the order of what they belong to; and without the parts of pm and its tangent,
+`guards_vjp_y`, `guards_jvp_vjp_y`, and `rhs_tangent_vjp_y`, which has the arguments of `rhs_tangent_vjp` and leaves the last
+alone.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from implicitdsl.solvers.vocabulary import (
     copy,
     copy_where,
     fill,
-    fma,
+    interrupted,
     is_finite,
     not_,
     or_,
@@ -43,9 +46,9 @@ Model = Callable[..., None]
 
 
 def replay_pullback_with_events(
-    rhs_tangent: Model, rhs_tangent_vjp: Model, guards_vjp: Model, guards_jvp_vjp: Model, reset_vjp: Model,
-    reset_jvp_vjp: Model, n: int, first: int, g: int, count: int, blocks: int, pm2: Array, interval: Array,
-    m: int, times: Array, times_dot: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int,
+    rhs_tangent: Model, rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model,
+    guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model, reset_jvp_vjp: Model, n: int, first: int, g: int,
+    count: int, blocks: int, pm2: Array, interval: Array, m: int, times: Array, times_dot: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int,
     end_time: Element, stopped: Mask, states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array,
     end2_bar: Array, end_time_bars: Array, y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array,
     times_bar: Array, times_dot_bar: Array,
@@ -66,11 +69,9 @@ def replay_pullback_with_events(
     ends = buffer(states2, 4)
     one = buffer(states2, g + blocks)
     by_value = buffer(states2, 4)
-    by_value_y = buffer(states2, 2 * n)
-    by_value_pm = buffer(states2, 2 * full)
     by_rate = buffer(states2, 4)
-    by_rate_y = buffer(states2, 2 * n)
-    by_rate_pm = buffer(states2, 2 * full)
+    guard_bar = buffer(states2, 2 * n)
+    kept = buffer(states2, 2 * full)
     y1 = view(points, 2 * s * n, 2 * n)
     p = view(pm2, 0, first)
     pm = view(pm2, 0, full)
@@ -87,6 +88,8 @@ def replay_pullback_with_events(
     status = 0.0 * end_time + SUCCESS
     cursor = m
     for row in range(rows - 1, -1, -1):
+        if interrupted():
+            break
         at = row * width
         t_hi = grid[at]
         t_lo = grid[at + 1]
@@ -102,27 +105,28 @@ def replay_pullback_with_events(
         h_dot = dots[2 * row + 1]
         copy(count, grid, at + WIDTH, pm2, first)
 
-        if any_(block):
+        if blocks > 0 and any_(block):
             fill(2 * n, 0.0, state_bar, 0)
-            fill(2 * full, 0.0, by_value_pm, 0)
             fill(2, 0.0, stage_t_bar, 0)
+            for i in range(2 * n):
+                point_bar[i] = select(block, lam[i], 0.0)
             for b in range(blocks):
                 one[b] = select(and_(block, which == b), 1.0, 0.0)
+            copy(2 * full, pm2_bar, 0, kept, 0)
             fires = view(one, 0, blocks)
             y = view(states2, 2 * row * n, n)
             y_dot = view(states2, (2 * row + 1) * n, n)
-            bars = view(by_value_pm, 0, first)
-            dot_bars = view(by_value_pm, full, first)
-            reset_vjp(t_hi, y, p, fires, view(lam, 0, n), view(stage_t_bar, 0, 1), view(state_bar, 0, n), bars)
+            bars = view(pm2_bar, 0, first)
+            dot_bars = view(pm2_bar, full, first)
+            reset_vjp(t_hi, y, p, fires, view(point_bar, 0, n), view(stage_t_bar, 0, 1), view(state_bar, 0, n), bars)
             reset_jvp_vjp(
-                t_hi, y, p, fires, t_dot, y_dot, view(pm2, full, first), view(lam, n, n), view(stage_t_bar, 0, 1),
+                t_hi, y, p, fires, t_dot, y_dot, view(pm2, full, first), view(point_bar, n, n), view(stage_t_bar, 0, 1),
                 view(state_bar, 0, n), bars, view(stage_t_bar, 1, 1), view(state_bar, n, n), dot_bars,
             )  # fmt: skip
+            copy_where(not_(block), 2 * full, kept, 0, pm2_bar, 0)
             copy_where(block, 2 * n, state_bar, 0, lam, 0)
             time_bar = time_bar + select(block, stage_t_bar[0], 0.0)
             time_dot_bar = time_dot_bar + select(block, stage_t_bar[1], 0.0)
-            for i in range(2 * full):
-                pm2_bar[i] = pm2_bar[i] + select(block, by_value_pm[i], 0.0)
 
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
@@ -142,7 +146,7 @@ def replay_pullback_with_events(
                         inside, j, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, k, times, times_dot, values_bar,
                         values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
                     )  # fmt: skip
-                begun = or_(not_(live), or_(inside, direction * (times[j] - end_hi) >= 0.0))
+                begun = or_(inside, direction * ((times[j] - t_hi) - t_lo) > 0.0)
                 if j == cursor - 1 and all_(begun):
                     cursor = j
                 going = any_(begun)
@@ -157,48 +161,60 @@ def replay_pullback_with_events(
                 for i in range(g):
                     one[i] = select(and_(cut, which == i), 1.0, 0.0)
                 chosen = view(one, 0, g)
-                # grad G
                 fill(2 * (s + 1) * n, 0.0, k_bar, 0)
                 fill(2 * n, 0.0, point_bar, 0)
-                fill(2 * n, 0.0, by_value_y, 0)
-                fill(2 * full, 0.0, by_value_pm, 0)
                 fill(2, 0.0, stage_t_bar, 0)
+                guards_vjp_y(end_hi, view(y1, 0, n), pm, chosen, view(stage_t_bar, 0, 1), view(point_bar, 0, n))
+                seed_ends(stage_t_bar, by_value)
+                transpose_tangent_stages(
+                    rhs_tangent_vjp_y, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes,
+                    k_bar, point_bar, stage_t_bar, by_value, guard_bar, pm2_bar,
+                )  # fmt: skip
+                fill(2 * (s + 1) * n, 0.0, k_bar, 0)
+                fill(2 * n, 0.0, point_bar, 0)
+                fill(2, 0.0, stage_t_bar, 0)
+                guards_jvp_vjp_y(
+                    end_hi, view(y1, 0, n), pm, t_dot + h_dot, view(y1, n, n), pm_dot, chosen, view(stage_t_bar, 0, 1),
+                    view(point_bar, 0, n), view(stage_t_bar, 1, 1), view(point_bar, n, n),
+                )  # fmt: skip
+                seed_ends(stage_t_bar, by_rate)
+                transpose_tangent_stages(
+                    rhs_tangent_vjp_y, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes,
+                    k_bar, point_bar, stage_t_bar, by_rate, guard_bar, pm2_bar,
+                )  # fmt: skip
+                wanted = ends[3] + time_dot_bar
+                mu2 = select(wanted == 0.0, 0.0, -wanted / by_value[1])
+                wanted = ends[1] + time_bar + select(mu2 == 0.0, 0.0, by_rate[1] * mu2)
+                mu1 = select(wanted == 0.0, 0.0, -wanted / by_value[1])
+                status = select(and_(cut, not_(and_(is_finite(mu1), is_finite(mu2)))), SINGULAR, status)
+                fill(2 * (s + 1) * n, 0.0, k_bar, 0)
+                fill(2 * n, 0.0, point_bar, 0)
+                fill(2 * n, 0.0, guard_bar, 0)
+                fill(2, 0.0, stage_t_bar, 0)
+                copy(2 * full, pm2_bar, 0, kept, 0)
+                for i in range(g):
+                    one[i] = select(and_(cut, which == i), mu1, 0.0)
                 guards_vjp(
                     end_hi, view(y1, 0, n), pm, chosen, view(stage_t_bar, 0, 1), view(point_bar, 0, n),
-                    view(by_value_pm, 0, full),
+                    view(pm2_bar, 0, full),
+                )  # fmt: skip
+                for i in range(g):
+                    one[i] = select(and_(cut, which == i), mu2, 0.0)
+                guards_jvp_vjp(
+                    end_hi, view(y1, 0, n), pm, t_dot + h_dot, view(y1, n, n), pm_dot, chosen, view(stage_t_bar, 0, 1),
+                    view(point_bar, 0, n), view(pm2_bar, 0, full), view(stage_t_bar, 1, 1), view(point_bar, n, n),
+                    view(pm2_bar, full, full),
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_value)
                 transpose_tangent_stages(
                     rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes, k_bar,
-                    point_bar, stage_t_bar, by_value, by_value_y, by_value_pm,
+                    point_bar, stage_t_bar, by_value, guard_bar, pm2_bar,
                 )  # fmt: skip
-                # grad Ġ
-                fill(2 * (s + 1) * n, 0.0, k_bar, 0)
-                fill(2 * n, 0.0, point_bar, 0)
-                fill(2 * n, 0.0, by_rate_y, 0)
-                fill(2 * full, 0.0, by_rate_pm, 0)
-                fill(2, 0.0, stage_t_bar, 0)
-                guards_jvp_vjp(
-                    end_hi, view(y1, 0, n), pm, t_dot + h_dot, view(y1, n, n), pm_dot, chosen, view(stage_t_bar, 0, 1),
-                    view(point_bar, 0, n), view(by_rate_pm, 0, full), view(stage_t_bar, 1, 1), view(point_bar, n, n),
-                    view(by_rate_pm, full, full),
-                )  # fmt: skip
-                seed_ends(stage_t_bar, by_rate)
-                transpose_tangent_stages(
-                    rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes, k_bar,
-                    point_bar, stage_t_bar, by_rate, by_rate_y, by_rate_pm,
-                )  # fmt: skip
-                mu2 = -(ends[3] + time_dot_bar) / by_value[1]
-                mu1 = -(ends[1] + time_bar + by_rate[1] * mu2) / by_value[1]
-                status = select(and_(cut, not_(and_(is_finite(mu1), is_finite(mu2)))), SINGULAR, status)
+                copy_where(not_(cut), 2 * full, kept, 0, pm2_bar, 0)
                 for i in range(2 * n):
-                    more = fma(mu1, by_value_y[i], mu2 * by_rate_y[i])
-                    state_bar[i] = state_bar[i] + select(cut, more, 0.0)
-                for i in range(2 * full):
-                    more = fma(mu1, by_value_pm[i], mu2 * by_rate_pm[i])
-                    pm2_bar[i] = pm2_bar[i] + select(cut, more, 0.0)
-                ends[0] = ends[0] + select(cut, fma(mu1, by_value[0], mu2 * by_rate[0]), 0.0)
-                ends[2] = ends[2] + select(cut, fma(mu1, by_value[2], mu2 * by_rate[2]), 0.0)
+                    state_bar[i] = state_bar[i] + select(cut, guard_bar[i], 0.0)
+                ends[0] = ends[0] + select(cut, by_value[0], 0.0)
+                ends[2] = ends[2] + select(cut, by_value[2], 0.0)
             copy_where(live, 2 * n, state_bar, 0, lam, 0)
             time_bar = select(live, ends[0] + select(last, -ends[1], time_bar), time_bar)
             time_dot_bar = select(live, ends[2] + select(last, -ends[3], time_dot_bar), time_dot_bar)

@@ -15,6 +15,13 @@ TIGHT = {"rtol": 1e-10, "atol": 1e-10, "dtype": torch.float64}
 EVENTS = models("events")
 
 
+@pytest.fixture(autouse=True, params=["lanes", "python"])
+def back_end(request, monkeypatch):
+    """Everything here holds on both back ends."""
+    monkeypatch.setenv("IMPLICITDSL_BACKEND", request.param)
+    return request.param
+
+
 def gradients(layer, *values):
     """The sum of a layer's outputs and its derivative by each input."""
     inputs = [leaf(v) for v in values]
@@ -247,8 +254,6 @@ def test_no_times_at_all():
 def test_what_locates_no_events_says_so():
     with pytest.raises(implicitdsl.ImpError, match="E613"):
         EVENTS.Ball(solver="rodas5p")
-    with pytest.raises(implicitdsl.ImpError, match="E611"):
-        EVENTS.Ball(backend="lanes")
 
 
 def test_backwards_in_time():

@@ -24,17 +24,22 @@ FUNCTIONS = (
     "linearise_tangent", "linearise_tangent_vjp", "start", "residual", "residual_jacobian", "residual_along",
     "residual_p", "residual_p_jvp", "residual_jvp_z", "residual_jvp_p", "kinks", "output_z", "output_p", "output_jvp_z",
     "output_jvp_p", "quadratic_matrices", "quadratic_vectors",
-    "conditions",
+    "conditions", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
+    "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
+    "rhs_tangent_vjp_y",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
     "max_steps", "size_kinks", "algebraic", "unknowns", "equations", "constraints", "size_conditions",
+    "event_guards", "event_modes", "event_blocks",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (
     "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "mass", "control",
 )  # fmt: skip
-WHOLE_TABLES = ("pattern",)
+WHOLE_TABLES = (
+    "pattern", "event_places", "event_steps", "event_strict", "event_steers", "event_stops", "event_touches",
+)  # fmt: skip
 """Tables of whole numbers."""
 
 

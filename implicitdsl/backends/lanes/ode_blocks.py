@@ -104,6 +104,11 @@ def transpose_run(
     )  # fmt: skip
 
 
+def row_size() -> int:
+    """Numbers in a row of the grid."""
+    return GRID
+
+
 def end_of_run(interval: Array, facts: Array) -> Any:
     """The time at which the run ends."""
     return interval[1]
@@ -137,7 +142,7 @@ def solve(
         solve_block(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(out_all, block * size, size), facts, view(kept_all, block * kept_step, kept_size()),
-            view(grid, made * GRID, (rows - made) * GRID), view(states, made * n, (rows - made) * n),
+            view(grid, made * row_size(), (rows - made) * row_size()), view(states, made * n, (rows - made) * n),
             rows - made,
         )  # fmt: skip
         if kept_step > 0:
@@ -246,8 +251,9 @@ def pull(
             return block + 1
         pull_block(
             p, q, view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
-            view(q_bar_all, block * size_q(), size_q()), facts, kept, view(grid, begin_at * GRID, made * GRID),
-            view(states, begin_at * n, made * n), made, trial, work,
+            view(q_bar_all, block * size_q(), size_q()), facts, kept,
+            view(grid, begin_at * row_size(), made * row_size()), view(states, begin_at * n, made * n), made, trial,
+            work,
         )  # fmt: skip
         if kept_step > 0:
             begin_at = begin_at + made

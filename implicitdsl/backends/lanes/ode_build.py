@@ -11,6 +11,7 @@ from implicitdsl.backends.engine import Shape
 from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.events_engine import EventsEngine
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -22,6 +23,7 @@ from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import Derived, simplified
+from implicitdsl.problems.events import tables as event_tables
 from implicitdsl.problems.ode import OdeProblem, used_arguments
 from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
@@ -32,12 +34,16 @@ LARGEST = 1 << 32
 """Bytes of working room that a block of samples may take."""
 WRITTEN_OUT = 600
 """Nodes times stages up to which the loops over stages are written out."""
+_LOCATING = ("guards", "guards_rate", "guards_vjp_y", "modes", "conditions", "reset")
 FUNCTIONS: dict[str, tuple[str, ...]] = {
-    "solve": ("rhs", "linearise", "begin", "at", "output"),
+    "solve": ("rhs", "linearise", "begin", "at", "output", *_LOCATING),
     "pull": (
-        "rhs", "linearise", "begin", "at", "rhs_vjp", "linearise_vjp", "begin_vjp", "at_vjp", "output_vjp",
+        "rhs", "linearise", "begin", "at", "rhs_vjp", "linearise_vjp", "begin_vjp", "at_vjp", "output_vjp", *_LOCATING,
+        "rhs_vjp_y", "guards_vjp", "reset_vjp",
     ),
     "second": (
+        *_LOCATING, "rhs_tangent_y", "rhs_tangent_vjp_y", "guards_vjp", "guards_jvp", "guards_jvp_vjp",
+        "guards_jvp_vjp_y", "reset_vjp", "reset_jvp", "reset_jvp_vjp",
         "rhs", "linearise", "begin", "at", "rhs_tangent", "rhs_tangent_vjp", "linearise_tangent",
         "linearise_tangent_vjp", "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at_vjp", "at_jvp", "at_jvp_vjp",
         "output_jvp", "output_jvp_vjp",
@@ -51,29 +57,40 @@ def too_large(problem: OdeProblem, settings: Settings) -> str | None:
     """Why the back end cannot hold this problem, or None."""
     n = sum(s.size for s in problem.states)
     needed = ode_method(settings.solver).block_bytes(n, 64)
+    needed += 0 if problem.events is None else event_bytes(problem, 64)
     if needed <= LARGEST:
         return None
     return f"a vector of samples of {n} states would work in {needed / 1e9:.0f} GB on the back end `lanes`"
+
+
+def event_bytes(problem: OdeProblem, width_bytes: int) -> int:
+    """Bytes of working room for what events add: arguments with modes, their tangents and gradients, and guards."""
+    assert problem.events is not None
+    sizes = sum(leaf.size for leaf in (*used_arguments(problem), *problem.events.modes))
+    return (8 * sizes + 8 * sum(g.node.size for g in problem.events.switches.guards)) * width_bytes
 
 
 def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> OdeEngine:
     """The engine of an `ode` problem."""
     signature = problem.signature
     leaves = signature.arguments
-    functions = ode_method(settings.solver).functions(problem)
+    happening = problem.events is not None
+    functions = ode_method(settings.solver, events=happening).functions(problem)
     timing = functions["at"].inputs[0].leaves if problem.at is not None else ()
     place = {leaf: i for i, leaf in enumerate(leaves)}
     times = problem.at.shape[0] if problem.at is not None else 0
     outputs: tuple[Shape, ...] = tuple(
         (times, *o.shape) if problem.at is not None else o.shape for o in problem.outputs
     )
+    room = ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize)
+    room += event_bytes(problem, dtype.itemsize) if happening else 0
     spec = Spec(
         layer_name=signature.layer,
         dtype=dtype.name,
         width=WIDTH[dtype.name],
         arguments=arguments_of(signature),
         outputs=outputs,
-        saved=(((), "int64"),),
+        saved=(((), "int64"),) * (2 if happening else 1),
         groups={
             "p": tuple(place[leaf] for leaf in used_arguments(problem)),
             "q": tuple(place[leaf] for leaf in timing),
@@ -83,21 +100,36 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
             "algebraic": problem.algebraic,
+            **_sizes_of(problem),
         },
-        more={
-            "room": ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize),
-            "tape_bytes": settings.tape_bytes,
-        },
+        more={"room": room, "tape_bytes": settings.tape_bytes},
     )  # fmt: skip
-    maker = _Maker(spec, settings, leaves, functions)
+    wholes = {} if problem.events is None else vars(event_tables(problem.events, problem.states))
+    maker = _Maker(spec, settings, leaves, functions, {f"event_{name}": table for name, table in wholes.items()})
+    if happening:
+        whole = {part: letters for part, letters in SIGNATURES.items() if part != "thin"}
+        return EventsEngine(spec, MachineCode(whole, maker.make), threads)
     return OdeEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
+
+
+def _sizes_of(problem: OdeProblem) -> dict[str, int]:
+    """The numbers of guards, modes and blocks of a problem that has events."""
+    events = problem.events
+    if events is None:
+        return {}
+    guards, modes = sum(g.node.size for g in events.switches.guards), sum(m.size for m in events.modes)
+    return {"event_guards": guards, "event_modes": modes, "event_blocks": len(events.blocks)}
 
 
 class _Maker:
     """Makes the object file of one part for one layout."""
 
-    def __init__(self, spec: Spec, settings: Settings, leaves: tuple[Any, ...], functions: dict[str, Derived]) -> None:
+    def __init__(
+        self, spec: Spec, settings: Settings, leaves: tuple[Any, ...], functions: dict[str, Derived],
+        wholes: dict[str, Any],
+    ) -> None:  # fmt: skip
         self._spec, self._settings, self._leaves, self._functions = spec, settings, leaves, functions
+        self._wholes = wholes
         self._simple: dict[str, Derived] = {}
         self._lock = threading.Lock()
 
@@ -109,19 +141,21 @@ class _Maker:
             return [self._simple[name] for name in FUNCTIONS[part] if name in self._simple]
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        spec, method = self._spec, ode_method(self._settings.solver)
+        spec, events = self._spec, bool(self._wholes)
+        method = ode_method(self._settings.solver, events=events)
         chosen = self._chosen(part)
         common = {self._leaves[i] for i in shared}
         nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
         written_out = (nodes + spec.numbers["states"]) * method.stages <= WRITTEN_OUT
-        far = method.block_bytes(spec.numbers["states"], 64) > STACK
-        code = solver(part, self._settings.solver, spec.dtype, spec.width, written_out=written_out, far=far)
+        far = spec.more["room"] * spec.width > STACK
+        code = solver(part, method.name, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
         modules = [code, model, self._constants(shared)]
         # The eight solves of a stiff step in one piece take twice as long to compile, and run no faster.
-        return make_object(modules, [f"imp_{part}"], inline_all=written_out and not method.is_stiff)
+        whole = written_out and not method.is_stiff and not events
+        return make_object(modules, [f"imp_{part}"], inline_all=whole)
 
     def _constants(self, shared: tuple[int, ...]) -> str:
         spec, settings, method = self._spec, self._settings, ode_method(self._settings.solver)
@@ -137,4 +171,4 @@ class _Maker:
         tables["control"] = PI_CONTROLLER.array(method.tableau, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
         flat = {name: np.ravel(t) for name, t in tables.items()}
-        return constants_text(spec.dtype, numbers, reals, flat, {"pattern": (DENSE,)})
+        return constants_text(spec.dtype, numbers, reals, flat, {"pattern": (DENSE,), **self._wholes})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, in_order_of_cost, spread
 from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
-from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Rows, fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
 from implicitdsl.backends.lanes.ode_tape import OdeTape
@@ -23,11 +23,13 @@ from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, STATISTICS
 
 GRID = 4
-FACTS = 1 + STATISTICS
 
 
 class OdeEngine(BlockEngine):
     """dx/dt = f(t, x, p), read at times or at the end."""
+
+    dots = 0
+    """Numbers that a row of the tape has beside states and tangents in second order."""
 
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         super().__init__(spec, code, threads)
@@ -35,7 +37,7 @@ class OdeEngine(BlockEngine):
         self._n, self._m, self._out = numbers["states"], numbers["save_times"], numbers["size_out"]
         self._instants = self._m if numbers["has_times"] else 1
         self._empty = bool(numbers["has_times"]) and self._m == 0
-        self.facts_size = FACTS
+        self.facts_size = 1 + STATISTICS
         self.kept_size = self._m * (self._n + 1) + self._n
         self.bars_size = self._m * (self._n + 1)
         self.row_parts = (GRID, self._n)
@@ -61,7 +63,7 @@ class OdeEngine(BlockEngine):
         entry = self.code.entry("solve", shared)
         # By instant, then by output.
         flat = np.empty((batch, self._instants * self._out), self.dtype)
-        facts = np.empty((batch, FACTS), self.dtype)
+        facts = np.empty((batch, self.facts_size), self.dtype)
 
         tape = None
         if run.keep:
@@ -70,7 +72,7 @@ class OdeEngine(BlockEngine):
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
             room = self.arena(
-                (count, p.size), (1 if common else count, q.size), (count, flat.shape[1]), (count, FACTS),
+                (count, p.size), (1 if common else count, q.size), (count, flat.shape[1]), (count, self.facts_size),
                 (self.kept_size,),
             )  # fmt: skip
             p_at, q_at, out_at, told_at, kept_at = room.addresses
@@ -90,11 +92,12 @@ class OdeEngine(BlockEngine):
         accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
         steps = accepted + facts[:, 1 + REJECTED].astype(np.int64)
         self._cost = steps if batch > self.width else None
-        extras = {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted}
+        extras = {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted, **self.told(facts)}
         status = facts[:, 0].astype(np.int32)
+        saved = self.kept(steps, facts)
         if tape is not None:
             tape = self._close(tape, status, steps)
-        return Solution(self._split(flat), status, np.zeros(batch, np.int64), steps, [steps], extras, tape)
+        return Solution(self._split(flat), status, np.zeros(batch, np.int64), steps, saved, extras, tape)
 
     def _close(self, tape: OdeTape, status: NDArray[np.int32], steps: Array) -> OdeTape | None:
         """The tape of a whole solve, where it can serve."""
@@ -107,8 +110,30 @@ class OdeEngine(BlockEngine):
     def _nothing(self, batch: int) -> Solution:
         outputs = [np.zeros((batch, *shape), self.dtype) for shape in self.outputs]
         zeros = np.zeros(batch, np.int64)
-        ends = {"t_end": np.full(batch, np.nan, self.dtype)}
-        return Solution(outputs, np.zeros(batch, np.int32), zeros, zeros.copy(), [zeros.copy()], ends)
+        facts = np.zeros((batch, self.facts_size), self.dtype)
+        extras = {"t_end": np.full(batch, np.nan, self.dtype), **self.told(facts)}
+        return Solution(outputs, np.zeros(batch, np.int32), zeros, zeros.copy(), self.kept(zeros.copy(), facts), extras)
+
+    # ------------------------------------------------------------ what a tape is
+
+    def kept(self, steps: Array, facts: Array) -> list[Array]:
+        """What of a solve is kept for its derivatives."""
+        return [steps]
+
+    def spacing(self, steps: Array) -> int:
+        """Every how many steps the tape of a pullback keeps a state."""
+        return spacing_of(self, steps)
+
+    def tape_rows(self, saved: Sequence[Array], rows: Rows) -> int:
+        """Rows enough for the tape of every block of these samples."""
+        return int(saved[0][rows].max(initial=1))
+
+    def told(self, facts: Array) -> dict[str, Array]:
+        """What `layer.last` says of a run beside its steps and end."""
+        return {}
+
+    def statuses(self, facts: Array, rows: Rows, found: NDArray[np.int32]) -> None:
+        """Note the statuses that the derivatives of these samples have, where they have any."""
 
     def _split(self, flat: Array) -> list[Array]:
         """Outputs by instant as the arrays of the outputs."""
@@ -145,7 +170,7 @@ class OdeEngine(BlockEngine):
         found = np.zeros(batch, np.int32)
         if self._empty:
             return Gradient([np.zeros(a.shape, self.dtype) for a in args], found)
-        every = spacing_of(self, saved[0])
+        every = self.spacing(saved[0])
         if every > 1:
             return swept(self, args, batch, saved, status, cotangents, every)
         cot, asked = self.asked_cotangent(cotangents, batch)
@@ -158,10 +183,10 @@ class OdeEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
-            tape = int(saved[0][rows].max(initial=1))
+            tape, (wide, _) = self.tape_rows(saved, rows), self.row_parts
             room = self.arena(
                 (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, p.size),
-                (count, q.size), (FACTS * count,), (self.kept_size,), (tape * GRID,), (tape * self._n,),
+                (count, q.size), (count, self.facts_size), (self.kept_size,), (tape * wide,), (tape * self._n,),
                 (p.size,), (self.bars_size,),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
@@ -175,6 +200,7 @@ class OdeEngine(BlockEngine):
                 states_at, tape, *others,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
+            self.statuses(take_lanes(room.array(5), len(rows)), rows, found)
             grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
             grads.add(q, take_lanes(room.array(4), len(rows)), first, rows)
 
@@ -192,7 +218,7 @@ class OdeEngine(BlockEngine):
 
     def _second(
         self, args: list[Array], batch: int, saved: list[Array], directions: list[Array], order: NDArray[np.int64],
-        cot: Array | None,
+        cot: Array | None, found: NDArray[np.int32],
     ) -> tuple[list[Array], Gradients]:  # fmt: skip
         """The tangents of the outputs of the samples in order, and the gradients of <cot, tangents>."""
         values, dots, shared = self.values(args, batch), self.values(directions, batch), self.layout(args, batch)
@@ -204,13 +230,13 @@ class OdeEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
-            tape = int(saved[0][rows].max(initial=1))
+            tape, (wide, _) = self.tape_rows(saved, rows), self.row_parts
             n, m = self._n, self._m
             kept = count if asked else 1
             room = self.arena(
                 (count, 2 * p.size), (count, 2 * q.size), (kept, flat.shape[1]), (count, flat.shape[1]),
-                (kept, 2 * p.size), (kept, q.size), (count, FACTS), (tape * GRID,), (tape * n,), (tape * 2 * n,),
-                (max(2 * p.size, q.size),), (4 * m * (n + 1),),
+                (kept, 2 * p.size), (kept, q.size), (count, self.facts_size), (tape * wide,), (tape * n,),
+                (tape * (2 * n + self.dots),), (max(2 * p.size, q.size),), (4 * m * (n + 1),),
             )  # fmt: skip
             p2_at, q2_at, c_at, out_at, p2_bar_at, q_bar_at, *others = room.addresses
             facts_at, grid_at, states_at, states2_at, trial_at, work_at = others
@@ -227,6 +253,7 @@ class OdeEngine(BlockEngine):
                 tape, states2_at, trial_at, work_at, asked,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
+            self.statuses(take_lanes(room.array(6), len(rows)), rows, found)
             flat[rows] = take_lanes(room.array(3), len(rows))
             if asked:
                 grads.add(p, take_lanes(p2_bar[:, : p.own_size], len(rows)), first, rows)
@@ -251,11 +278,13 @@ class OdeEngine(BlockEngine):
             return Second(zeros, [np.zeros(a.shape, self.dtype) for a in args], found)
         cot, asked = self.asked_cotangent(cotangents, batch)
         good = status == codes.SUCCESS
-        tangents, grads = self._second(args, batch, saved, directions, self.lanes_of(saved[0], asked & good), cot)
+        tangents, grads = self._second(
+            args, batch, saved, directions, self.lanes_of(saved[0], asked & good), cot, found
+        )
         # Gradients of a sample that no cotangent asks about are nothing at all, its tangent is wanted all the same.
         rest = ~asked & good
         if rest.any():
-            others, _ = self._second(args, batch, saved, directions, self.lanes_of(saved[0], rest), None)
+            others, _ = self._second(args, batch, saved, directions, self.lanes_of(saved[0], rest), None, found)
             for whole, part in zip(tangents, others, strict=True):
                 whole[rest] = part[rest]
         return Second(_spoil(tangents, good), grads.result(failed(status, asked)), found)
@@ -268,7 +297,7 @@ class OdeEngine(BlockEngine):
         if self._empty:
             return Tangents([np.zeros((batch, *shape), self.dtype) for shape in self.outputs], found)
         good = status == codes.SUCCESS
-        out, _ = self._second(args, batch, saved, tangents, self.lanes_of(saved[0], good), None)
+        out, _ = self._second(args, batch, saved, tangents, self.lanes_of(saved[0], good), None, found)
         return Tangents(_spoil(out, good), found)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.ode import OdeProblem, derive
 from implicitdsl.problems.stiff import linearisation
+from implicitdsl.solvers.events import STATISTICS as EVENT_STATISTICS
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK, RosenbrockTableau
 from implicitdsl.solvers.tableau import TABLEAUS, Tableau
 
@@ -31,9 +32,12 @@ _STIFF = (
     "rosenbrock_tangent",
     "rosenbrock_thinned",
 )
+_EVENTS = (
+    "event_location", "event_landing", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
+)  # fmt: skip
 SOURCES = tuple(
     f"solvers/{name}.py"
-    for name in dict.fromkeys((*_EXPLICIT, *_STIFF, "status", "tableau", "rosenbrock_tableau", "vocabulary"))
+    for name in dict.fromkeys((*_EXPLICIT, *_STIFF, *_EVENTS, "status", "tableau", "rosenbrock_tableau", "vocabulary"))
 )
 """All solver files that a method may be made of."""
 
@@ -47,6 +51,8 @@ class OdeMethod:
     stages: int
     places: Mapping[str, int | float]
     tableau: Tableau | RosenbrockTableau
+    events: bool = False
+    """Whether the model has events."""
 
     @property
     def is_stiff(self) -> bool:
@@ -66,9 +72,10 @@ class OdeMethod:
 
     def modules(self) -> list[ModuleType]:
         """The sources; where two define one name, the later counts."""
-        solvers = _STIFF if self.is_stiff else _EXPLICIT
+        solvers = (*(_STIFF if self.is_stiff else _EXPLICIT), *(_EVENTS if self.events else ()))
         found = [import_module(f"implicitdsl.solvers.{name}") for name in solvers]
-        blocks = ("ode_blocks", "ode_tangent_blocks", "thinned_blocks", *(("stiff_blocks",) if self.is_stiff else ()))
+        blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *(["stiff_blocks"] if self.is_stiff else [])]
+        blocks += ["events_blocks", "events_tangent_blocks"] if self.events else []
         return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
 
     def functions(self, problem: OdeProblem) -> dict[str, Derived]:
@@ -82,12 +89,13 @@ class OdeMethod:
         return (8 * (self.tableau.stages + 2) * states + 6 * states * states) * width_bytes
 
 
-def ode_method(name: str) -> OdeMethod:
-    """The method of that name."""
+def ode_method(name: str, *, events: bool = False) -> OdeMethod:
+    """The method of that name, for a model with or without events."""
+    facts = {"FACTS": 1 + EVENT_STATISTICS} if events else {}
     if name in ROSENBROCK:
         rosenbrock = ROSENBROCK[name]
         places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
-        return OdeMethod(name, rosenbrock.stages + 1, places, rosenbrock)
+        return OdeMethod(name, rosenbrock.stages + 1, places | facts, rosenbrock, events)
     explicit = TABLEAUS[name].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
-    return OdeMethod(name, explicit.stages, places, explicit)
+    return OdeMethod(name, explicit.stages, places | facts, explicit, events)

@@ -21,24 +21,26 @@ SIGNATURES: dict[Part, str] = {
 SOURCES = (
     *SOLVER_SOURCES,
     *(f"backends/lanes/{name}.py" for name in (
-        "element", "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power",
-        "specialise", "stiff_blocks", "thinned_blocks", "words",
+        "element", "events_blocks", "events_tangent_blocks", "lower", "model_functions", "ode_blocks", "ode_methods",
+        "ode_solver", "ode_tangent_blocks", "power", "specialise", "stiff_blocks", "thinned_blocks", "words",
     )),
 )  # fmt: skip
 """All that the bitcode is made from."""
 
 
 @cache
-def solver(part: Part, method: str, dtype: str, width: int, *, written_out: bool, far: bool) -> bytes:
+def solver(
+    part: Part, method: str, dtype: str, width: int, *, written_out: bool, far: bool, events: bool = False
+) -> bytes:
     """Bitcode that defines `imp_PART`; model functions, sizes and settings are external.
 
     `written_out`: loops over stages are written out, for models small enough to live in registers. `far`: large arrays
-    come from the heap, for models that the stack does not hold."""
-    key = (fingerprint(SOURCES), part, method, dtype, width, written_out, far)
-    return kept(key, lambda: _make(part, method, dtype, width, written_out=written_out, far=far))
+    come from the heap, for models that the stack does not hold. `events`: for models that have some."""
+    key = (fingerprint(SOURCES), part, method, dtype, width, written_out, far, events)
+    return kept(key, lambda: _make(part, method, dtype, width, written_out=written_out, far=far, events=events))
 
 
-def _make(part: Part, method: str, dtype: str, width: int, *, written_out: bool, far: bool) -> str:
+def _make(part: Part, method: str, dtype: str, width: int, *, written_out: bool, far: bool, events: bool) -> str:
     # Numba is imported only here: a solver found on disk needs none of it.
     from numba import types
 
@@ -47,19 +49,18 @@ def _make(part: Part, method: str, dtype: str, width: int, *, written_out: bool,
 
     kinds = {"n": types.int64, "a": pointer(element(dtype, width))}
     arguments = tuple(kinds[letter] for letter in SIGNATURES[part])
-    return lower(
-        _functions(method, dtype, written_out=written_out, far=far)[part], arguments, types.int64, f"imp_{part}"
-    )
+    functions = _functions(method, dtype, written_out=written_out, far=far, events=events)
+    return lower(functions[part], arguments, types.int64, f"imp_{part}")
 
 
 @cache
-def _functions(method: str, dtype: str, *, written_out: bool, far: bool) -> dict[str, FunctionType]:
+def _functions(method: str, dtype: str, *, written_out: bool, far: bool, events: bool) -> dict[str, FunctionType]:
     """The solver functions of one method, ready to be compiled: what one part has compiled, the next does not again."""
     from implicitdsl.backends.lanes.lower import make_callable
     from implicitdsl.backends.lanes.specialise import rebound
     from implicitdsl.backends.lanes.words import far_buffer
 
-    chosen = ode_method(method)
+    chosen = ode_method(method, events=events)
     places = {**chosen.places, "buffer": far_buffer} if far else chosen.places
     functions = [f for module in chosen.modules() for f in _functions_of(module)]
     made = rebound(functions, places, chosen.known(dtype) if written_out else None)

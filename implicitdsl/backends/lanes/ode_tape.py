@@ -104,6 +104,7 @@ class OdeTape:
         cot = e.by_instant(cotangents, self.batch)
         grads = Gradients(e.arguments, self.args, self.groups, e.blocks_of(self.batch), e.width, wanted)
         entry = e.code.entry("pull", self.shared)
+        found = np.zeros(self.batch, np.int32)
 
         def work(first: int, last: int) -> None:
             piece, count = self.pieces[first, last], last - first
@@ -121,11 +122,12 @@ class OdeTape:
                 )  # fmt: skip
                 assert done == 0, "a tape is shorter than it was"
             samples = min(last * e.width, self.batch) - first * e.width
+            e.statuses(take_lanes(piece.room.array(2), samples), rows, found)
             grads.add(p, take_lanes(p_bar[:, : p.own_size], samples), first, rows)
             grads.add(q, take_lanes(room.array(2), samples), first, rows)
 
         e.run_these("pull", list(self.pieces), work)
-        return Gradient(grads.result(np.zeros(self.batch, np.bool_)), np.zeros(self.batch, np.int32))
+        return Gradient(grads.result(np.zeros(self.batch, np.bool_)), found)
 
     def _is_in_order(self) -> bool:
         assert self.steps is not None

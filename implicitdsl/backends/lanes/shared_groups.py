@@ -9,8 +9,9 @@ from implicitdsl.problems.derived import Derived, Group, tangent_leaf
 
 
 def arranged(functions: Iterable[Derived], shared: Collection[Leaf]) -> tuple[list[Derived], set[Leaf]]:
-    """The functions, every flat group in the order of its packing: own members, then shared ones (a group of values and
-    directions in one has that twice); and all leaves that are read as shared arrays, directions included."""
+    """The functions, every flat group in the order of its packing: own members, then shared ones, then modes (a group
+    of values and directions in one has that twice); and all leaves that are read as shared arrays, directions included.
+    """
     common = {*shared, *(tangent_leaf(leaf) for leaf in shared)}
     return [_arranged(f, common) for f in functions], common
 
@@ -23,12 +24,13 @@ def _arranged(function: Derived, common: set[Leaf]) -> Derived:
 
 
 def _order(group: Group, common: set[Leaf]) -> list[int]:
-    """The numbers of the members, own ones before shared ones; values before directions."""
+    """The numbers of the members, own ones before shared ones, modes last; values before directions."""
 
-    def key(k: int) -> tuple[bool, bool, int]:
+    def key(k: int) -> tuple[bool, bool, bool, int]:
         leaf = group.members[k]
         assert isinstance(leaf, Leaf)
-        return (leaf.kind == "tangent" and group.name.endswith("2"), leaf in common, k)
+        of_mode = leaf.kind == "mode" or (leaf.kind == "tangent" and leaf.name.startswith("mode."))
+        return (leaf.kind == "tangent" and group.name.endswith("2"), of_mode, leaf in common, k)
 
     return sorted(range(len(group.members)), key=key)
 

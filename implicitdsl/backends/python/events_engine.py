@@ -61,11 +61,11 @@ class EventsEngine(OdeEngine):
         s, t, n, real = self._settings, self._tableau, self._n, self._dtype.type
         run = self._new_run(rows)
         tables = self._tables
-        model = self._model("rhs", "guards", "guards_rate", "guards_vjp", "modes", "conditions")
-        rhs, guards, guards_rate, guards_vjp, modes, conditions = model
+        model = self._model("rhs", "guards", "guards_rate", "guards_vjp_y", "modes", "conditions")
+        rhs, guards, guards_rate, guards_vjp_y, modes, conditions = model
         run.status = int(
             integrate_with_events(
-                rhs, guards, guards_rate, guards_vjp, modes, conditions, self._reset(), n, start.p.size, self._guards,
+                rhs, guards, guards_rate, guards_vjp_y, modes, conditions, self._reset(), n, start.p.size, self._guards,
                 self._modes, self._blocks, tables.places, tables.steps, tables.strict, tables.steers, tables.stops,
                 tables.touches, start.y0, self._full(start), start.interval, self._m, start.times, t.stages, t.degree,
                 self._a, self._c, self._error, self._dense, self._control, real(s.rtol), real(s.atol),
@@ -100,12 +100,12 @@ class EventsEngine(OdeEngine):
         pm_bar = np.zeros_like(pm)
         end_time_bar = interval_bar[1].copy()
         interval_bar[1] = 0.0
-        rhs, rhs_vjp, guards_vjp = self._model("rhs", "rhs_vjp", "guards_vjp")
+        rhs, rhs_vjp, guards_vjp, guards_vjp_y = self._model("rhs", "rhs_vjp", "guards_vjp", "guards_vjp_y")
         found = pullback_with_events(
-            rhs, rhs_vjp, guards_vjp, self._reset("_vjp"), self._n, start.p.size, self._guards, self._modes,
-            self._blocks, pm, start.interval, self._m, start.times, t.stages, t.degree, self._a, self._c, self._dense,
-            run.grid, run.rows, run.states, run.statistics[LAST_TIME], run.statistics[STOPPED], values_bar, end_bar,
-            end_time_bar, y0_bar, pm_bar, interval_bar, times_bar,
+            rhs, rhs_vjp, self._rhs_vjp_y, guards_vjp, guards_vjp_y, self._reset("_vjp"), self._n, start.p.size,
+            self._guards, self._modes, self._blocks, pm, start.interval, self._m, start.times, t.stages, t.degree,
+            self._a, self._c, self._dense, run.grid, run.rows, run.states, run.statistics[LAST_TIME],
+            run.statistics[STOPPED], values_bar, end_bar, end_time_bar, y0_bar, pm_bar, interval_bar, times_bar,
         )  # fmt: skip
         p_bar += pm_bar[: p_bar.size]
         return int(found)
@@ -126,13 +126,13 @@ class EventsEngine(OdeEngine):
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         t, tangent = self._tableau, self._new_tangent_run(run)
-        rhs_tangent, guards_jvp = self._model("rhs_tangent", "guards_jvp")
+        rhs_tangent, guards_jvp, guards_rate = self._model("rhs_tangent", "guards_jvp", "guards_rate")
         tangent.end_dot = replay_with_events(
-            rhs_tangent, guards_jvp, self._reset(), self._reset("_jvp"), self._n, start.p.size, self._guards,
-            self._modes, self._blocks, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
-            slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows,
-            run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2,
-            tangent.states2, tangent.dots,
+            rhs_tangent, self._rhs_tangent_y, guards_jvp, guards_rate, self._reset(), self._reset("_jvp"), self._n,
+            start.p.size, self._guards, self._modes, self._blocks, slope.y2, slope.p2, start.interval,
+            slope.interval_dot, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c,
+            self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.values,
+            tangent.values_dot, tangent.end2, tangent.states2, tangent.dots,
         )  # fmt: skip
         return tangent
 
@@ -148,15 +148,31 @@ class EventsEngine(OdeEngine):
         end_bars = np.array([interval_bar[1], interval_dot_bar[1]], self._dtype)
         interval_bar[1] = interval_dot_bar[1] = 0.0
         pm2_bar = self._zeros(2 * full)
-        rhs_tangent, guards_vjp, guards_jvp_vjp = self._model("rhs_tangent", "guards_vjp", "guards_jvp_vjp")
+        model = self._model("rhs_tangent", "guards_vjp", "guards_vjp_y", "guards_jvp_vjp", "guards_jvp_vjp_y")
+        rhs_tangent, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y = model
         found = replay_pullback_with_events(
-            rhs_tangent, self._rhs_tangent_vjp, guards_vjp, guards_jvp_vjp, self._reset("_vjp"),
-            self._reset("_jvp_vjp"), self._n, first, self._guards, self._modes, self._blocks, slope.p2, start.interval,
-            self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid,
-            run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.states2, tangent.dots,
-            values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar,
-            dots_bar,
+            rhs_tangent, self._rhs_tangent_vjp, self._rhs_tangent_vjp_y, guards_vjp, guards_vjp_y, guards_jvp_vjp,
+            guards_jvp_vjp_y, self._reset("_vjp"), self._reset("_jvp_vjp"), self._n, first, self._guards, self._modes,
+            self._blocks, slope.p2, start.interval, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a,
+            self._c, self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]),
+            tangent.states2, tangent.dots, values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar,
+            interval_bar, interval_dot_bar, times_bar, dots_bar,
         )  # fmt: skip
         p2_bar[:first] += pm2_bar[:first]
         p2_bar[first:] += pm2_bar[full : full + first]
         return int(found)
+
+    # ------------------------------------------------------------ by time and state alone
+
+    def _rhs_vjp_y(
+        self, t: Any, y: Array, pm: Array, lam: Array, t_bar: Array, y_bar: Array, pm_bar: Array
+    ) -> None:  # fmt: skip
+        self._functions["rhs_vjp_y"](t, y, pm, lam, t_bar, y_bar)
+
+    def _rhs_tangent_y(self, t: Any, t_dot: Any, y2: Array, pm2: Array, out2: Array) -> None:
+        self._functions["rhs_tangent_y"](t, t_dot, y2, pm2[: pm2.size // 2], out2)
+
+    def _rhs_tangent_vjp_y(
+        self, t: Any, t_dot: Any, y2: Array, pm2: Array, lam2: Array, t2_bar: Array, y2_bar: Array, pm2_bar: Array
+    ) -> None:
+        self._functions["rhs_tangent_vjp_y"](t, t_dot, y2, pm2, lam2, t2_bar[:1], t2_bar[1:], y2_bar)

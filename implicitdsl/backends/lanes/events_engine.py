@@ -1,0 +1,49 @@
+"""`ode` with events on the back end `lanes`: samples of one block have events at times of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implicitdsl.backends.engine import Array
+from implicitdsl.backends.lanes.block_engine import Spec
+from implicitdsl.backends.lanes.layout import Rows
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.ode_engine import OdeEngine
+from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, WIDTH
+
+
+class EventsEngine(OdeEngine):
+    """dx/dt = f(t, x, p) with located jumps of f, resets of x, ends of the run."""
+
+    dots = 2
+
+    def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
+        super().__init__(spec, code, threads)
+        self.facts_size = 1 + STATISTICS
+        self.row_parts = (WIDTH + spec.numbers["event_modes"], spec.numbers["states"])
+
+    def kept(self, steps: Array, facts: Array) -> list[Array]:
+        """Steps, and blocks fired."""
+        return [steps, facts[:, 1 + FIRED].astype(np.int64)]
+
+    def spacing(self, steps: Array) -> int:
+        """Tapes with events are never thinned."""
+        return 1
+
+    def tape_rows(self, saved: Sequence[Array], rows: Rows) -> int:
+        """A block of lanes has a row for each step of its slowest lane, and one for each time that any lane fires."""
+        steps, fired = saved[0][rows], saved[1][rows]
+        starts = np.arange(0, len(steps), self.width)
+        needed = np.maximum.reduceat(steps, starts) + np.add.reduceat(fired, starts)
+        return max(int(needed.max()), 1)
+
+    def told(self, facts: Array) -> dict[str, Array]:
+        """Whether a block stopped the run, and how many fired."""
+        return {"stopped": facts[:, 1 + STOPPED] > 0.5, "fired": facts[:, 1 + FIRED].astype(np.int64)}
+
+    def statuses(self, facts: Array, rows: Rows, found: NDArray[np.int32]) -> None:
+        """Singular where an event time has no derivative."""
+        found[rows] = facts[:, 0].astype(np.int32)
