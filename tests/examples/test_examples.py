@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,19 +11,7 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, minimize
 
-ROOT = Path(__file__).parents[2] / "examples"
-
-
-def load(name: str) -> ModuleType:
-    path = ROOT / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name.replace("/", "_"), path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
+from tests.examples.loading import load
 
 # ---------------------------------------------------------------- hares and lynxes
 
