@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from numpy.typing import DTypeLike, NDArray
+
 from implicitdsl.diagnostics import Diagnostic, ImpError, Span
+from implicitdsl.solvers.step_control import CONTROLLERS, PI_CONTROLLER, Orders
 
 Choice = tuple[str, dict[str, float | str]]
 
@@ -28,7 +31,9 @@ class Method:
 
 
 TIMED = ("ode", "dae")
-TIME = ("rtol", "atol", "dt", "max_steps", "kinks")
+STEPPED = ("dt", "max_steps", "kinks")
+CHOSEN_STEPS = ("controller", "dt0", "min_step", "max_step")
+TIME = ("rtol", "atol", *STEPPED, *CHOSEN_STEPS)
 ALGEBRAIC = ("rtol", "max_steps")
 
 SOLVERS: dict[str, Method] = {
@@ -56,10 +61,16 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="explicit Runge-Kutta of order 9 with error control, for the tightest tolerances (Prince 2018)",
         ),
-        Method("rk4", ("ode",), TIME, fixed_step=True, about="the classical Runge-Kutta method of order 4, fixed step"),
+        Method(
+            "rk4",
+            ("ode",),
+            ("rtol", "atol", *STEPPED),
+            fixed_step=True,
+            about="the classical Runge-Kutta method of order 4, fixed step",
+        ),
         Method("heun", ("ode",), TIME, about="Heun's method of order 2 with error control"),
         Method("midpoint", ("ode",), TIME, about="the explicit midpoint rule of order 2 with error control"),
-        Method("euler", ("ode",), TIME, fixed_step=True, about="Euler's method, fixed step"),
+        Method("euler", ("ode",), ("rtol", "atol", *STEPPED), fixed_step=True, about="Euler's method, fixed step"),
         Method(
             "rodas5p",
             TIMED,
@@ -145,6 +156,12 @@ class Settings:
         """Bytes that the tapes of one pullback may take before they are thinned."""
         return _number(self.adjoint_options.get("memory", TAPE_MEMORY)) * 1e6
 
+    def control(self, method: Orders, dtype: DTypeLike) -> NDArray[Any]:
+        """How a run by that method chooses its steps, as its step loop reads it."""
+        rule = CONTROLLERS[str(self.options.get("controller", PI_CONTROLLER.name))]
+        dt0, min_step, max_step = (float(self.options.get(name, 0.0)) for name in ("dt0", "min_step", "max_step"))
+        return rule.array(method, dtype, dt0=dt0, min_step=min_step, max_step=max_step)
+
 
 def resolve(
     *,
@@ -196,7 +213,25 @@ def resolve(
         found.dt is not None and not found.dt > 0
     ):
         raise _error("E610", "rtol, atol and dt are positive numbers", where)
+    _check_steps(found, where)
     return found
+
+
+def _check_steps(found: Settings, where: Span | None) -> None:
+    """Raises E610 for options of the step length that contradict one another or could change nothing."""
+    said = [name for name in CHOSEN_STEPS if name in found.options]
+    if said and found.dt is not None:
+        raise _error("E610", f"with `dt` the steps are given: `{said[0]}` has nothing to choose", where)
+    rule = found.options.get("controller", PI_CONTROLLER.name)
+    if rule not in CONTROLLERS:
+        raise _error("E610", f"there is no controller `{rule}`", where, help=", ".join(CONTROLLERS))
+    lengths = {name: found.options[name] for name in said if name != "controller"}
+    for name, length in lengths.items():
+        if not (isinstance(length, float) and 0 < length < math.inf):
+            raise _error("E610", f"`{name}` is a positive number", where)
+    ordered = [lengths[name] for name in ("min_step", "dt0", "max_step") if name in lengths]
+    if ordered != sorted(ordered, key=float):
+        raise _error("E610", "min_step, dt0 and max_step rise in this order", where)
 
 
 def _refuse_unheard(

@@ -1,8 +1,10 @@
 """Choosing step sizes: the controller as data, the error norm, and the first step.
 
-The factor for the next step is safety * err^-alpha * previous_err^beta, held between `shrink` and `grow`; err is the
-root mean square of error/(atol + rtol*max(|y|, |y1|)). beta = 0 is the I controller, beta > 0 the PI controller of
-K. Gustafsson (ACM TOMS 17 (1991) 533–554) with the constants of Hairer, Nørsett, Wanner I, section IV.2 of volume II.
+The factor for the next step is safety * err^-alpha * previous_err^beta * earlier_err^-gamma, held between `shrink` and
+`grow`; err is the root mean square of error/(atol + rtol*max(|y|, |y1|)), the previous and the earlier errors those of the
+last two accepted steps. beta = gamma = 0 is the I controller, gamma = 0 the PI controller of K. Gustafsson (ACM TOMS 17
+(1991) 533–554) with the constants of Hairer, Nørsett, Wanner, section IV.2 of volume II; the PID controller has the
+constants of C. A. Kennedy, M. H. Carpenter, R. M. Lewis, Appl. Numer. Math. 35 (2000) 177–219.
 """
 
 from __future__ import annotations
@@ -39,6 +41,11 @@ BETA = 2
 SHRINK = 3
 GROW = 4
 FIRST_EXPONENT = 5
+EARLIER = 6
+DT0 = 7
+MIN_STEP = 8
+MAX_STEP = 9
+"""Places in `control`; dt0, min_step and max_step are 0 where nothing was said."""
 
 SMALLEST_ERROR = 1e-10
 SMALLEST_PREVIOUS_ERROR = 1e-4
@@ -61,21 +68,26 @@ class Controller:
     name: str
     alpha: float
     beta: float
+    gamma: float = 0.0
     safety: float = 0.9
     shrink: float = 0.2
     grow: float = 10.0
 
-    def array(self, tableau: Orders, dtype: DTypeLike) -> NDArray[Any]:
-        """The six numbers that `explicit_rk.integrate` reads as `control`."""
+    def array(
+        self, tableau: Orders, dtype: DTypeLike, *, dt0: float = 0.0, min_step: float = 0.0, max_step: float = 0.0
+    ) -> NDArray[Any]:
+        """The ten numbers that a run reads as `control`."""
         order = tableau.error_order + 1
         first = 1 / (tableau.order + 1)
-        return np.array([self.safety, self.alpha / order, self.beta / order, self.shrink, self.grow, first], dtype)
+        rule = [self.safety, self.alpha / order, self.beta / order, self.shrink, self.grow, first, self.gamma / order]
+        return np.array([*rule, dt0, min_step, max_step], dtype)
 
 
 I_CONTROLLER = Controller("i", alpha=1.0, beta=0.0)
 PI_CONTROLLER = Controller("pi", alpha=0.85, beta=0.2)
+PID_CONTROLLER = Controller("pid", alpha=0.49, beta=0.34, gamma=0.10)
 
-CONTROLLERS: dict[str, Controller] = {rule.name: rule for rule in (I_CONTROLLER, PI_CONTROLLER)}
+CONTROLLERS: dict[str, Controller] = {rule.name: rule for rule in (I_CONTROLLER, PI_CONTROLLER, PID_CONTROLLER)}
 """The controllers by name; `pi` is the default."""
 
 
@@ -129,9 +141,13 @@ def first_step(
     return vmin(length, select(blind, 1e-3 * h0, vmin(100.0 * h0, h1)))
 
 
-def accepted_factor(err: Element, previous: Element, after_rejection: Mask, control: Array) -> Element:
+def accepted_factor(
+    err: Element, previous: Element, earlier: Element, after_rejection: Mask, control: Array
+) -> Element:
     """The factor of the step length after an accepted step; at most 1 right after a rejection."""
     raw = control[SAFETY] * power(vmax(err, SMALLEST_ERROR), -control[ALPHA]) * power(previous, control[BETA])
+    if control[EARLIER] != 0.0:
+        raw = raw * power(earlier, -control[EARLIER])
     bounded = vmin(control[GROW], vmax(control[SHRINK], raw))
     return select(after_rejection, vmin(1.0, bounded), bounded)
 
@@ -144,11 +160,33 @@ def rejected_factor(err: Element, finite: Mask, control: Array) -> Element:
 
 
 def next_length(
-    ok: Mask, finite: Mask, err: Element, previous: Element, after_rejection: Mask, control: Array, h: Element
-) -> Element:
-    """The length of the step after one of length h, accepted (`ok`) or not."""
-    grown = accepted_factor(err, previous, after_rejection, control)
-    return select(ok, grown, rejected_factor(err, finite, control)) * vabs(h)
+    ok: Mask, finite: Mask, err: Element, previous: Element, earlier: Element, after_rejection: Mask, control: Array,
+    h: Element,
+) -> Element:  # fmt: skip
+    """The length of the step after one of length h, accepted (`ok`) or not, between min_step and max_step."""
+    grown = accepted_factor(err, previous, earlier, after_rejection, control)
+    length = select(ok, grown, rejected_factor(err, finite, control)) * vabs(h)
+    return bounded_length(length, control)
+
+
+def bounded_length(length: Element, control: Array) -> Element:
+    """A step length held between min_step and max_step, where they are given."""
+    if control[MIN_STEP] > 0.0:
+        length = vmax(control[MIN_STEP], length)
+    if control[MAX_STEP] > 0.0:
+        length = vmin(control[MAX_STEP], length)
+    return length
+
+
+def too_short(
+    failed: Mask, h: Element, length: Element, eps: Element, t: Element, span: Element, control: Array
+) -> Mask:
+    """Whether a run cannot go on: steps of that length are no longer told apart, or a step of length h no longer than
+    min_step has failed."""
+    short = not_(length >= shortest_step(eps, t, span))
+    if control[MIN_STEP] > 0.0:
+        short = or_(short, and_(failed, vabs(h) <= control[MIN_STEP]))
+    return short
 
 
 def shortest_step(eps: Element, t: Element, span: Element) -> Element:

@@ -32,11 +32,13 @@ import numpy as np
 from implicitdsl.solvers.dense_output import direction_of, times_in_order
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (
+    DT0,
     SMALLEST_PREVIOUS_ERROR,
+    bounded_length,
     first_step,
     next_length,
     scaled_rms,
-    shortest_step,
+    too_short,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -70,9 +72,11 @@ beyond its capacity), and the first step length tried."""
 LENGTH = 0
 PREVIOUS_ERROR = 1
 AFTER_REJECTION = 2
-COURSE = 3
-"""Places in `course` and its length: the length of the next step, the error of the last accepted one, and 1 where the last
-step was rejected."""
+EARLIER_ERROR = 3
+REACH = 4
+COURSE = 5
+"""Places in `course` and its length: the length of the next step, the error of the last accepted one, 1 where the last step
+was rejected, the error of the accepted one before, and the length up to which a step may end at t1."""
 
 GRID = 4
 """Numbers in a row of the grid."""
@@ -106,14 +110,21 @@ def begin_course(
     rhs: Model, n: int, y: Array, p: Array, interval: Array, slope: Array, control: Array, rtol: Element, atol: Element,
     dt: Element, work: Array, work_slope: Array, statistics: Array, course: Array,
 ) -> None:  # fmt: skip
-    """The first step length, dt where it is given; no step was made and none rejected. `work`, `work_slope` (n): scratch."""
+    """The first step length, dt or dt0 where they are given; no step was made and none rejected. `work`, `work_slope` (n):
+    scratch."""
     length = vabs(dt)
     if not (dt > 0.0):
-        length = first_step(
-            rhs, n, y, p, interval[0], interval[1] - interval[0], slope, control, rtol, atol, work, work_slope
-        )
+        if control[DT0] > 0.0:
+            length = control[DT0] + 0.0 * length
+        else:
+            length = first_step(
+                rhs, n, y, p, interval[0], interval[1] - interval[0], slope, control, rtol, atol, work, work_slope
+            )
+        length = bounded_length(length, control)
     course[LENGTH] = length
+    course[REACH] = bounded_length((1.001 if dt > 0.0 else 1.01) * length, control)
     course[PREVIOUS_ERROR] = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
+    course[EARLIER_ERROR] = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
     course[AFTER_REJECTION] = 0.0 * dt
     statistics[FIRST_STEP] = length
     statistics[ACCEPTED] = 0.0 * dt
@@ -125,10 +136,9 @@ def next_step(
 ) -> tuple[Mask, Element, Element, Element]:
     """(last, h, end_hi, end_lo) of the next step: whether it ends at t1, its length with sign, and its end.
 
-    A remainder below 1 % of the length (0.1 % where dt is given) is joined to the last step."""
-    reach = 1.001 if dt > 0.0 else 1.01
+    A remainder below 1 % of the length (0.1 % where dt is given) is joined to the last step, if max_step allows it."""
     remaining = (interval[1] - t_hi) - t_lo
-    last = vabs(remaining) <= reach * course[LENGTH]
+    last = vabs(remaining) <= course[REACH]
     h = select(last, remaining, direction_of(interval) * course[LENGTH])
     end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
     return last, h, end_hi, end_lo
@@ -201,7 +211,7 @@ def after_step(
 
     `ok`: accepted; `finite`: it came to numbers; t_hi is where the run stands now. `like`: any array of the run. Ends what
     has come to t1, dt_underflow or nonfinite where the next length is too short (nonfinite at once where dt is given), and
-    max_steps, accepted and rejected together."""
+    max_steps, accepted and rejected together. Where min_step is given, a step of that length which fails is dt_underflow."""
     failed = and_(active, not_(ok))
     statistics[ACCEPTED] = statistics[ACCEPTED] + select(ok, 1.0, 0.0)
     statistics[REJECTED] = statistics[REJECTED] + select(failed, 1.0, 0.0)
@@ -212,12 +222,15 @@ def after_step(
     else:
         previous = course[PREVIOUS_ERROR]
         after_rejection = course[AFTER_REJECTION] > 0.5
-        grown = next_length(ok, finite, err, previous, after_rejection, control, h)
+        grown = next_length(ok, finite, err, previous, course[EARLIER_ERROR], after_rejection, control, h)
         length = select(active, grown, course[LENGTH])
         course[LENGTH] = length
+        course[REACH] = bounded_length(1.01 * length, control)
+        course[EARLIER_ERROR] = select(ok, previous, course[EARLIER_ERROR])
         course[PREVIOUS_ERROR] = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
         course[AFTER_REJECTION] = select(failed, 1.0, 0.0)
-        stuck = and_(active, not_(length >= shortest_step(epsilon(like), t_hi, interval[1] - interval[0])))
+        span = interval[1] - interval[0]
+        stuck = and_(active, too_short(failed, h, length, epsilon(like), t_hi, span, control))
         status = select(stuck, select(finite, DT_UNDERFLOW, NONFINITE), status)
     active = and_(active, not_(stuck))
     spent = and_(active, statistics[ACCEPTED] + statistics[REJECTED] >= max_steps)

@@ -25,7 +25,6 @@ from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.events import tables as event_tables
 from implicitdsl.problems.ode import OdeProblem, used_arguments
-from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
 
 STACK = 1 << 21
@@ -168,7 +167,7 @@ class _Maker:
         tables = {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
         still = spec.numbers["algebraic"]
         tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
-        tables["control"] = PI_CONTROLLER.array(method.tableau, dtype)
+        tables["control"] = settings.control(method.tableau, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
         flat = {name: np.ravel(t) for name, t in tables.items()}
         return constants_text(spec.dtype, numbers, reals, flat, {"pattern": (DENSE,), **self._wholes})

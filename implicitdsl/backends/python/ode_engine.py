@@ -22,7 +22,6 @@ from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.explicit_rk_thinned import pullback_thinned
-from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, ROWS, STATISTICS
 from implicitdsl.solvers.tableau import TABLEAUS
 from implicitdsl.solvers.tape import room, spacing
@@ -106,7 +105,7 @@ class OdeEngine(SampleEngine):
         tableau = TABLEAUS[self._settings.solver].eager
         self._tableau = tableau
         self._a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
-        self._control = PI_CONTROLLER.array(tableau, self._dtype)
+        self._control = self._settings.control(tableau, self._dtype)
 
     def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:
         """A run that keeps `rows` rows of its tape, thinned where `every` > 1."""

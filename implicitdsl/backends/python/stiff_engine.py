@@ -26,7 +26,6 @@ from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.rosenbrock_thinned import pullback_thinned
-from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stepping import LAST_TIME
 
@@ -41,7 +40,7 @@ class StiffEngine(OdeEngine):
         self._pattern = np.array([DENSE], np.int32)
         self._algebraic = problem.algebraic
         self._table = method.tables(self._dtype)
-        self._control = PI_CONTROLLER.array(method, self._dtype)
+        self._control = self._settings.control(method, self._dtype)
         t = self._table
         self._method = (method.stages, method.degree, method.gamma, t["a"], t["couple"], t["c"], t["drive"])
 
