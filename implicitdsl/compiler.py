@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from implicitdsl.backends import python as python_backend
+from implicitdsl.backends.auto import in_use
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.report import Reasons, bind_text
 from implicitdsl.backends.settings import Settings, resolve
@@ -33,6 +34,7 @@ from implicitdsl.layers.options import Options, inherited, named_by_environment,
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.kinds import Problem, derive
 from implicitdsl.problems.net import NetProblem
+from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.semantics.choices import file_choice, option_values, parse_choice
 from implicitdsl.semantics.cut import CallCut, ExplicitCut, cut
 from implicitdsl.semantics.declarations import bind_sizes, call_size_names, declare, read_set, read_use
@@ -317,5 +319,11 @@ def _bind_text(blueprint: Blueprint, sizes: Mapping[str, int], functions: Mappin
     builder = _builder(blueprint)
     pieces = [number for number, piece in enumerate(blueprint.program) if isinstance(piece, EnginePiece)]
     engines = {number: builder.engine(number, torch.float64, sizes) for number in pieces}
-    reasons = Reasons(builder.reason, builder.whose("solver"), builder.whose("adjoint"))
-    return bind_text(builder.back_end, builder.settings("float64"), reasons, engines, functions)
+    settings, who = builder.settings("float64"), builder.whose("solver")
+    problem = builder.elaborated(sizes).problem
+    if isinstance(problem, OdeProblem):
+        named, refuse = settings.solver, _back_end(builder.back_end).refuse
+        settings, why = in_use(problem, settings, refuse)
+        who = f"{named}, {who}: {why}" if settings.solver != named else who
+    reasons = Reasons(builder.reason, who, builder.whose("adjoint"))
+    return bind_text(builder.back_end, settings, reasons, engines, functions)

@@ -39,6 +39,7 @@ ALGEBRAIC = ("rtol", "max_steps")
 SOLVERS: dict[str, Method] = {
     m.name: m
     for m in (
+        Method("auto", ("ode",), TIME, about="`tsit5`, and `rodas5p` for a sample from where it is found stiff"),
         Method("tsit5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Tsitouras 2011)"),
         Method(
             "dopri5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Dormand & Prince 1980)"
@@ -77,7 +78,7 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="Rosenbrock-Wanner method of order 5 with error control, for stiff systems (Steinebach 2023)",
         ),
-        *(Method(name, TIMED, TIME, executable=False) for name in ("auto", "kvaerno5", "bdf", "leapfrog", "yoshida4")),
+        *(Method(name, TIMED, TIME, executable=False) for name in ("kvaerno5", "bdf", "leapfrog", "yoshida4")),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
         Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),
         *(

@@ -209,6 +209,16 @@ def in_order_of_cost(cost: Array | None, width: int) -> NDArray[np.int64] | None
     return np.argsort(cost, kind="stable")
 
 
+def lane_steps(steps: Array, order: NDArray[np.int64] | None, width: int) -> int:
+    """The steps that all lanes take, those in which they wait for the slowest of their block included; `order` as for
+    `samples_of`."""
+    placed = steps if order is None else steps[order]
+    full = -(-len(placed) // width) * width
+    # A short block is filled with copies of its last sample.
+    blocks = np.concatenate([placed, np.repeat(placed[-1:], full - len(placed))]).reshape(-1, width)
+    return int(blocks.max(axis=1).sum()) * width
+
+
 def spread(whole: Sequence[Array], rows: Rows, flat: Array) -> None:
     """Flat results of some samples into the arrays of all outputs."""
     start = 0

@@ -38,6 +38,10 @@ class MachineCode:
             self._objects[part, shared] = self.make(part, shared)
         return self._objects[part, shared]
 
+    def only(self, prefix: str, parts: Mapping[str, str]) -> MachineCode:
+        """The parts whose names begin with `prefix`, without it; `parts` are their signatures."""
+        return MachineCode(parts, lambda part, shared: self.object(f"{prefix}{part}", shared))
+
     @property
     def parts(self) -> tuple[str, ...]:
         """All parts of the engine."""

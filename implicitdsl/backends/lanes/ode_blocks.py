@@ -51,6 +51,11 @@ def rhs_tangent_vjp(
     split_rhs_tangent_vjp(t, t_dot, y2, p2, lam2, t2_bar, view(t2_bar, 1, 1), y2_bar, p2_bar)
 
 
+def size_facts() -> int:
+    """Numbers that a block reports of each sample, and is told beside its arguments."""
+    return FACTS
+
+
 def instants() -> int:
     """The number of instants at which outputs are read."""
     if has_times() == 1:
@@ -114,6 +119,10 @@ def end_of_run(interval: Array, facts: Array) -> Any:
     return interval[1]
 
 
+def add_end_bars(facts: Array, state_bar: Array, time_bar: Array) -> None:
+    """Adds what the facts of a block are told of the cotangents of the end of its run: nothing."""
+
+
 def solve_block(
     p: Array, q: Array, out: Array, facts: Array, kept: Array, grid: Array, states: Array, rows: int
 ) -> None:
@@ -138,7 +147,7 @@ def solve(
     n, size = states_of_model(), instants() * size_out()
     made = 0
     for block in range(first, last):
-        facts = view(facts_all, block * FACTS, FACTS)
+        facts = view(facts_all, block * size_facts(), size_facts())
         solve_block(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(out_all, block * size, size), facts, view(kept_all, block * kept_step, kept_size()),
@@ -185,6 +194,7 @@ def pull_block(
     times_bar, values_bar = view(work, 0, m), view(work, m, m * n)
     interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
     bars_of_outputs(p, end_of_run(interval, facts), kept, cot, p_bar, interval_bar, end_bar, trial, work)
+    add_end_bars(facts, end_bar, interval_bar)
     transpose_run(
         p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar, facts
     )
@@ -241,7 +251,7 @@ def pull(
     n, size = states_of_model(), instants() * size_out()
     begin_at = 0
     for block in range(first, last):
-        facts = view(facts_all, block * FACTS, FACTS)
+        facts = view(facts_all, block * size_facts(), size_facts())
         p, q = view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q())
         kept = view(kept_all, block * kept_step, kept_size())
         if kept_step == 0:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.engine import Shape
+from implicitdsl.backends.auto import AUTO, PLAIN, STIFF, in_use
+from implicitdsl.backends.engine import Engine, Shape
+from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.emit import emit_functions
@@ -21,11 +25,13 @@ from implicitdsl.backends.lanes.ode_methods import ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, solver
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.settings import Settings
-from implicitdsl.ir.node import walk
+from implicitdsl.ir.node import Node, walk
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.events import tables as event_tables
+from implicitdsl.problems.handover import rest_of
 from implicitdsl.problems.ode import OdeProblem, used_arguments
 from implicitdsl.solvers.step_matrix import DENSE
+from implicitdsl.solvers.stiffness import END
 
 STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
@@ -55,7 +61,7 @@ FUNCTIONS["thin"] = FUNCTIONS["pull"]
 def too_large(problem: OdeProblem, settings: Settings) -> str | None:
     """Why the back end cannot hold this problem, or None."""
     n = sum(s.size for s in problem.states)
-    needed = ode_method(settings.solver).block_bytes(n, 64)
+    needed = ode_method(PLAIN if settings.solver == AUTO else settings.solver).block_bytes(n, 64)
     needed += 0 if problem.events is None else event_bytes(problem, 64)
     if needed <= LARGEST:
         return None
@@ -69,30 +75,56 @@ def event_bytes(problem: OdeProblem, width_bytes: int) -> int:
     return (8 * sizes + 8 * sum(g.node.size for g in problem.events.switches.guards)) * width_bytes
 
 
-def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> OdeEngine:
+def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
     """The engine of an `ode` problem."""
+    settings, _ = in_use(problem, settings, too_large)
+    if settings.solver == AUTO:
+        return _build_auto(problem, settings, dtype, threads)
+    spec = ode_spec(problem, settings, dtype)
+    make = Maker(spec, settings, problem).make
+    if problem.events is not None:
+        whole = {part: letters for part, letters in SIGNATURES.items() if part != "thin"}
+        return EventsEngine(spec, MachineCode(whole, make), threads)
+    return OdeEngine(spec, MachineCode(SIGNATURES, make), threads)
+
+
+def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None) -> AutoEngine:
+    """The engine of two methods; nothing is derived for the second before it is needed."""
+    plain, stiff = (replace(settings, solver=name) for name in (f"{PLAIN} watched", f"{STIFF} resumed"))
+    rest = rest_of(problem)
+    first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
+    first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))
+    makers = Maker(first, plain, problem), Maker(second, stiff, rest)
+
+    def make(part: str, shared: tuple[int, ...]) -> bytes:
+        if part.startswith(LATER):
+            return makers[1].make(part.removeprefix(LATER), shared)
+        return makers[0].make(part, shared)
+
+    return AutoEngine(spec_of(first, second), MachineCode(signatures(SIGNATURES), make), threads)
+
+
+def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> Spec:
+    """What the engine of a problem is, in plain data."""
     signature = problem.signature
-    leaves = signature.arguments
-    happening = problem.events is not None
-    functions = ode_method(settings.solver, events=happening).functions(problem)
-    timing = functions["at"].inputs[0].leaves if problem.at is not None else ()
-    place = {leaf: i for i, leaf in enumerate(leaves)}
+    place = {leaf: i for i, leaf in enumerate(signature.arguments)}
     times = problem.at.shape[0] if problem.at is not None else 0
+    seen = set(walk((problem.at,))) if problem.at is not None else set[Node]()
     outputs: tuple[Shape, ...] = tuple(
         (times, *o.shape) if problem.at is not None else o.shape for o in problem.outputs
     )
     room = ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize)
-    room += event_bytes(problem, dtype.itemsize) if happening else 0
-    spec = Spec(
+    room += 0 if problem.events is None else event_bytes(problem, dtype.itemsize)
+    return Spec(
         layer_name=signature.layer,
         dtype=dtype.name,
         width=WIDTH[dtype.name],
         arguments=arguments_of(signature),
         outputs=outputs,
-        saved=(((), "int64"),) * (2 if happening else 1),
+        saved=(((), "int64"),) * (1 if problem.events is None else 2),
         groups={
             "p": tuple(place[leaf] for leaf in used_arguments(problem)),
-            "q": tuple(place[leaf] for leaf in timing),
+            "q": tuple(i for leaf, i in place.items() if leaf in seen),
         },
         numbers={
             "states": sum(s.size for s in problem.states), "save_times": times,
@@ -103,12 +135,6 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         },
         more={"room": room, "tape_bytes": settings.tape_bytes},
     )  # fmt: skip
-    wholes = {} if problem.events is None else vars(event_tables(problem.events, problem.states))
-    maker = _Maker(spec, settings, leaves, functions, {f"event_{name}": table for name, table in wholes.items()})
-    if happening:
-        whole = {part: letters for part, letters in SIGNATURES.items() if part != "thin"}
-        return EventsEngine(spec, MachineCode(whole, maker.make), threads)
-    return OdeEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
 
 
 def _sizes_of(problem: OdeProblem) -> dict[str, int]:
@@ -120,17 +146,21 @@ def _sizes_of(problem: OdeProblem) -> dict[str, int]:
     return {"event_guards": guards, "event_modes": modes, "event_blocks": len(events.blocks)}
 
 
-class _Maker:
+class Maker:
     """Makes the object file of one part for one layout."""
 
-    def __init__(
-        self, spec: Spec, settings: Settings, leaves: tuple[Any, ...], functions: dict[str, Derived],
-        wholes: dict[str, Any],
-    ) -> None:  # fmt: skip
-        self._spec, self._settings, self._leaves, self._functions = spec, settings, leaves, functions
-        self._wholes = wholes
+    def __init__(self, spec: Spec, settings: Settings, problem: OdeProblem) -> None:
+        self._spec, self._settings, self._problem = spec, settings, problem
+        self._leaves = problem.signature.arguments
+        wholes = {} if problem.events is None else vars(event_tables(problem.events, problem.states))
+        self._wholes = {f"event_{name}": table for name, table in wholes.items()}
         self._simple: dict[str, Derived] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def _functions(self) -> dict[str, Derived]:
+        happening = self._problem.events is not None
+        return ode_method(self._settings.solver, events=happening).functions(self._problem)
 
     def _chosen(self, part: str) -> list[Derived]:
         with self._lock:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, in_order_of_cost, spread
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, in_order_of_cost, lane_steps, spread
 from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -36,13 +36,16 @@ class OdeEngine(BlockEngine):
         numbers = spec.numbers
         self._n, self._m, self._out = numbers["states"], numbers["save_times"], numbers["size_out"]
         self._instants = self._m if numbers["has_times"] else 1
+        self.read_size = self._instants * self._out
         self._empty = bool(numbers["has_times"]) and self._m == 0
         self.facts_size = 1 + STATISTICS
+        self.read_shapes = spec.outputs
         self.kept_size = self._m * (self._n + 1) + self._n
         self.bars_size = self._m * (self._n + 1)
         self.row_parts = (GRID, self._n)
         self.rows_expected = 64.0
         self._cost: Array | None = None
+        self._ran: tuple[Array, NDArray[np.int64] | None] | None = None
 
     def choose_layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
         """Save times lie in the lanes, wherever else the arguments are that they depend on."""
@@ -62,7 +65,7 @@ class OdeEngine(BlockEngine):
         )
         entry = self.code.entry("solve", shared)
         # By instant, then by output.
-        flat = np.empty((batch, self._instants * self._out), self.dtype)
+        flat = np.empty((batch, self.read_size), self.dtype)
         facts = np.empty((batch, self.facts_size), self.dtype)
 
         tape = None
@@ -92,12 +95,14 @@ class OdeEngine(BlockEngine):
         accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
         steps = accepted + facts[:, 1 + REJECTED].astype(np.int64)
         self._cost = steps if batch > self.width else None
+        self._ran = steps, order
         extras = {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted, **self.told(facts)}
         status = facts[:, 0].astype(np.int32)
         saved = self.kept(steps, facts)
         if tape is not None:
             tape = self._close(tape, status, steps)
-        return Solution(self._split(flat), status, np.zeros(batch, np.int64), steps, saved, extras, tape)
+        answers = self._answers(flat, facts)
+        return Solution(answers, status, np.zeros(batch, np.int64), steps, saved, extras, tape)
 
     def _close(self, tape: OdeTape, status: NDArray[np.int32], steps: Array) -> OdeTape | None:
         """The tape of a whole solve, where it can serve."""
@@ -106,6 +111,17 @@ class OdeEngine(BlockEngine):
         self.rows_expected = 1.1 * tape.rows_made()
         tape.steps = steps
         return tape
+
+    def waiting(self) -> tuple[int, int]:
+        """Of the last solve: the steps that lanes took, waiting included, and those that samples needed."""
+        if self._ran is None:
+            return 0, 0
+        steps, order = self._ran
+        return lane_steps(steps, order, self.width), int(steps.sum())
+
+    def _answers(self, flat: Array, facts: Array) -> list[Array]:
+        """The outputs, or their tangents, from what a part gave."""
+        return self._split(flat)
 
     def _nothing(self, batch: int) -> Solution:
         outputs = [np.zeros((batch, *shape), self.dtype) for shape in self.outputs]
@@ -138,9 +154,9 @@ class OdeEngine(BlockEngine):
     def _split(self, flat: Array) -> list[Array]:
         """Outputs by instant as the arrays of the outputs."""
         batch = len(flat)
-        if len(self.outputs) == 1:
-            return [flat.reshape(batch, *self.outputs[0])]
-        found = [np.empty((batch, *shape), self.dtype) for shape in self.outputs]
+        if len(self.read_shapes) == 1:
+            return [flat.reshape(batch, *self.read_shapes[0])]
+        found = [np.empty((batch, *shape), self.dtype) for shape in self.read_shapes]
         by_instant = flat.reshape(batch * self._instants, self._out)
         spread([f.reshape(batch * self._instants, -1) for f in found], slice(None), by_instant)
         return found
@@ -153,7 +169,7 @@ class OdeEngine(BlockEngine):
         return (np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]).reshape(batch, -1)
 
     def asked_cotangent(self, cotangents: Sequence[Array], batch: int) -> tuple[Array, NDArray[np.bool_]]:
-        """The cotangents by instant, and which samples have any that is not 0."""
+        """The cotangents by instant, then of what else is an output, and which samples have any that is not 0."""
         flat = self.by_instant(cotangents, batch)
         return flat, flat.any(axis=1)
 
@@ -185,13 +201,14 @@ class OdeEngine(BlockEngine):
             count, rows = last - first, self.samples_of(order, first, last, len(order))
             tape, (wide, _) = self.tape_rows(saved, rows), self.row_parts
             room = self.arena(
-                (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, p.size),
+                (count, p.size), (1 if common else count, q.size), (count, self.read_size), (count, p.size),
                 (count, q.size), (count, self.facts_size), (self.kept_size,), (tape * wide,), (tape * self._n,),
                 (p.size,), (self.bars_size,),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
             q.pack(values, rows, room.array(1))
-            fill_lanes(room.array(2), cot, rows, fill=0.0)
+            fill_lanes(room.array(2), cot[:, : self.read_size], rows, fill=0.0)
+            self.tell(room.array(5), cot, rows)
             p_bar = room.array(3)
             grads.set_addresses(p, p_bar, first)
             p_at, q_at, c_at, p_bar_at, q_bar_at, facts_at, kept_at, grid_at, states_at, *others = room.addresses
@@ -225,7 +242,8 @@ class OdeEngine(BlockEngine):
         p, q = self.packing("p", shared), self.packing("q", shared)
         asked = int(cot is not None)
         grads = Gradients(self.arguments, args, (p, q), self.blocks_of(len(order)), self.width)
-        flat = np.zeros((batch, self._instants * self._out), self.dtype)
+        flat = np.zeros((batch, self.read_size), self.dtype)
+        facts = np.zeros((batch, self.facts_size), self.dtype)
         entry = self.code.entry("second", shared)
 
         def work(first: int, last: int) -> None:
@@ -245,7 +263,8 @@ class OdeEngine(BlockEngine):
                 p.pack(given, rows, room.array(0), start * p.size)
                 q.pack(given, rows, room.array(1), start * q.size)
             if cot is not None:
-                fill_lanes(room.array(2), cot, rows, fill=0.0)
+                fill_lanes(room.array(2), cot[:, : self.read_size], rows, fill=0.0)
+                self.tell(room.array(6), cot, rows)
                 grads.set_addresses(p, p2_bar, first)
                 grads.set_waste(p, p2_bar, p.size)
             done = entry(
@@ -255,12 +274,16 @@ class OdeEngine(BlockEngine):
             assert done == 0, "a run repeated took more steps"
             self.statuses(take_lanes(room.array(6), len(rows)), rows, found)
             flat[rows] = take_lanes(room.array(3), len(rows))
+            facts[rows] = take_lanes(room.array(6), len(rows))
             if asked:
                 grads.add(p, take_lanes(p2_bar[:, : p.own_size], len(rows)), first, rows)
                 grads.add(q, take_lanes(room.array(5), len(rows)), first, rows)
 
         self.run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
-        return self._split(flat), grads
+        return self._answers(flat, facts), grads
+
+    def tell(self, facts: Array, cot: Array, rows: Rows) -> None:
+        """Writes what the blocks of a derivative are told in their facts."""
 
     def pullback_pullback(
         self,

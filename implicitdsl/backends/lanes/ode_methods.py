@@ -35,9 +35,14 @@ _STIFF = (
 _EVENTS = (
     "event_location", "event_landing", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
 )  # fmt: skip
+_ROLES = {"": ((), ()), "watched": (("stiffness",), ("watched_blocks",)), "resumed": ((), ("resumed_blocks",))}
+"""Solvers and blocks that a method has beside its own in a part of `auto`: first, with an eye on stiffness, and then
+from where the first was left."""
 SOURCES = tuple(
     f"solvers/{name}.py"
-    for name in dict.fromkeys((*_EXPLICIT, *_STIFF, *_EVENTS, "status", "tableau", "rosenbrock_tableau", "vocabulary"))
+    for name in dict.fromkeys(
+        (*_EXPLICIT, *_STIFF, *_EVENTS, "stiffness", "status", "tableau", "rosenbrock_tableau", "vocabulary")
+    )
 )
 """All solver files that a method may be made of."""
 
@@ -45,7 +50,7 @@ SOURCES = tuple(
 @dataclass(frozen=True)
 class OdeMethod:
     """One method. `stages` counts the evaluations of a step; `places` are the globals of the sources that name its
-    numbers."""
+    numbers; `role` is a key of _ROLES."""
 
     name: str
     stages: int
@@ -53,6 +58,7 @@ class OdeMethod:
     tableau: Tableau | RosenbrockTableau
     events: bool = False
     """Whether the model has events."""
+    role: str = ""
 
     @property
     def is_stiff(self) -> bool:
@@ -72,10 +78,12 @@ class OdeMethod:
 
     def modules(self) -> list[ModuleType]:
         """The sources; where two define one name, the later counts."""
-        solvers = (*(_STIFF if self.is_stiff else _EXPLICIT), *(_EVENTS if self.events else ()))
+        more_solvers, more_blocks = _ROLES[self.role]
+        solvers = (*(_STIFF if self.is_stiff else _EXPLICIT), *(_EVENTS if self.events else ()), *more_solvers)
         found = [import_module(f"implicitdsl.solvers.{name}") for name in solvers]
         blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *(["stiff_blocks"] if self.is_stiff else [])]
         blocks += ["events_blocks", "events_tangent_blocks"] if self.events else []
+        blocks += more_blocks
         return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
 
     def functions(self, problem: OdeProblem) -> dict[str, Derived]:
@@ -90,12 +98,13 @@ class OdeMethod:
 
 
 def ode_method(name: str, *, events: bool = False) -> OdeMethod:
-    """The method of that name, for a model with or without events."""
+    """The method of that name, which a role may follow (`tsit5 watched`), for a model with or without events."""
     facts = {"FACTS": 1 + EVENT_STATISTICS} if events else {}
-    if name in ROSENBROCK:
-        rosenbrock = ROSENBROCK[name]
+    plain, _, role = name.partition(" ")
+    if plain in ROSENBROCK:
+        rosenbrock = ROSENBROCK[plain]
         places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
-        return OdeMethod(name, rosenbrock.stages + 1, places | facts, rosenbrock, events)
-    explicit = TABLEAUS[name].eager
+        return OdeMethod(name, rosenbrock.stages + 1, places | facts, rosenbrock, events, role)
+    explicit = TABLEAUS[plain].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
-    return OdeMethod(name, explicit.stages, places | facts, explicit, events)
+    return OdeMethod(name, explicit.stages, places | facts, explicit, events, role)

@@ -45,12 +45,14 @@ def swept(
         count, rows = last - first, engine.samples_of(order, first, last, len(order))
         tape = int(saved[0][rows].max(initial=1))
         arena = engine.arena(
-            (count, p.size), (1 if common else count, q.size), (count, cot.shape[1]), (count, p.size), (count, q.size),
-            (count, facts), (engine.kept_size,), *((k,) for k in room(tape, n, every)), (p.size,), (engine.bars_size,),
+            (count, p.size), (1 if common else count, q.size), (count, engine.read_size), (count, p.size),
+            (count, q.size), (count, facts), (engine.kept_size,), *((k,) for k in room(tape, n, every)),
+            (p.size,), (engine.bars_size,),
         )  # fmt: skip
         p.pack(values, rows, arena.array(0))
         q.pack(values, rows, arena.array(1))
-        fill_lanes(arena.array(2), cot, rows, fill=0.0)
+        fill_lanes(arena.array(2), cot[:, : engine.read_size], rows, fill=0.0)
+        engine.tell(arena.array(5), cot, rows)
         p_bar = arena.array(3)
         grads.set_addresses(p, p_bar, first)
         p_at, q_at, *first_ones = arena.addresses

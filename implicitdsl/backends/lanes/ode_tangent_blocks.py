@@ -11,14 +11,15 @@ from typing import Any
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import (
     DEGREE,
-    FACTS,
     S,
+    add_end_bars,
     begin_run,
     end_of_run,
     ends_to_times,
     instants,
     rhs_tangent_vjp,
     run_block,
+    size_facts,
 )
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
@@ -160,6 +161,7 @@ def transpose_block(
             end_of_run(interval, facts), end_dot, end2, view(end2, n, n), p2, cot, view(interval_bar, 1, 1),
             view(interval_dot_bar, 1, 1), end2_bar, view(end2_bar, n, n), p2_bar, trial,
         )  # fmt: skip
+    add_end_bars(facts, view(end2_bar, n, n), interval_dot_bar)
     transpose_replay(
         p2, interval, interval_dot, times, times_dot, grid, made, states2, values_bar, values_dot_bar, end2_bar, y2_bar,
         p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar, facts,
@@ -191,7 +193,7 @@ def second(
             view(p2_all, 2 * block * size_p(), 2 * size_p()), view(q2_all, block * q_step, 2 * size_q()),
             view(cot_all, place * size, size), view(out_dot_all, block * size, size),
             view(p2_bar_all, 2 * place * size_bar(), 2 * size_bar()), view(q_bar_all, place * size_q(), size_q()), grid,
-            states, rows, states2, trial, view(facts_all, block * FACTS, FACTS), work, asked,
+            states, rows, states2, trial, view(facts_all, block * size_facts(), size_facts()), work, asked,
         )  # fmt: skip
         if stopped == 1:
             return block + 1

@@ -61,6 +61,11 @@ def consistent_block(p: Array, y0: Array, interval: Array) -> Any:
     return began
 
 
+def limit(p: Array) -> Any:
+    """The steps that a run may take."""
+    return max_steps()
+
+
 def record_block(
     p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
     states: Array, rows: int, every: int,
@@ -70,7 +75,7 @@ def record_block(
     ran = integrate(
         rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
         tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p),
-        rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
+        rtol(p), atol(p), dt(p), limit(p), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
         every,
     )  # fmt: skip
     facts[0] = select(ran == BAD_TIMES, ran, select(began != 0.0, began, ran))

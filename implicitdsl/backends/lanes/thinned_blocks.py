@@ -11,14 +11,15 @@ from typing import Any
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import (
     DEGREE,
-    FACTS,
     S,
+    add_end_bars,
     bars_of_outputs,
     bars_of_start,
     begin_run,
     end_of_run,
     instants,
     record_block,
+    size_facts,
 )
 from implicitdsl.solvers.explicit_rk_thinned import pullback_thinned
 from implicitdsl.solvers.vocabulary import buffer, view
@@ -61,6 +62,7 @@ def thin_block(
         return 1
     interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
     bars_of_outputs(p, end_of_run(interval, facts), left, cot, p_bar, interval_bar, end_bar, trial, work)
+    add_end_bars(facts, end_bar, interval_bar)
     transpose_thinned(
         p, interval, times, marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar,
         times_bar,
@@ -80,8 +82,8 @@ def thin(
         stopped = thin_block(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
-            view(q_bar_all, block * size_q(), size_q()), view(facts_all, block * FACTS, FACTS), left, marks, kept, rows,
-            every, grid, states, trial, work,
+            view(q_bar_all, block * size_q(), size_q()), view(facts_all, block * size_facts(), size_facts()),
+            left, marks, kept, rows, every, grid, states, trial, work,
         )  # fmt: skip
         if stopped == 1:
             return block + 1

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from implicitdsl.backends.auto import AUTO, in_use
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.python.auto_engine import AutoEngine
 from implicitdsl.backends.python.events_engine import EventsEngine
 from implicitdsl.backends.python.implicit_engine import RootEngine
 from implicitdsl.backends.python.minimum_engine import MinimumEngine
@@ -29,6 +31,9 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
         case NetProblem():
             return NetEngine(problem, dtype)
         case OdeProblem():
+            settings, _ = in_use(problem, settings)
+            if settings.solver == AUTO:
+                return AutoEngine(problem, settings, dtype)
             engine = StiffEngine if settings.solver in ROSENBROCK else OdeEngine
             return (engine if problem.events is None else EventsEngine)(problem, settings, dtype)
         case RootProblem() | FixpointProblem():

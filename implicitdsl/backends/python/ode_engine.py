@@ -87,6 +87,7 @@ class OdeEngine(SampleEngine):
         self._m = problem.at.shape[0] if problem.at is not None else 0
         shapes = tuple((self._m, *o.shape) if self._at else o.shape for o in problem.outputs)
         super().__init__(problem.signature, shapes, (((), np.dtype(np.int64)),), dtype)
+        self._read_shapes = shapes
         functions = derive(problem)
         self._functions = {name: flat_function(simplified(f)) for name, f in functions.items()}
         self._used = used_arguments(problem)
@@ -192,7 +193,7 @@ class OdeEngine(SampleEngine):
     def solve_sample(self, values: Sequence[Array]) -> Answer:
         if self._empty:
             return Answer(
-                [np.zeros(shape, self._dtype) for shape in self.outputs], [np.asarray(0)], extras={"t_end": np.nan}
+                [np.zeros(shape, self._dtype) for shape in self._read_shapes], [np.asarray(0)], extras={"t_end": np.nan}
             )
         start = self._start(values)
         run = self._integrate(start, 0)
@@ -215,7 +216,7 @@ class OdeEngine(SampleEngine):
         return run.y_end if j < 0 else run.values[j * self._n : (j + 1) * self._n]
 
     def _read(self, start: Start, run: Run) -> list[Array]:
-        outputs = [np.zeros(shape, self._dtype) for shape in self.outputs]
+        outputs = [np.zeros(shape, self._dtype) for shape in self._read_shapes]
         for t, j in self._moments(start, run):
             flat = self._zeros(sum(self._out_sizes))
             self._functions["output"](t, self._state_at(run, j), start.p, flat)
@@ -235,7 +236,7 @@ class OdeEngine(SampleEngine):
     def _cotangent_at(self, cotangent: Array, j: int) -> Array:
         """The part of the flat cotangent that belongs to one instant, flat over the outputs."""
         if j < 0:
-            return cotangent
+            return cotangent[: sum(self._out_sizes)]
         parts: list[Array] = []
         position = 0
         for size in self._out_sizes:
@@ -260,6 +261,7 @@ class OdeEngine(SampleEngine):
                 time_bar = times_bar[j : j + 1] if j >= 0 else interval_bar[1:]
                 state_bar = values_bar[j * self._n : (j + 1) * self._n] if j >= 0 else end_bar
                 self._functions["output_vjp"](t, self._state_at(run, j), start.p, cot, time_bar, state_bar, p_bar)
+        self._add_end(cotangent, end_bar, interval_bar)
         found = self._transpose(start, run, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar)
         self._ends_to_times(interval_bar, times_bar)
         q_bar = self._zeros(start.q.size)
@@ -267,6 +269,9 @@ class OdeEngine(SampleEngine):
         if self._at:
             self._functions["at_vjp"](start.q, times_bar, q_bar)
         return self._grads(p_bar, q_bar), found
+
+    def _add_end(self, cotangent: Array, end_bar: Array, interval_bar: Array) -> None:
+        """Adds the cotangents of the end of a run, where that is an output, to those of its state and the interval."""
 
     def _ends_to_times(self, interval_bar: Array, times_bar: Array) -> None:
         """Where the times define the interval, its cotangents are theirs."""
@@ -322,7 +327,7 @@ class OdeEngine(SampleEngine):
         return self._output_dot(start, slope, self._replay(start, run, slope)), codes.SUCCESS
 
     def _output_dot(self, start: Start, slope: Slope, tangent: TangentRun) -> Array:
-        outputs = [np.zeros(shape, self._dtype) for shape in self.outputs]
+        outputs = [np.zeros(shape, self._dtype) for shape in self._read_shapes]
         for j in range(self._m) if self._at else (-1,):
             flat = self._zeros(sum(self._out_sizes))
             self._functions["output_jvp"](*self._instant(start, slope, tangent, j), flat)
@@ -368,6 +373,7 @@ class OdeEngine(SampleEngine):
                     p2_bar[size:],
                 )
             f["output_jvp_vjp"](*self._instant(start, slope, tangent, j), cot, *bars)
+        self._add_end(cotangent, end2_bar[n:], interval_dot_bar)
         found = self._transpose_replay(
             start, run, slope, tangent, values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar,
             interval_dot_bar, times_bar, times_dot_bar,

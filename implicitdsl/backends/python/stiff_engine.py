@@ -63,11 +63,15 @@ class StiffEngine(OdeEngine):
             integrate(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
                 self._m, start.times, *self._method, t["error"], t["dense"], self._control, real(s.rtol),
-                real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows,
-                run.states, rows, run.every,
+                real(s.atol), real(s.dt or 0.0), self._limit(start), run.values, run.y_end, run.statistics, run.grid,
+                rows, run.states, rows, run.every,
             )
         )  # fmt: skip
         return run
+
+    def _limit(self, start: Start) -> int:
+        """The steps that a run may take."""
+        return self._settings.max_steps
 
     def _not_begun(self, start: Start) -> Run:
         """The run of a sample without a consistent start: its values are NaN, its end is where it stands."""
