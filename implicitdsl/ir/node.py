@@ -16,8 +16,9 @@ from implicitdsl.functions.expression import Expr
 
 Shape = tuple[int, ...]
 LeafKind = Literal[
-    "input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode"
-]
+    "input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode",
+    "delayed",
+]  # fmt: skip
 
 _count = itertools.count()
 

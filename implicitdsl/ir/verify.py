@@ -30,7 +30,7 @@ from implicitdsl.ir.node import (
 )
 
 KINDS = frozenset(
-    {"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode"}
+    {"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode", "delayed"}
 )
 REDUCTIONS = frozenset({"max", "min", "prod", "cumsum", "logsumexp"})
 

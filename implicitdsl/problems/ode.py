@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
+from implicitdsl.problems.delays import Delays, delay_values
 from implicitdsl.problems.derived import Derived, group, tangent, transpose
 from implicitdsl.problems.events import Events, derive_events, derive_held
 from implicitdsl.problems.signature import Signature
@@ -20,7 +21,8 @@ class OdeProblem:
     """`start`, `t0`, `t1`, `at` are functions of the arguments, `rhs` and `outputs` of time, states and arguments. t0
     and t1
     are None where the interval is that of the `at` times; `at` is None where the values at the end are returned.
-    The last `algebraic` scalars of the states are those of a `dae` (`dae.py`), with 0 = f for them."""
+    The last `algebraic` scalars of the states are those of a `dae` (`dae.py`), with 0 = f for them. With `delays` the
+    right-hand side depends on their past values too."""
 
     signature: Signature
     time: Leaf
@@ -33,6 +35,7 @@ class OdeProblem:
     outputs: tuple[Node, ...]
     events: Events | None = None
     algebraic: int = 0
+    delays: Delays | None = None
 
     @property
     def mass(self) -> tuple[float, ...]:
@@ -45,7 +48,8 @@ def used_arguments(problem: OdeProblem) -> tuple[Leaf, ...]:
     """The arguments that anything but the save times depends on: what a flat `p` holds."""
     ends = [n for n in (problem.t0, problem.t1) if n is not None]
     inside = () if problem.events is None else problem.events.nodes
-    found = set(walk((*problem.start, *problem.rhs, *problem.outputs, *ends, *inside)))
+    before = () if problem.delays is None else problem.delays.nodes
+    found = set(walk((*problem.start, *problem.rhs, *problem.outputs, *ends, *inside, *before)))
     return tuple(leaf for leaf in problem.signature.arguments if leaf in found)
 
 
@@ -63,7 +67,9 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
         group("t0", (zero if problem.t0 is None else problem.t0,)),
         group("t1", (zero if problem.t1 is None else problem.t1,)),
     )
-    rhs = Derived("rhs", moving, (group("out", problem.rhs),))
+    past = () if problem.delays is None else problem.delays.leaves
+    seen = (moving[0], group("y", (*problem.states, *past)), moving[2])
+    rhs = Derived("rhs", seen, (group("out", problem.rhs),))
     if problem.events is not None:
         held = group("pm", (*arguments, *problem.events.modes))
         rhs = Derived("rhs", (*moving[:2], held), (group("out", problem.events.rhs),))
@@ -78,9 +84,11 @@ def derive(problem: OdeProblem) -> dict[str, Derived]:
         Derived("output", moving, (group("out", problem.outputs),)),
         Derived("begin", (group("p", arguments),), begin),
     ]
+    if problem.delays is not None:
+        values += delay_values(problem.delays, problem.time, arguments)
     if problem.at is not None:
-        seen = set(walk((problem.at,)))
-        given = group("q", (leaf for leaf in problem.signature.arguments if leaf in seen))
+        used = set(walk((problem.at,)))
+        given = group("q", (leaf for leaf in problem.signature.arguments if leaf in used))
         values.append(Derived("at", (given,), (group("times", (problem.at,)),)))
     for value in values:
         along = tuple(g.name for g in value.inputs)

@@ -16,6 +16,7 @@ from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
 from implicitdsl.semantics.conditions import constrain
 from implicitdsl.semantics.curvature import Condition
+from implicitdsl.semantics.delays import delays_of, refuse_events
 from implicitdsl.semantics.elaborate import Body, Unknown, flat_bounds
 from implicitdsl.semantics.events import events_of
 from implicitdsl.semantics.program import Program
@@ -68,9 +69,12 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
         assert body.return_statement is not None
         raise fail("E309", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
     leaves = tuple(u.leaf for u in found)
+    delays, delayed = delays_of(definition, body, program, rhs, time)
     events = events_of(body, program, rhs, time)
+    if delays is not None and (events is not None or body.events):
+        refuse_events(body, program)
     algebraic = sum(u.leaf.size for u in unknowns)
-    return OdeProblem(signature, time, leaves, start, rhs, t0, t1, body.at, body.outputs, events, algebraic)
+    return OdeProblem(signature, time, leaves, start, delayed, t0, t1, body.at, body.outputs, events, algebraic, delays)
 
 
 def _algebraic(definition: tree.Definition, body: Body, unknowns: Sequence[Unknown]) -> tuple[Node, ...]:

@@ -37,8 +37,8 @@ def condition(statement: tree.Statement, body: Body) -> None:
                 _relation(relation, body, body.scope)
         case tree.When():
             read_event(statement, body)
-        case tree.History(name=name):
-            raise fail("E603", f"the delayed state `{name}` is not executable yet", statement.span)
+        case tree.History(name=name, value=value):
+            body.histories[name] = fit(body.scope.value(value), body.unknowns[name].leaf.shape, statement)
         case _:
             raise fail("E601", f"`{statement.span.text}` is not executable yet", statement.span)
 

@@ -60,6 +60,7 @@ class Body:
     constraint_spans: dict[Leaf, Span] = field(default_factory=dict[Leaf, Span])
     events: list[Happening] = field(default_factory=list["Happening"])
     horizon: tuple[Node, Node] | None = None
+    histories: dict[str, Node] = field(default_factory=dict[str, Node])
     at: Node | None = None
     outputs: tuple[Node, ...] = ()
     return_statement: tree.Return | None = None

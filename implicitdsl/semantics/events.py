@@ -70,7 +70,7 @@ def events_of(body: Body, program: Program, rhs: Sequence[Node], time: Leaf) -> 
     """The events of an `ode`: its blocks, and what is tracked on its right-hand side by the option `kinks`. None where
     there is nothing."""
     states = [u.leaf for u in body.unknowns.values()]
-    moving = frozenset[Node]({time, *states})
+    moving = frozenset[Node]({time, *states, *(r.leaf for r in program.reads)})
     jumps = _moving_jumps(rhs, moving, program)
     tracked = _on_the_right(jumps, program)
     conditions = [h.condition for h in body.events]

@@ -236,6 +236,9 @@ class Scope(SizeScope):
         if not isinstance(expression.function, tree.Name):
             raise fail("E402", f"`{expression.function.span.text}` cannot be called", expression.function.span)
         name = expression.function.id
+        value = self.names.get(name)
+        if isinstance(value, Leaf) and value.kind == "state" and self.program is not None:
+            return self.program.read(value, self.value(self._plain(expression)[0]), expression.span)
         if name in self.library.functions and name not in self.names:
             return self._function(expression, *self.library.functions[name])
         match name:

@@ -9,6 +9,7 @@ from implicitdsl.diagnostics import Diagnostic, Span
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.signature import PROBE, Given, Parameter
 from implicitdsl.semantics.library import Library
+from implicitdsl.semantics.size_scope import fail
 from implicitdsl.syntax import tree
 
 
@@ -45,6 +46,16 @@ class Jump:
     span: Span
 
 
+@dataclass(frozen=True, eq=False)
+class PastRead:
+    """`x(where)`: the leaf that stands for the value, and the state it is of."""
+
+    leaf: Leaf
+    state: Leaf
+    where: Node
+    span: Span
+
+
 @dataclass
 class Program:
     """The arguments met so far, the implicit layers called, the jumps and what the solver is told of them (`kinks`)."""
@@ -58,7 +69,17 @@ class Program:
     jumps: list[Jump] = field(default_factory=list[Jump])
     probes: list[Given] = field(default_factory=list[Given])
     kinks: str = ""
+    reads: list[PastRead] = field(default_factory=list[PastRead])
     warnings: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def read(self, state: Leaf, where: Node, span: Span) -> Leaf:
+        """Record that a state is read at another time and give the leaf of its value; one for each time."""
+        if where.shape != ():
+            raise fail("E309", f"a time is a scalar; that of `{span.text}` is {list(where.shape)}", span)
+        moments = list(dict.fromkeys((*(r.where for r in self.reads), where)))
+        leaf = Leaf("delayed", f"{state.name}.{moments.index(where)}", state.shape)
+        self.reads.append(PastRead(leaf, state, where, span))
+        return leaf
 
     def call_between(self, value: Node, by: Node) -> str | None:
         """The layer through whose result a value depends on a node, or None."""

@@ -28,6 +28,8 @@ def problem_text(problem: Problem) -> str:
             ends = [("t0", problem.t0), ("t1", problem.t1), ("at", problem.at)]
             parts = [("start", problem.start), ("rhs", problem.rhs), *((n, [e]) for n, e in ends if e is not None)]
             parts += [("outputs", problem.outputs)]
+            if problem.delays is not None:
+                parts += [("lags", problem.delays.lags), ("history", problem.delays.history)]
             if problem.events is not None:
                 switches, blocks = problem.events.switches, problem.events.blocks
                 parts += [("rhs with modes", problem.events.rhs), ("modes", switches.values)]

@@ -15,6 +15,7 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
+from implicitdsl.semantics.delay_text import delay_lines
 from implicitdsl.semantics.event_text import event_lines
 
 
@@ -78,6 +79,7 @@ def _ode(problem: OdeProblem) -> str:
         "and what each instant adds to the gradient:",
         *_gradient(problem.rhs, lam, problem.signature),
         *event_lines(problem),
+        *delay_lines(problem),
     ]
     return "\n".join(lines)
 

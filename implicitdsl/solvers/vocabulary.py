@@ -7,7 +7,8 @@ serves both. The bodies here are for one sample: `backend="python"` runs them as
 Runs: `interrupted`.
 Elements: `select fma vmin vmax vabs vsqrt power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_ any_ all_`.
 Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy scale dot
-all_finite add_products subtract_products`. Every sum runs in index order.
+all_finite add_products subtract_products`. Every sum runs in index order. Rows that differ between samples: `gather
+scatter_add`.
 """
 
 from __future__ import annotations
@@ -133,6 +134,20 @@ def copy_where(mask: Mask, n: int, x: Array, x_at: int, y: Array, y_at: int) -> 
     """y := x for the samples where the mask holds."""
     if mask:
         y[y_at : y_at + n] = x[x_at : x_at + n]
+
+
+def gather(n: int, row: Element, step: int, x: Array, y: Array, y_at: int) -> None:
+    """y := the n elements from place row*step of `x` on, each sample's from its own `row`, a whole number."""
+    at = int(row) * step
+    y[y_at : y_at + n] = x[at : at + n]
+
+
+def scatter_add(mask: Mask, n: int, x: Array, x_at: int, row: Element, step: int, y: Array) -> None:
+    """Add x to the n elements from place row*step of `y` on, for the samples where the mask holds: `gather`
+    transposed."""
+    if mask:
+        at = int(row) * step
+        y[at : at + n] += x[x_at : x_at + n]
 
 
 def axpy(n: int, alpha: Element, x: Array, x_at: int, y: Array, y_at: int) -> None:

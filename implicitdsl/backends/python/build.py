@@ -9,6 +9,7 @@ import numpy as np
 from implicitdsl.backends.auto import AUTO, in_use
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.python.auto_engine import AutoEngine
+from implicitdsl.backends.python.delay_engine import DelayEngine
 from implicitdsl.backends.python.events_engine import EventsEngine
 from implicitdsl.backends.python.implicit_engine import RootEngine
 from implicitdsl.backends.python.minimum_engine import MinimumEngine
@@ -23,6 +24,7 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
+from implicitdsl.solvers.tableau import TABLEAUS
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -30,6 +32,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
     match problem:
         case NetProblem():
             return NetEngine(problem, dtype)
+        case OdeProblem() if problem.delays is not None:
+            return DelayEngine(problem, settings, dtype)
         case OdeProblem():
             settings, _ = in_use(problem, settings)
             if settings.solver == AUTO:
@@ -49,6 +53,8 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in ROSENBROCK:
         other = "" if problem.algebraic else "; `tsit5` does"
         return f"`{settings.solver}` does not locate events and jumps yet{other}"
+    if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, "auto"):
+        return f"`{settings.solver}` does not read a past yet; the explicit methods do: `tsit5`"
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:

@@ -26,18 +26,15 @@ CODES: tuple[Code, ...] = (
     ),
     Code(
         code="E603",
-        title="delays",
+        title="delays that no solver runs",
         explanation=(
-            "A delayed state `x(t - tau)` is read and checked, but no solver keeps the past of a solution yet. A "
-            "chain of "
-            "linear stages (`dz1/dt = (x - z1)/tau1`, …) approximates a delay in an ordinary system."
+            "A delayed state `x(t - tau)` runs on the right-hand side of an `ode`, with a lag that is an expression of "
+            "inputs, params and consts. A lag that changes with time or with a state, a past read in an event, an "
+            "output or a `dae`, and events beside a past are read and checked, but no solver runs them."
         ),
-        bad=(
-            "ode Layer(tau, ts[T]) -> [T] {\n  state x = 1\n  history x = 1\n  dx/dt = -x(t - tau)\n"
-            "  return x at ts\n}\n"
-        ),
+        bad=("ode Layer(ts[T]) -> [T] {\n  state x = 1\n  history x = 1\n  dx/dt = -x(t/2)\n  return x at ts\n}\n"),
         good=(
-            "ode Layer(tau in positive, ts[T]) -> [T] {\n  state x = 1, z = 1\n  dx/dt = -z\n  dz/dt = (x - z)/tau\n"
+            "ode Layer(tau in positive, ts[T]) -> [T] {\n  state x = 1\n  history x = 1\n  dx/dt = -x(t - tau)\n"
             "  return x at ts\n}\n"
         ),
         build="Layer()",
