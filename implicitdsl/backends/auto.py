@@ -29,6 +29,8 @@ def in_use(problem: OdeProblem, settings: Settings, refuse: Refuse | None = None
 def _why_plain(problem: OdeProblem, settings: Settings, refuse: Refuse | None) -> str | None:
     if problem.events is not None:
         return "events and jumps are located by explicit methods"
+    if problem.delays is not None:
+        return "the past is read by explicit methods"
     if settings.dt is not None:
         return "steps of a fixed size have no error estimate to judge by"
     if problem.at is not None and problem.at.size == 0:

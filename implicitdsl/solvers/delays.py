@@ -32,12 +32,13 @@ from implicitdsl.solvers.stepping import (
     COURSE,
     LAST_TIME,
     LENGTH,
+    REACH,
     ROWS,
     after_step,
     begin_course,
     end_of_row,
     judge_start,
-    step_error,
+    paired_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -176,8 +177,8 @@ def integrate_with_delays(
     while any_(active) and row < room and not interrupted():
         length = course[LENGTH]
         remaining = (target - t_hi) - t_lo
-        reach = 1.001 if dt > 0.0 else 1.01
-        landing = vabs(remaining) <= vmin(reach * length, shortest + blur(y0, t_hi, shortest))
+        reach = course[REACH]
+        landing = vabs(remaining) <= vmin(reach, shortest + blur(y0, t_hi, shortest))
         h = select(landing, remaining, direction * vmin(length, shortest))
         end_hi, end_lo = end_of_row(landing, target, t_hi, t_lo, h)
         last = and_(landing, which < 0.0)
@@ -187,7 +188,7 @@ def integrate_with_delays(
             direction, firsts, rows, place, piece, points, slopes, k,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
         landed = and_(ok, and_(landing, not_(last)))
         if any_(ok):
@@ -232,6 +233,7 @@ def integrate_with_delays(
         )
         # A step cut short says nothing against the length that was wanted.
         course[LENGTH] = select(landed, vmax(length, course[LENGTH]), course[LENGTH])
+        course[REACH] = select(landed, vmax(reach, course[REACH]), course[REACH])
 
     copy(n, y, 0, y_end, 0)
     statistics[LAST_TIME] = t_hi

@@ -94,6 +94,16 @@ def test_a_method_keeps_its_order_through_the_kinks(solver, backend):
     assert math.log2(errors[0] / errors[1]) > order - 0.5
 
 
+def test_dop853_reads_its_own_dense_output(backend):
+    layer = DELAYS.MackeyGlass(dtype=F64, solver="dop853(rtol = 1e-10, atol = 1e-12)", backend=backend)
+    x0, tau = leaf(1.2), leaf(17.0)
+    found = layer(x0, tau, f64([0.0, 50.0]))[1]
+    slopes = torch.autograd.grad(found, (tau, x0))
+    assert found.item() == pytest.approx(1.060954362897518, abs=1e-10)
+    assert slopes[0].item() == pytest.approx(0.04581300003319644, abs=2e-8)
+    assert slopes[1].item() == pytest.approx(2.0443199723580574, abs=2e-8)
+
+
 def test_a_rotation_keeps_turning(backend):
     """z(t) = (sin t, cos t) for every lag: a vector state, a history that joins its start smoothly."""
     ts = torch.linspace(0, 12, 25, dtype=F64)

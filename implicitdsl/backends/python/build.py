@@ -32,10 +32,10 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
     match problem:
         case NetProblem():
             return NetEngine(problem, dtype)
-        case OdeProblem() if problem.delays is not None:
-            return DelayEngine(problem, settings, dtype)
         case OdeProblem():
             settings, _ = in_use(problem, settings)
+            if problem.delays is not None:
+                return DelayEngine(problem, settings, dtype)
             if settings.solver == AUTO:
                 return AutoEngine(problem, settings, dtype)
             engine = StiffEngine if settings.solver in ROSENBROCK else OdeEngine
@@ -53,8 +53,10 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in ROSENBROCK:
         other = "" if problem.algebraic else "; `tsit5` does"
         return f"`{settings.solver}` does not locate events and jumps yet{other}"
-    if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, "auto"):
+    if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, AUTO):
         return f"`{settings.solver}` does not read a past yet; the explicit methods do: `tsit5`"
+    if isinstance(problem, OdeProblem) and problem.delays is not None and settings.adjoint != "discrete":
+        return f"the adjoint `{settings.adjoint}` does not know delays; `discrete` does"
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:

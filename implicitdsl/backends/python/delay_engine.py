@@ -17,7 +17,6 @@ from implicitdsl.solvers.delays import WIDTH, integrate_with_delays
 from implicitdsl.solvers.delays_adjoint import pullback_with_delays
 from implicitdsl.solvers.delays_tangent import tangent_replay_with_delays
 from implicitdsl.solvers.delays_tangent_adjoint import tangent_pullback_with_delays
-from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.stepping import STATISTICS
 from implicitdsl.solvers.tableau import TABLEAUS
 
@@ -50,10 +49,10 @@ class DelayEngine(OdeEngine):
         super().__init__(problem, settings, dtype)
 
     def _choose_method(self, problem: OdeProblem) -> None:
-        tableau = TABLEAUS.get(self._settings.solver, TABLEAUS["tsit5"]).eager
+        tableau = TABLEAUS[self._settings.solver].eager
         self._tableau = tableau
         self._a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
-        self._control = PI_CONTROLLER.array(tableau, self._dtype)
+        self._control = self._settings.control(tableau, self._dtype)
         self._breaks = break_counts(self._count, tableau.order, self._dtype)
         self._break_points = self._breaks.size // self._count
 
