@@ -78,7 +78,13 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="Rosenbrock-Wanner method of order 5 with error control, for stiff systems (Steinebach 2023)",
         ),
-        *(Method(name, TIMED, TIME, executable=False) for name in ("kvaerno5", "bdf", "leapfrog", "yoshida4")),
+        Method(
+            "kvaerno5",
+            TIMED,
+            TIME,
+            about="implicit Runge-Kutta (ESDIRK) of order 5 with error control, for stiff systems (Kvaerno 2004)",
+        ),
+        *(Method(name, TIMED, TIME, executable=False) for name in ("bdf", "leapfrog", "yoshida4")),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
         Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),
         *(

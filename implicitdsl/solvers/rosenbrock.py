@@ -16,7 +16,7 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import begin_values, read_values
 from implicitdsl.solvers.step_matrix import (
     factor_size,
-    factor_step_matrix,
+    factor_step,
     jacobian_size,
     multiply_jacobian,
     solve_step_matrix,
@@ -30,6 +30,7 @@ from implicitdsl.solvers.stepping import (
     judge_start,
     keep_row,
     next_step,
+    stage_moment,
     step_error,
 )
 from implicitdsl.solvers.vocabulary import (
@@ -50,36 +51,6 @@ from implicitdsl.solvers.vocabulary import (
 )
 
 Model = Callable[..., None]
-
-
-def stage_moment(i: int, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element) -> Element:
-    """The time of stage i; stages at the end of the step are at its rounded end, where the next step begins."""
-    if c[i] == 1.0:
-        return end_hi
-    return t_hi + (t_lo + c[i] * h)
-
-
-def factor_step(
-    linearise: Model,
-    n: int,
-    mass: Array,
-    pattern: Array,
-    gamma: float,
-    t: Element,
-    h: Element,
-    y: Array,
-    p: Array,
-    matrix: Array,
-    drift: Array,
-    lu: Array,
-    pivots: Array,
-) -> None:
-    """`matrix` := f_y, `drift` := f_t at the start of a step, and the factors of A = M/gamma - h*f_y.
-
-    In a step of length 0 the rows without mass are divided by h, as `run_stages` does with their right-hand sides.
-    """
-    linearise(t, y, p, matrix, drift)
-    factor_step_matrix(n, mass, pattern, gamma, h, matrix, lu, pivots)
 
 
 def run_stages(

@@ -17,15 +17,16 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
-from implicitdsl.solvers.rosenbrock import factor_step, run_stages, stage_moment
+from implicitdsl.solvers.rosenbrock import run_stages
 from implicitdsl.solvers.step_matrix import (
     add_outer_product,
     factor_size,
+    factor_step,
     jacobian_size,
     multiply_jacobian,
     solve_step_matrix_transposed,
 )
-from implicitdsl.solvers.stepping import GRID, end_of_row
+from implicitdsl.solvers.stepping import GRID, end_of_row, stage_moment
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,

@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import begin_values, direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
-from implicitdsl.solvers.rosenbrock import stage_moment
 from implicitdsl.solvers.step_matrix import (
     add_jacobian_transposed,
     add_outer_product,
@@ -27,7 +26,7 @@ from implicitdsl.solvers.step_matrix import (
     solve_step_matrix,
     solve_step_matrix_transposed,
 )
-from implicitdsl.solvers.stepping import GRID, end_of_row
+from implicitdsl.solvers.stepping import GRID, end_of_row, stage_moment
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,

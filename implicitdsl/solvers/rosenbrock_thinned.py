@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start
-from implicitdsl.solvers.rosenbrock import factor_step, run_stages
+from implicitdsl.solvers.rosenbrock import run_stages
 from implicitdsl.solvers.rosenbrock_adjoint import sweep
-from implicitdsl.solvers.step_matrix import factor_size, jacobian_size
+from implicitdsl.solvers.step_matrix import factor_size, factor_step, jacobian_size
 from implicitdsl.solvers.stepping import GRID, KEPT, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,

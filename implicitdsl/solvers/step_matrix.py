@@ -8,8 +8,12 @@ diagonal of M, zeros and ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
 from implicitdsl.solvers.vocabulary import Array, Element, axpy, dot, select
+
+Model = Callable[..., None]
 
 DENSE = 0
 """The first number of a pattern."""
@@ -41,6 +45,29 @@ def factor_step_matrix(
         if mass[i] != 0.0:
             factors[i * n + i] = factors[i * n + i] + mass[i] / gamma
     pivoted_lu(n, factors, pivots)
+
+
+def factor_step(
+    linearise: Model,
+    n: int,
+    mass: Array,
+    pattern: Array,
+    gamma: float,
+    t: Element,
+    h: Element,
+    y: Array,
+    p: Array,
+    matrix: Array,
+    drift: Array,
+    lu: Array,
+    pivots: Array,
+) -> None:
+    """`matrix` := f_y, `drift` := f_t at the start of a step, and the factors of A = M/gamma - h*f_y.
+
+    In a step of length 0 the rows without mass are divided by h, as `run_stages` does with their right-hand sides.
+    """
+    linearise(t, y, p, matrix, drift)
+    factor_step_matrix(n, mass, pattern, gamma, h, matrix, lu, pivots)
 
 
 def solve_step_matrix(n: int, pattern: Array, factors: Array, pivots: Array, x: Array) -> None:

@@ -99,6 +99,13 @@ def end_of_row(last: Mask, t1: Element, t_hi: Element, t_lo: Element, h: Element
     return select(last, t1, end_hi), select(last, 0.0, end_lo)
 
 
+def stage_moment(i: int, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element) -> Element:
+    """The time of stage i; stages at the end of the step are at its rounded end, where the next step begins."""
+    if c[i] == 1.0:
+        return end_hi
+    return t_hi + (t_lo + c[i] * h)
+
+
 def judge_start(n: int, y: Array, slope: Array, interval: Array, m: int, times: Array) -> tuple[Element, Mask]:
     """(status, active) of a run from state `y` with slope `slope`: bad_times and nonfinite starts make no step."""
     good = times_in_order(interval, m, times)

@@ -35,7 +35,8 @@ NUMBERS = (
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (
-    "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "mass", "control",
+    "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "tableau_predict",
+    "mass", "control",
 )  # fmt: skip
 WHOLE_TABLES = (
     "pattern", "event_places", "event_steps", "event_strict", "event_steers", "event_stops", "event_touches",

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.ode import OdeProblem, derive
 from implicitdsl.problems.stiff import linearisation
+from implicitdsl.solvers.esdirk_tableau import ESDIRK, EsdirkTableau
 from implicitdsl.solvers.events import STATISTICS as EVENT_STATISTICS
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK, RosenbrockTableau
 from implicitdsl.solvers.tableau import TABLEAUS, Tableau
@@ -22,26 +23,20 @@ Tables = dict[str, NDArray[Any]]
 
 _READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "stepping", "explicit_rk")
 _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent", "explicit_rk_thinned")
-_STIFF = (
-    *_READING,
-    "pivoted_lu",
-    "step_matrix",
-    "consistent_start",
-    "rosenbrock",
-    "rosenbrock_adjoint",
-    "rosenbrock_tangent",
-    "rosenbrock_thinned",
-)
+_IMPLICIT = (*_READING, "pivoted_lu", "step_matrix", "consistent_start")
+_STIFF = (*_IMPLICIT, "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent", "rosenbrock_thinned")
+_ESDIRK = (*_IMPLICIT, "esdirk", "esdirk_adjoint", "esdirk_tangent", "esdirk_thinned")
 _EVENTS = (
     "event_location", "event_landing", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
 )  # fmt: skip
 _ROLES = {"": ((), ()), "watched": (("stiffness",), ("watched_blocks",)), "resumed": ((), ("resumed_blocks",))}
 """Solvers and blocks that a method has beside its own in a part of `auto`: first, with an eye on stiffness, and then
 from where the first was left."""
+_TABLEAUS = ("tableau", "rosenbrock_tableau", "esdirk_tableau")
 SOURCES = tuple(
     f"solvers/{name}.py"
     for name in dict.fromkeys(
-        (*_EXPLICIT, *_STIFF, *_EVENTS, "stiffness", "status", "tableau", "rosenbrock_tableau", "vocabulary")
+        (*_EXPLICIT, *_STIFF, *_ESDIRK, *_EVENTS, *_TABLEAUS, "stiffness", "status", "vocabulary")
     )
 )
 """All solver files that a method may be made of."""
@@ -55,7 +50,7 @@ class OdeMethod:
     name: str
     stages: int
     places: Mapping[str, int | float]
-    tableau: Tableau | RosenbrockTableau
+    tableau: Tableau | RosenbrockTableau | EsdirkTableau
     events: bool = False
     """Whether the model has events."""
     role: str = ""
@@ -63,38 +58,52 @@ class OdeMethod:
     @property
     def is_stiff(self) -> bool:
         """Whether a step solves with the Jacobian."""
-        return isinstance(self.tableau, RosenbrockTableau)
+        return isinstance(self.tableau, RosenbrockTableau | EsdirkTableau)
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""
-        if isinstance(self.tableau, RosenbrockTableau):
+        if isinstance(self.tableau, RosenbrockTableau | EsdirkTableau):
             return self.tableau.tables(dtype)
         return dict(zip(("a", "c", "error", "dense"), self.tableau.arrays(dtype), strict=True))
 
     def known(self, dtype: DTypeLike) -> dict[str, Any]:
         """The values of the parameters of solver functions that this method settles."""
         tables = {name: tuple(float(x) for x in np.ravel(t)) for name, t in self.tables(dtype).items()}
-        return {"s": self.tableau.stages, "degree": self.tableau.degree, **tables}
+        return {"s": self.places["S"], "degree": self.tableau.degree, **tables}
 
     def modules(self) -> list[ModuleType]:
         """The sources; where two define one name, the later counts."""
         more_solvers, more_blocks = _ROLES[self.role]
-        solvers = (*(_STIFF if self.is_stiff else _EXPLICIT), *(_EVENTS if self.events else ()), *more_solvers)
+        match self.tableau:
+            case EsdirkTableau():
+                solvers, own = _ESDIRK, ["stiff_blocks", "esdirk_blocks"]
+            case RosenbrockTableau():
+                solvers, own = _STIFF, ["stiff_blocks"]
+            case _:
+                solvers, own = _EXPLICIT, []
+        solvers = (*solvers, *(_EVENTS if self.events else ()), *more_solvers)
         found = [import_module(f"implicitdsl.solvers.{name}") for name in solvers]
-        blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *(["stiff_blocks"] if self.is_stiff else [])]
+        blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *own]
         blocks += ["events_blocks", "events_tangent_blocks"] if self.events else []
         blocks += more_blocks
         return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
 
     def functions(self, problem: OdeProblem) -> dict[str, Derived]:
         """The functions of the model, by name."""
-        return derive(problem) | (linearisation(problem) if self.is_stiff else {})
+        if not self.is_stiff:
+            return derive(problem)
+        linear = linearisation(problem)
+        if isinstance(self.tableau, EsdirkTableau):
+            # f_y alone, and its tangent where a start is made consistent.
+            kept = ("linearise", "linearise_tangent") if problem.algebraic else ("linearise",)
+            linear = {name: linear[name] for name in kept}
+        return derive(problem) | linear
 
     def block_bytes(self, states: int, width_bytes: int) -> int:
         """Bytes of the processor's stack that a block takes in its largest part, the transposed tangent."""
         if not self.is_stiff:
-            return 8 * (self.tableau.stages + 1) * states * width_bytes
-        return (8 * (self.tableau.stages + 2) * states + 6 * states * states) * width_bytes
+            return 8 * (self.stages + 1) * states * width_bytes
+        return (8 * (self.stages + 2) * states + 6 * states * states) * width_bytes
 
 
 def ode_method(name: str, *, events: bool = False) -> OdeMethod:
@@ -105,6 +114,10 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
         rosenbrock = ROSENBROCK[plain]
         places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
         return OdeMethod(name, rosenbrock.stages + 1, places | facts, rosenbrock, events, role)
+    if plain in ESDIRK:
+        esdirk = ESDIRK[plain]
+        places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
+        return OdeMethod(name, esdirk.rows, places | facts, esdirk, events, role)
     explicit = TABLEAUS[plain].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
     return OdeMethod(name, explicit.stages, places | facts, explicit, events, role)

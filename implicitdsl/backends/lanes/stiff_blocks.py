@@ -66,6 +66,39 @@ def limit(p: Array) -> Any:
     return max_steps()
 
 
+def transpose_start(
+    p: Array, interval: Array, states: Array, y0_bar: Array, p_bar: Array, interval_bar: Array
+) -> None:  # fmt: skip
+    """Transpose `consistent_block`."""
+    if algebraic() > 0:
+        n = states_of_model()
+        start_pullback(
+            rhs_vjp, linearise, n, algebraic(), interval[0], view(states, 0, n), p, y0_bar, interval_bar, p_bar
+        )
+
+
+def tangent_of_start(y2: Array, p2: Array, interval: Array, interval_dot: Array) -> None:
+    """The tangents of a consistent start."""
+    if algebraic() > 0:
+        start_tangent(rhs_tangent, linearise, states_of_model(), algebraic(), interval[0], interval_dot[0], y2, p2)
+
+
+def transpose_start_tangent(
+    p2: Array, interval: Array, interval_dot: Array, states2: Array, y2_bar: Array, p2_bar: Array, interval_bar: Array,
+    interval_dot_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose `tangent_of_start`, and the start itself."""
+    if algebraic() > 0:
+        n = states_of_model()
+        t2_bar = buffer(p2, 2)
+        start_tangent_pullback(
+            rhs_tangent_vjp, linearise_tangent, n, algebraic(), interval, interval_dot, view(states2, 0, 2 * n), p2,
+            y2_bar, t2_bar, p2_bar,
+        )  # fmt: skip
+        interval_bar[0] = interval_bar[0] + t2_bar[0]
+        interval_dot_bar[0] = interval_dot_bar[0] + t2_bar[1]
+
+
 def record_block(
     p: Array, y0: Array, interval: Array, times: Array, values: Array, y_end: Array, facts: Array, grid: Array,
     states: Array, rows: int, every: int,
@@ -91,11 +124,7 @@ def transpose_run(
         times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
         grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
-    if algebraic() > 0:
-        n = states_of_model()
-        start_pullback(
-            rhs_vjp, linearise, n, algebraic(), interval[0], view(states, 0, n), p, y0_bar, interval_bar, p_bar
-        )
+    transpose_start(p, interval, states, y0_bar, p_bar, interval_bar)
 
 
 def transpose_thinned(
@@ -109,11 +138,7 @@ def transpose_thinned(
         times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
         marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
-    if algebraic() > 0:
-        n = states_of_model()
-        start_pullback(
-            rhs_vjp, linearise, n, algebraic(), interval[0], view(states, 0, n), p, y0_bar, interval_bar, p_bar
-        )
+    transpose_start(p, interval, states, y0_bar, p_bar, interval_bar)
 
 
 def replay_run(
@@ -121,8 +146,7 @@ def replay_run(
     values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
 ) -> Any:  # fmt: skip
     """Run the steps of a tape of `made` rows with tangents; returns the tangent of the time at which the run ends."""
-    if algebraic() > 0:
-        start_tangent(rhs_tangent, linearise, states_of_model(), algebraic(), interval[0], interval_dot[0], y2, p2)
+    tangent_of_start(y2, p2, interval, interval_dot)
     tangent_replay(
         rhs_tangent, linearise_tangent, states_of_model(), mass(p2), pattern(p2), y2, p2, interval, interval_dot,
         save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2),
@@ -143,12 +167,4 @@ def transpose_replay(
         tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2, values_bar,
         values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
-    if algebraic() > 0:
-        n = states_of_model()
-        t2_bar = buffer(p2, 2)
-        start_tangent_pullback(
-            rhs_tangent_vjp, linearise_tangent, n, algebraic(), interval, interval_dot, view(states2, 0, 2 * n), p2,
-            y2_bar, t2_bar, p2_bar,
-        )  # fmt: skip
-        interval_bar[0] = interval_bar[0] + t2_bar[0]
-        interval_dot_bar[0] = interval_dot_bar[0] + t2_bar[1]
+    transpose_start_tangent(p2, interval, interval_dot, states2, y2_bar, p2_bar, interval_bar, interval_dot_bar)

@@ -10,6 +10,7 @@ from implicitdsl.backends.auto import AUTO, in_use
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.python.auto_engine import AutoEngine
 from implicitdsl.backends.python.delay_engine import DelayEngine
+from implicitdsl.backends.python.esdirk_engine import EsdirkEngine
 from implicitdsl.backends.python.events_engine import EventsEngine
 from implicitdsl.backends.python.implicit_engine import RootEngine
 from implicitdsl.backends.python.minimum_engine import MinimumEngine
@@ -23,6 +24,7 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
+from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.tableau import TABLEAUS
 
@@ -38,19 +40,25 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
                 return DelayEngine(problem, settings, dtype)
             if settings.solver == AUTO:
                 return AutoEngine(problem, settings, dtype)
-            engine = StiffEngine if settings.solver in ROSENBROCK else OdeEngine
-            return (engine if problem.events is None else EventsEngine)(problem, settings, dtype)
+            engine = _ode_engine(settings.solver) if problem.events is None else EventsEngine
+            return engine(problem, settings, dtype)
         case RootProblem() | FixpointProblem():
             return RootEngine(problem, settings, dtype)
         case ArgminProblem():
             return MinimumEngine(problem, settings, dtype)
 
 
+def _ode_engine(solver: str) -> type[OdeEngine]:
+    if solver in ESDIRK:
+        return EsdirkEngine
+    return StiffEngine if solver in ROSENBROCK else OdeEngine
+
+
 def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why the method named cannot solve this problem, or None."""
     if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
         return "the states have size 0: there is nothing to integrate"
-    if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in ROSENBROCK:
+    if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in {*ROSENBROCK, *ESDIRK}:
         other = "" if problem.algebraic else "; `tsit5` does"
         return f"`{settings.solver}` does not locate events and jumps yet{other}"
     if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, AUTO):

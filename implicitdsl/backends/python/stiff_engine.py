@@ -92,13 +92,18 @@ class StiffEngine(OdeEngine):
             pullback_thinned(*common, run.every, *self._segment(run), *bars)
         else:
             pullback(*common, *bars)
+        self._transpose_start(start, *bars)
+        return codes.SUCCESS
+
+    def _transpose_start(self, start: Start, *bars: Array) -> None:
+        """The transpose of making the start consistent; `bars` as those of `_transpose`."""
         if self._algebraic:
             _, _, y0_bar, p_bar, interval_bar, _ = bars
+            f = self._functions
             start_pullback(
                 f["rhs_vjp"], f["linearise"], self._n, self._algebraic, start.interval[0], start.y0, start.p, y0_bar,
                 interval_bar[:1], p_bar,
             )  # fmt: skip
-        return codes.SUCCESS
 
     def _slope(self, start: Start, directions: Sequence[Array]) -> Slope:
         slope, f = super()._slope(start, directions), self._functions
@@ -126,16 +131,20 @@ class StiffEngine(OdeEngine):
             self._mass, self._pattern, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
             slope.times_dot, *self._method, self._table["dense"], run.grid, run.rows, tangent.states2, *bars,
         )  # fmt: skip
+        self._transpose_start_tangent(start, slope, *bars)
+        return codes.SUCCESS
+
+    def _transpose_start_tangent(self, start: Start, slope: Slope, *bars: Array) -> None:
+        """The transpose of the tangent of the start; `bars` as those of `_transpose_replay`."""
         if self._algebraic:
             _, _, _, y2_bar, p2_bar, interval_bar, interval_dot_bar, _, _ = bars
             t2_bar = self._zeros(2)
             start_tangent_pullback(
-                self._rhs_tangent_vjp, f["linearise_tangent"], self._n, self._algebraic, start.interval,
+                self._rhs_tangent_vjp, self._functions["linearise_tangent"], self._n, self._algebraic, start.interval,
                 slope.interval_dot, slope.y2, slope.p2, y2_bar, t2_bar, p2_bar,
             )  # fmt: skip
             interval_bar[0] += t2_bar[0]
             interval_dot_bar[0] += t2_bar[1]
-        return codes.SUCCESS
 
     def _linearise_tangent_vjp(self, t: Any, t_dot: Any, *rest: Array) -> None:
         """The function of the model, which has t_bar and t_dot_bar apart."""
