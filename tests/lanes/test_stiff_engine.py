@@ -1,4 +1,5 @@
-"""`rodas5p` on lanes against the same solver on single samples, and against itself in other places of the batch."""
+"""The methods for stiff systems on lanes against the same solvers on single samples, and against themselves in other places
+of the batch."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ import implicitdsl
 from implicitdsl import compiler
 from implicitdsl.backends.lanes.ode_build import build_ode
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
-from implicitdsl.backends.python.stiff_engine import StiffEngine
+from implicitdsl.backends.python.build import build
 from implicitdsl.layers.options import Options
 from implicitdsl.solvers.status import status_name
 from tests.lanes.test_ode_engine import RUN, close, compare, lotka
 from tests.reference.cases import MODELS
 
+SOLVERS = ("rodas5p", "kvaerno5")
 TEXT = """
 ode Lotka(y0[2], a, b, g, d, ts[T]) -> [T, 2] {
   state x = y0[0], y = y0[1]
@@ -58,25 +60,29 @@ ode Neural[n, h](z0[n], ts[T]) -> [T, n] {
 """
 
 
-def engines(name: str, sizes: dict[str, int], dtype: str = "float64", **options: Any) -> tuple[OdeEngine, Any]:
+def engines(
+    name: str, sizes: dict[str, int], dtype: str = "float64", solver: str = "rodas5p", **options: Any
+) -> tuple[OdeEngine, Any]:
     text = TEXT if f"ode {name}(" in TEXT or f"ode {name}[" in TEXT else (MODELS / "dae.imp").read_text()
-    blueprint = compiler.construct(compiler.read_unit(text), name, {}, Options(solver="rodas5p", **options))
+    blueprint = compiler.construct(compiler.read_unit(text), name, {}, Options(solver=solver, **options))
     builder = compiler._builder(blueprint)
     problem, settings = builder.elaborated(sizes).problem, builder.settings(dtype)
-    return build_ode(problem, settings, np.dtype(dtype)), StiffEngine(problem, settings, np.dtype(dtype))
+    return build_ode(problem, settings, np.dtype(dtype)), build(problem, settings, np.dtype(dtype))
 
 
 def kinetics(batch: int) -> np.ndarray:
     return np.array([0.04, 3e7, 1e4]) * np.exp(0.1 * np.random.default_rng(1).standard_normal((batch, 3)))
 
 
-def test_fixed_steps_agree_to_the_last_digits() -> None:
-    compare(*engines("Lotka", {"T": 6}, dt=0.2), lotka(11, np.linspace(0.1, 1.93, 6)), 11, 1e-12)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_fixed_steps_agree_to_the_last_digits(solver: str) -> None:
+    compare(*engines("Lotka", {"T": 6}, solver=solver, dt=0.2), lotka(11, np.linspace(0.1, 1.93, 6)), 11, 1e-12)
 
 
-def test_adaptive_steps_agree_where_lanes_part_ways() -> None:
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_adaptive_steps_agree_where_lanes_part_ways(solver: str) -> None:
     times = np.array([0.0, 0.0, 0.7, 2.1, 2.1, 5.0])
-    compare(*engines("Lotka", {"T": 6}, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-9)
+    compare(*engines("Lotka", {"T": 6}, solver=solver, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-9)
 
 
 def test_decreasing_times_and_failures() -> None:
@@ -109,8 +115,9 @@ def test_robertson_is_that_of_single_samples() -> None:
         np.testing.assert_allclose(grads[:, i] * k[:, i], (high - low) / 2e-4, rtol=2e-3, atol=1e-12)
 
 
-def test_bits_do_not_depend_on_the_batch() -> None:
-    lanes, _ = engines("VanDerPol", {"T": 3}, rtol=1e-6, atol=1e-6)
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_bits_do_not_depend_on_the_batch(solver: str) -> None:
+    lanes, _ = engines("VanDerPol", {"T": 3}, solver=solver, rtol=1e-6, atol=1e-6)
     rng = np.random.default_rng(4)
     args = [2 + 0.1 * rng.standard_normal(21), 10.0 ** rng.uniform(-1, 3, 21), np.tile([0.0, 0.5, 2.0], (21, 1))]
     whole = lanes.solve(args, 21, RUN)
@@ -157,9 +164,10 @@ def test_single_precision_agrees_at_fixed_steps() -> None:
         close(x, y, 5e-5)
 
 
-def test_a_dae_at_fixed_steps_agrees_to_the_last_digits() -> None:
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_dae_at_fixed_steps_agrees_to_the_last_digits(solver: str) -> None:
     args = [np.array([0.4, 0.9, 0.2, 0.7, -0.3]), np.array(1.3), np.array([1.1, 1.1, 0.9, 0.3, 2.0])]
-    compare(*engines("Cubic", {}, dt=0.3), args, 5, 1e-12)
+    compare(*engines("Cubic", {}, solver=solver, dt=0.3), args, 5, 1e-12)
 
 
 def test_starts_that_are_not_consistent_fail_alone() -> None:
