@@ -103,7 +103,7 @@ class OdeMethod:
         """Bytes of the processor's stack that a block takes in its largest part, the transposed tangent."""
         if not self.is_stiff:
             return 8 * (self.stages + 1) * states * width_bytes
-        return (8 * (self.stages + 2) * states + 6 * states * states) * width_bytes
+        return (10 * (self.stages + 2) * states + 6 * states * states) * width_bytes
 
 
 def ode_method(name: str, *, events: bool = False) -> OdeMethod:
