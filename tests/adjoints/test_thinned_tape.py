@@ -63,6 +63,7 @@ def arguments(engine: Any, batch: int) -> list[np.ndarray]:
 
 CASES = [
     ("Pair", {"solver": "tsit5"}), ("Pair", {"solver": "rk4", "dt": 0.01}), ("Pair", {"solver": "rodas5p"}),
+    ("Pair", {"solver": "kvaerno5"}),
     ("End", {"solver": "dopri5"}), ("Pendant", {}),
 ]  # fmt: skip
 
