@@ -19,7 +19,6 @@ from implicitdsl.solvers.esdirk_adjoint import pullback
 from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.esdirk_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.esdirk_thinned import pullback_thinned
-from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.step_matrix import DENSE
 
 
@@ -32,7 +31,7 @@ class EsdirkEngine(StiffEngine):
         self._mass = np.array(problem.mass, self._dtype)
         self._pattern = np.array([DENSE], np.int32)
         self._algebraic = problem.algebraic
-        self._control = PI_CONTROLLER.array(method, self._dtype)
+        self._control = self._settings.control(method, self._dtype)
         t = method.tables(self._dtype)
         self._numbers = (
             method.last, method.readers, method.degree, method.gamma, t["couple"], t["predict"], t["c"], t["dense"],
