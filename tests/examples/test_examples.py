@@ -126,6 +126,22 @@ def test_orbits_obey_newtons_law(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "orbits.png").exists()
 
 
+# ---------------------------------------------------------------- a delayed feedback
+
+
+def test_a_delay_is_found_from_a_noisy_series(tmp_path: Path) -> None:
+    mackey = load("mackey_glass/fit")
+    layer = mackey.make_layer()
+    times, seen = mackey.observe(count=16, end=60.0)
+    left = mackey.fit(layer, times, seen, rounds=15)
+    assert left < 1.5 * mackey.NOISE
+    errors = mackey.standard_errors(layer, times)
+    for name, value in mackey.TRUTH.items():
+        assert abs(float(getattr(layer, name).detach()) - value) <= 4 * errors[name]
+    mackey.draw(tmp_path / "out" / "mackey_glass.png", layer, times, seen)
+    assert (tmp_path / "out" / "mackey_glass.png").exists()
+
+
 # ---------------------------------------------------------------- bouncing ball
 
 
