@@ -1,8 +1,8 @@
 """The delay of a feedback from a noisy series: the Mackey–Glass equation and its four numbers.
 
-How long production lags behind is a parameter like any other: the gradient goes through every read of the past, through the
-kinks that the start sends down the solution, and through the history. The script makes its own data, with known answers,
-fits them by L-BFGS, and prints the values with their standard errors.
+How long production lags behind is a parameter like any other: the gradient goes through every read of the past, through
+the kinks that the start sends down the solution, and through the history. The script makes its own data, with known
+answers, fits them by L-BFGS, and prints the values with their standard errors.
 """
 
 from __future__ import annotations
