@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
@@ -31,9 +31,11 @@ class Method:
 
 
 TIMED = ("ode", "dae")
+IN_TIME = (*TIMED, "bvp")
 STEPPED = ("dt", "max_steps", "kinks")
 CHOSEN_STEPS = ("controller", "dt0", "min_step", "max_step")
 TIME = ("rtol", "atol", *STEPPED, *CHOSEN_STEPS)
+SHOOTING = ("segments", "method", "iterations")
 ALGEBRAIC = ("rtol", "max_steps")
 
 SOLVERS: dict[str, Method] = {
@@ -85,6 +87,12 @@ SOLVERS: dict[str, Method] = {
             about="implicit Runge-Kutta (ESDIRK) of order 5 with error control, for stiff systems (Kvaerno 2004)",
         ),
         *(Method(name, TIMED, TIME, executable=False) for name in ("bdf", "leapfrog", "yoshida4")),
+        Method(
+            "shooting",
+            ("bvp",),
+            (*TIME, *SHOOTING),
+            about="multiple shooting with a damped Newton method (Deuflhard 1974), the segments by an `ode` method",
+        ),
         Method("newton", ("root", "fixpoint", "argmin"), ALGEBRAIC, about="Newton's method with a line search"),
         Method("picard", ("fixpoint",), ALGEBRAIC, about="z <- f(z), handed to Newton where it does not contract"),
         *(
@@ -108,7 +116,7 @@ ADJOINTS: dict[str, Method] = {
     m.name: m
     for m in (
         Method("discrete", TIMED, ("memory",), about="the exact derivative of the computed steps"),
-        Method("implicit", ("root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
+        Method("implicit", ("bvp", "root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
         *(Method(name, TIMED, executable=False) for name in ("backsolve", "interpolated", "gauss", "forward", "auto")),
         *(
             Method(name, ("root", "fixpoint", "argmin"), executable=False)
@@ -121,6 +129,7 @@ DEFAULT_SOLVER = {
     "net": "",
     "ode": "tsit5",
     "dae": "rodas5p",
+    "bvp": "shooting",
     "root": "newton",
     "fixpoint": "picard",
     "argmin": "interior_point",
@@ -129,6 +138,7 @@ DEFAULT_ADJOINT = {
     "net": "",
     "ode": "discrete",
     "dae": "discrete",
+    "bvp": "implicit",
     "root": "implicit",
     "fixpoint": "implicit",
     "argmin": "implicit",
@@ -140,6 +150,8 @@ _TOLERANCE = {
     ("ode", "float32"): (1e-4, 1e-6),
     ("dae", "float64"): (1e-6, 1e-9),
     ("dae", "float32"): (1e-4, 1e-6),
+    ("bvp", "float64"): (1e-6, 1e-9),
+    ("bvp", "float32"): (1e-4, 1e-6),
     ("argmin", "float64"): (1e-10, 0.0),
     ("argmin", "float32"): (1e-5, 0.0),
 }
@@ -210,7 +222,7 @@ def resolve(
         float(merged.get("rtol", rtol)),
         float(merged.get("atol", atol)),
         None if dt is None else float(dt),
-        int(merged.get("max_steps", 100_000 if kind in TIMED else 200)),
+        int(merged.get("max_steps", 100_000 if kind in IN_TIME else 200)),
         {k: v for k, v in merged.items() if k not in ("rtol", "atol", "dt", "max_steps")},
         adjoint_options,
     )
@@ -221,6 +233,8 @@ def resolve(
     ):
         raise _error("E610", "rtol, atol and dt are positive numbers", where)
     _check_steps(found, where)
+    if kind == "bvp":
+        _check_shooting(found, where)
     return found
 
 
@@ -241,6 +255,24 @@ def _check_steps(found: Settings, where: Span | None) -> None:
         raise _error("E610", "min_step, dt0 and max_step rise in this order", where)
 
 
+def _check_shooting(settings: Settings, where: Span | None) -> None:
+    """Raises E610 for options of `shooting` that are none, E611 and E612 for the method of its segments."""
+    for name in ("segments", "iterations"):
+        value = settings.options.get(name, 1)
+        if isinstance(value, str) or value != int(value) or value < 1:
+            raise _error("E610", f"`{name}` is a whole number, at least 1", where)
+    inner = segment_settings(settings)
+    if _method(SOLVERS, "solver", inner.solver, "ode", where).fixed_step and inner.dt is None:
+        raise _error("E612", f"`{inner.solver}` takes steps of a fixed size", where, help="give it: dt = …")
+
+
+def segment_settings(settings: Settings) -> Settings:
+    """The settings with which `shooting` integrates its segments: the `method` named, the tolerances of the whole."""
+    method = str(settings.options.get("method", "tsit5"))
+    rest = {name: value for name, value in settings.options.items() if name not in SHOOTING}
+    return replace(settings, solver=method, adjoint="discrete", options=rest)
+
+
 def _refuse_unheard(
     kind: str, solver: Choice | None, adjoint: Choice | None, given: Mapping[str, Any], where: Span | None
 ) -> None:
@@ -254,7 +286,7 @@ def _refuse_unheard(
             where,
             help=f"a layer that it uses takes it in the text: `use f = Layer[sizes]({told[0]} = …)`",
         )
-    if kind not in TIMED and "dt" in told:
+    if kind not in IN_TIME and "dt" in told:
         raise _error("E610", f"`dt` is the step of time, and `{kind}` has none", where)
 
 

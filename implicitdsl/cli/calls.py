@@ -59,14 +59,14 @@ def make_call(
     of_time: Mapping[str, Value] | None = None,
 ) -> Call:
     """The call that a command line names, in float64 unless it says otherwise. Its words beat `defaults`, options of
-    every kind, and `of_time`, options of an `ode` or `dae`.
+    every kind, and `of_time`, options of an `ode`, `dae` or `bvp`.
 
     Raises UsageError for names and shapes that do not fit, ImpError for a layer that cannot be made."""
     place = read_target(target)
     template = find_template(open_models(place.file), place)
     given = read_assignments(words)
     archive = {} if data is None else read_archive(data)
-    timed = of_time or {} if template.definition.kind in ("ode", "dae") else {}
+    timed = of_time or {} if template.definition.kind in ("ode", "dae", "bvp") else {}
     keywords = {"dtype": "float64", **(defaults or {}), **timed, **keywords_of(template, given)}
     torch.manual_seed(seed)
     with silenced_warnings():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from implicitdsl.ir import build
 from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
+from implicitdsl.problems.bvp import BvpProblem
 from implicitdsl.problems.dae import undetermined
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
@@ -37,6 +38,8 @@ def assemble(
             return NetProblem(signature, body.outputs)
         case "ode" | "dae":
             return _ode(definition, body, program, signature)
+        case "bvp":
+            return _bvp(definition, body, program, signature)
         case "root":
             return _root(definition, body, signature)
         case "fixpoint":
@@ -47,11 +50,7 @@ def assemble(
 
 def _ode(definition: tree.Definition, body: Body, program: Program, signature: Signature) -> OdeProblem:
     """An `ode`, or a `dae`, whose algebraic unknowns and equations follow the states and theirs."""
-    states = [u for u in body.unknowns.values() if u.leaf.kind == "state"]
-    for state in states:
-        name = state.leaf.name
-        if name not in body.derivatives:
-            raise fail("E403", f"the state `{name}` has no equation", state.span, help=f"d{name}/dt = …")
+    states = _states(body)
     unknowns = [u for u in body.unknowns.values() if u.leaf.kind != "state"]
     rhs = (*(body.derivatives[s.leaf.name] for s in states), *_algebraic(definition, body, unknowns))
     found = [*states, *unknowns]
@@ -65,9 +64,7 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
             help="name the start time: `from t = a to b`, and write a",
         )
     t0, t1 = (None, None) if body.horizon is None else body.horizon
-    if body.at is not None and len(body.at.shape) != 1:
-        assert body.return_statement is not None
-        raise fail("E309", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
+    _check_times(body)
     leaves = tuple(u.leaf for u in found)
     delays, delayed = delays_of(definition, body, program, rhs, time)
     events = events_of(body, program, rhs, time)
@@ -75,6 +72,47 @@ def _ode(definition: tree.Definition, body: Body, program: Program, signature: S
         refuse_events(body, program)
     algebraic = sum(u.leaf.size for u in unknowns)
     return OdeProblem(signature, time, leaves, start, delayed, t0, t1, body.at, body.outputs, events, algebraic, delays)
+
+
+def _states(body: Body) -> list[Unknown]:
+    """The states, each of which has an equation."""
+    states = [u for u in body.unknowns.values() if u.leaf.kind == "state"]
+    for state in states:
+        name = state.leaf.name
+        if name not in body.derivatives:
+            raise fail("E403", f"the state `{name}` has no equation", state.span, help=f"d{name}/dt = …")
+    return states
+
+
+def _check_times(body: Body) -> None:
+    if body.at is not None and len(body.at.shape) != 1:
+        assert body.return_statement is not None
+        raise fail("E309", f"`at` takes a vector of times; this is {list(body.at.shape)}", body.return_statement.span)
+
+
+def _bvp(definition: tree.Definition, body: Body, program: Program, signature: Signature) -> BvpProblem:
+    states = _states(body)
+    residual = tuple(build.sub(a, b) for _, a, b in body.equations)
+    wanted, given = sum(s.leaf.size for s in states), sum(r.size for r in residual)
+    if wanted != given or not body.places:
+        raise fail("E406", f"{given} scalar boundary conditions for {wanted} states", definition.span)
+    _check_times(body)
+    rhs = tuple(body.derivatives[s.leaf.name] for s in states)
+    time = Leaf("time", "t")
+    return BvpProblem(
+        signature,
+        time,
+        tuple(s.leaf for s in states),
+        tuple(s.start for s in states),
+        rhs,
+        tuple(place for place, _ in body.places),
+        tuple(values for _, values in body.places),
+        residual,
+        body.horizon,
+        body.at,
+        body.outputs,
+        events_of(body, program, rhs, time),
+    )
 
 
 def _algebraic(definition: tree.Definition, body: Body, unknowns: Sequence[Unknown]) -> tuple[Node, ...]:

@@ -32,7 +32,7 @@ from implicitdsl.syntax import tree
 if TYPE_CHECKING:
     from implicitdsl.semantics.events import Happening
 
-EXECUTABLE = ("net", "ode", "dae", "root", "fixpoint", "argmin")
+EXECUTABLE = ("net", "ode", "dae", "bvp", "root", "fixpoint", "argmin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +59,22 @@ class Body:
     inequalities: list[Constraint] = field(default_factory=list[Constraint])
     constraint_spans: dict[Leaf, Span] = field(default_factory=dict[Leaf, Span])
     events: list[Happening] = field(default_factory=list["Happening"])
+    places: list[tuple[Node, tuple[Leaf, ...]]] = field(default_factory=list[tuple[Node, tuple[Leaf, ...]]])
+    """Of a `bvp`: where its conditions read the states, and the leaves that stand for them there."""
     horizon: tuple[Node, Node] | None = None
     histories: dict[str, Node] = field(default_factory=dict[str, Node])
     at: Node | None = None
     outputs: tuple[Node, ...] = ()
     return_statement: tree.Return | None = None
+
+    def state_at(self, state: Leaf, place: Node) -> Node:
+        """The leaf of a state at a place of a `bvp`; one place has one leaf for each state."""
+        states = [u.leaf for u in self.unknowns.values()]
+        values = next((values for known, values in self.places if known is place), None)
+        if values is None:
+            values = tuple(Leaf("result", f"{s.name}({len(self.places)})", s.shape) for s in states)
+            self.places.append((place, values))
+        return values[states.index(state)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +123,10 @@ def gather(definition: tree.Definition, library: Library, sizes: dict[str, int])
         program.inputs.append(Given(leaf, declarations.read_set(item.set, scope)))
         scope.names[item.name] = leaf
     body = Body(scope)
-    if definition.kind in ("ode", "dae"):
+    if definition.kind in ("ode", "dae", "bvp"):
         scope.names["t"] = Leaf("time", "t")
+    if definition.kind == "bvp":
+        scope.read_at = body.state_at
     run(definition, body, program, "")
     check_outputs(definition, body)
     return body, program

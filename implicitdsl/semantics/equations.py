@@ -10,6 +10,7 @@ from implicitdsl.semantics.differentials import Equations, check_delays, check_d
 from implicitdsl.semantics.infer import Inference
 from implicitdsl.semantics.kinds import advice, homes
 from implicitdsl.semantics.names import did_you_mean
+from implicitdsl.semantics.places import check_places
 from implicitdsl.semantics.sizes import Shape, show
 from implicitdsl.semantics.structure import balanced, dae_structure, solvable
 from implicitdsl.semantics.symbols import Structure, Symbol
@@ -34,6 +35,8 @@ def check_equations(inference: Inference, body: Body) -> Structure:
                 _residual(inference, equation, found)
     check_differentials(inference, body, found)
     check_delays(inference, body)
+    if rules.kind == "bvp":
+        check_places(inference, body, found)
     states = [s for s in block.symbols.values() if s.role == "state"]
     unknowns = [s for s in block.symbols.values() if s.role == "var"]
     definition, report = block.definition, block.report

@@ -55,11 +55,7 @@ def placed(expression: tree.Node) -> Generator[None]:
     """Turn a shape error of the IR or of the table into a diagnostic at the expression."""
     try:
         yield
-    except SizeMismatch as error:
-        raise fail(
-            "E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)
-        ) from None
-    except ShapeError as error:
+    except (SizeMismatch, ShapeError) as error:
         raise fail(
             "E302", f"sizes do not agree in `{expression.span.text}`", expression.span, remark=str(error)
         ) from None
@@ -74,12 +70,14 @@ class Scope(SizeScope):
         self.names: dict[str, Value] = dict(names)
         self.starts: dict[str, NDArray[np.float64] | None] = {}
         self.program: Program | None = None
+        self.read_at: Callable[[Leaf, Node], Node] | None = None  # u(0) of a `bvp`, given u and the place
         self.labels: dict[str, list[Leaf]] = {}
 
     def with_index(self, index: str, value: int) -> Scope:
         """The same names with a loop index bound."""
         inner = Scope(self.library, {**self.names, index: value}, self.spent)
         inner.program = self.program
+        inner.read_at = self.read_at
         inner.labels = self.labels
         return inner
 
@@ -236,9 +234,10 @@ class Scope(SizeScope):
         if not isinstance(expression.function, tree.Name):
             raise fail("E402", f"`{expression.function.span.text}` cannot be called", expression.function.span)
         name = expression.function.id
-        value = self.names.get(name)
-        if isinstance(value, Leaf) and value.kind == "state" and self.program is not None:
-            return self.program.read(value, self.value(self._plain(expression)[0]), expression.span)
+        state = self.names.get(name)
+        if isinstance(state, Leaf) and state.kind == "state" and self.program is not None:
+            time = self.value(self._plain(expression)[0])
+            return self.read_at(state, time) if self.read_at else self.program.read(state, time, expression.span)
         if name in self.library.functions and name not in self.names:
             return self._function(expression, *self.library.functions[name])
         match name:

@@ -9,6 +9,7 @@ from implicitdsl.functions.expression import Apply, Expr
 from implicitdsl.ir.node import Contract, Leaf, Map, Node, walk
 from implicitdsl.ir.text import to_text
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
+from implicitdsl.problems.bvp import BvpProblem
 from implicitdsl.problems.derived import Derived, Group
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
@@ -36,6 +37,11 @@ def problem_text(problem: Problem) -> str:
                 parts += [("guards", [g.node for g in switches.guards])]
                 for number, block in enumerate(blocks):
                     parts += [(f"condition {number}", [block.condition]), (f"reset {number}", block.states)]
+        case BvpProblem():
+            ends = [] if problem.horizon is None else [("from", problem.horizon)]
+            at = [] if problem.at is None else [("at", [problem.at])]
+            parts = [("guess", problem.guess), ("rhs", problem.rhs), ("places", problem.places), *ends, *at]
+            parts += [("conditions", problem.conditions), ("outputs", problem.outputs)]
         case RootProblem():
             parts = [("start", problem.start), ("residual", problem.residual), ("outputs", problem.outputs)]
         case FixpointProblem():

@@ -9,6 +9,7 @@ from implicitdsl.ir import derive as calculus
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.ir.text import equation_text
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic, stationarity
+from implicitdsl.problems.bvp import BvpProblem
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
@@ -26,6 +27,8 @@ def system_text(problem: Problem) -> str:
             return _net(problem)
         case OdeProblem():
             return _ode(problem)
+        case BvpProblem():
+            return _bvp(problem)
         case RootProblem():
             return _implicit("the root", "F", problem.unknowns, problem.residual, problem.signature)
         case FixpointProblem():
@@ -80,6 +83,34 @@ def _ode(problem: OdeProblem) -> str:
         *_gradient(problem.rhs, lam, problem.signature),
         *event_lines(problem),
         *delay_lines(problem),
+    ]
+    return "\n".join(lines)
+
+
+def _bvp(problem: BvpProblem) -> str:
+    heads = [f"0 [{i}]" if len(problem.conditions) > 1 else "0" for i in range(len(problem.conditions))]
+    lam = _multipliers([f"lambda_{s.name}" for s in problem.states], problem.rhs)
+    nu = _multipliers([f"nu{i}" if len(heads) > 1 else "nu" for i in range(len(heads))], problem.conditions)
+    adjoint = calculus.pullback(problem.rhs, lam, problem.states)
+    negative = [None if a is None else build.neg(a) for a in adjoint]
+    places = _lines([f"place {k}" for k in range(len(problem.places))], problem.places)
+    jumps = [
+        (f"jump of lambda_{leaf.name.split('(')[0]} at place {k}", node)
+        for k, leaves in enumerate(problem.values)
+        for leaf, node in zip(leaves, calculus.pullback(problem.conditions, nu, leaves), strict=True)
+        if node is not None
+    ]
+    lines = ["the equations:", *_lines([f"d{s.name}/dt" for s in problem.states], problem.rhs)]
+    lines += ["the conditions, u(k) being u at place k:", *places, *_lines(heads, problem.conditions)]
+    lines += [
+        "the adjoint, a boundary value problem that is linear in lambda and nu, with a jump by the cotangent where a",
+        "value is read (the transposed shooting system is this, discretised):",
+        *_lines([f"dlambda_{s.name}/dt" for s in problem.states], negative),
+        *_lines([head for head, _ in jumps], [node for _, node in jumps]),
+        "what each instant adds to the gradient:",
+        *_gradient(problem.rhs, lam, problem.signature),
+        "and the conditions:",
+        *_gradient(problem.conditions, nu, problem.signature),
     ]
     return "\n".join(lines)
 

@@ -209,3 +209,23 @@ def test_the_frontier_is_that_of_another_solver() -> None:
     below, _ = example.frontier(layer, aversions - step)
     torch.testing.assert_close(slopes, (above - below) / (2 * step), rtol=1e-5, atol=1e-7)
     assert float(slopes.sum(-1).abs().max()) < 1e-9
+
+
+# ---------------------------------------------------------------- Bratu's problem
+
+
+def test_the_fold_of_bratus_problem(tmp_path: Path) -> None:
+    """strength = 8 (arcosh(exp(m/2)) / exp(m/2))^2 for a middle at m: both in the closed form of G. Bratu, 1914."""
+    bratu = load("bratu/branches")
+    layer = bratu.make_layer()
+    middle = torch.tensor([0.1, 1.0, 2.5, 5.0], dtype=torch.float64, requires_grad=True)
+    closed = 8 * (torch.acosh(torch.exp(middle / 2)) / torch.exp(middle / 2)) ** 2
+    (wanted,) = torch.autograd.grad(closed.sum(), middle)
+    found, slope = bratu.curve(layer, middle.detach())
+    torch.testing.assert_close(found, closed.detach(), rtol=1e-8, atol=0)
+    torch.testing.assert_close(slope, wanted, rtol=1e-6, atol=1e-8)
+    hottest, largest = bratu.fold(layer)
+    assert abs(largest - 3.513830719125161) < 1e-8
+    assert abs(hottest - 2 * math.log(math.cosh(4.798714561030 / 4))) < 1e-6
+    bratu.draw(tmp_path / "out" / "branches.png", layer)
+    assert (tmp_path / "out" / "branches.png").exists()

@@ -36,6 +36,17 @@ ode Neural[d, h = 3](z0[d], ts[T]) -> [T, d] {
   return z at ts
 }
 
+bvp Rope(b, ts[T]) -> [T, 2] {
+  param c = 0.8 in positive
+  const a = 0.2
+  state y = a + (b - a)*t, s = b - a
+  dy/dt = s
+  ds/dt = sqrt(1 + s^2)/c
+  y(0) = a
+  y(1) + 0.1*s(1)^2 = b
+  return [y, s*b] at ts
+}
+
 root Kepler(M, e in interval(0, 1)) -> E {
   var E = M + e*sin(M)
   E - e*sin(E) = M
@@ -126,6 +137,7 @@ CASES = {
         ("ode fixed steps", "Decay", {}, _rows(2, low=0.5, high=2.0), (TS,), {"solver": "rk4", "dt": 0.1}),
         ("ode adaptive", "Decay", {}, _rows(2, low=0.5, high=2.0), (TS,), {"rtol": 1e-10, "atol": 1e-10}),
         ("ode with a net", "Neural", {"d": 2}, _rows(2), (TS,), {"solver": "rk4", "dt": 0.25}),
+        ("bvp", "Rope", {}, _rows(), (TS,), {"rtol": 1e-10, "atol": 1e-10, "solver": "shooting(segments = 2)"}),
         ("root", "Kepler", {}, _kepler),
         ("fixpoint", "DEQ", {"n": 3, "m": 2}, _rows(2)),
         ("fixpoint with a net", "NetDEQ", {"n": 2, "m": 2}, _rows(2)),

@@ -192,6 +192,29 @@ def test_a_bvp_has_as_many_conditions_as_states(conditions: str, code: str | Non
 
 
 @pytest.mark.parametrize(
+    ("conditions", "code"),
+    [
+        ("u(0) = a\nv(a) = u(0)*v(1)", None),
+        ("u(0) = a\nv(1) = u", "E418"),
+        ("u(0) = a\nv(1) = g", "E418"),
+        ("u(0) = a\nv(1) = t", "E418"),
+        ("u(0) = a\nv(t) = 0", "E407"),
+        ("u(0) = a\nv(u(0)) = 0", "E407"),
+        ("u(0) = a\nv([0, 1]) = 0", "E309"),
+        ("u(0) = a\nu = v", "E409"),
+    ],
+)
+def test_conditions_are_about_states_at_places(conditions: str, code: str | None) -> None:
+    body = f"state u = a*t, v = 0\nlet g = u + a\ndu/dt = v\ndv/dt = -g\n{conditions}\nreturn u"
+    assert errors("bvp K(a) -> u", body)[:1] == ([] if code is None else [code])
+
+
+@pytest.mark.parametrize("where", ["dv/dt = -u(0)\nreturn u", "dv/dt = -u\nreturn u(1)"])
+def test_a_place_stands_in_conditions_only(where: str) -> None:
+    assert errors("bvp K(a) -> u", f"state u = a*t, v = 0\ndu/dt = v\nu(0) = a\nv(1) = 0\n{where}") == ["E418"]
+
+
+@pytest.mark.parametrize(
     ("start", "code"),
     [
         ("a", None),

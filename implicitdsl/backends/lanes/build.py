@@ -11,9 +11,11 @@ from implicitdsl.backends.lanes.minimum_build import build_minimum, too_general
 from implicitdsl.backends.lanes.net_engine import build_net
 from implicitdsl.backends.lanes.ode_build import build_ode, too_large
 from implicitdsl.backends.lanes.root_build import build_root
-from implicitdsl.backends.settings import Settings
+from implicitdsl.backends.settings import Settings, segment_settings
+from implicitdsl.backends.shooting.engine import ShootingEngine
 from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.problems.argmin import ArgminProblem
+from implicitdsl.problems.bvp import BvpProblem, flow
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
@@ -27,6 +29,9 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
     match problem:
         case OdeProblem():
             return build_ode(problem, settings, dtype, threads)
+        case BvpProblem():
+            inner = segment_settings(settings)
+            return ShootingEngine(problem, settings, dtype, lambda part: build(part, inner, dtype, threads))
         case NetProblem():
             return build_net(problem, dtype, threads)
         case RootProblem() | FixpointProblem():
@@ -53,6 +58,8 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
             return "delays are not executable on the back end `lanes` yet"
         case OdeProblem():
             return too_large(problem, settings)
+        case BvpProblem():
+            return refuse(flow(problem), segment_settings(settings))
         case ArgminProblem():
             return too_general(problem, settings)
         case NetProblem():

@@ -17,8 +17,10 @@ from implicitdsl.backends.python.minimum_engine import MinimumEngine
 from implicitdsl.backends.python.net_engine import NetEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine
 from implicitdsl.backends.python.stiff_engine import StiffEngine
-from implicitdsl.backends.settings import Settings
+from implicitdsl.backends.settings import Settings, segment_settings
+from implicitdsl.backends.shooting.engine import ShootingEngine
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
+from implicitdsl.problems.bvp import BvpProblem, flow
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
@@ -42,6 +44,9 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
                 return AutoEngine(problem, settings, dtype)
             engine = _ode_engine(settings.solver) if problem.events is None else EventsEngine
             return engine(problem, settings, dtype)
+        case BvpProblem():
+            inner = segment_settings(settings)
+            return ShootingEngine(problem, settings, dtype, lambda part: build(part, inner, dtype))
         case RootProblem() | FixpointProblem():
             return RootEngine(problem, settings, dtype)
         case ArgminProblem():
@@ -56,6 +61,8 @@ def _ode_engine(solver: str) -> type[OdeEngine]:
 
 def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why the method named cannot solve this problem, or None."""
+    if isinstance(problem, BvpProblem):
+        return refuse(flow(problem), segment_settings(settings))
     if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
         return "the states have size 0: there is nothing to integrate"
     if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in {*ROSENBROCK, *ESDIRK}:

@@ -172,4 +172,12 @@ CODES: tuple[Code, ...] = (
         bad=_ode(_DECAY + "\nfrom t = 0 to 1\nfrom t = 0 to 2"),
         good=_ode(_DECAY + "\nfrom t = 0 to 2"),
     ),
+    Code(
+        "E418",
+        "The conditions of a bvp are about states at fixed places",
+        "`u(0)` is the state at a place. The conditions are equations between such values and what is given; the "
+        "differential equations and what is returned are about the states themselves, at every time.",
+        bad=_block("bvp Rod(a) -> u", "state u = a*t, v = a\ndu/dt = v\ndv/dt = -u\nu(0) = 0\nv(1) = u\nreturn u"),
+        good=_block("bvp Rod(a) -> u", "state u = a*t, v = a\ndu/dt = v\ndv/dt = -u\nu(0) = 0\nv(1) = a\nreturn u"),
+    ),
 )
