@@ -28,7 +28,7 @@ def in_use(problem: OdeProblem, settings: Settings, refuse: Refuse | None = None
 
 def _why_plain(problem: OdeProblem, settings: Settings, refuse: Refuse | None) -> str | None:
     if problem.events is not None:
-        return "events and jumps are located by explicit methods"
+        return "a run with events stays with one method"
     if problem.delays is not None:
         return "the past is read by explicit methods"
     if settings.dt is not None:

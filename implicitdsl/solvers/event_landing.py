@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.stepping import end_of_step
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -21,7 +20,6 @@ from implicitdsl.solvers.vocabulary import (
     is_finite,
     select,
     vabs,
-    view,
 )
 
 Model = Callable[..., None]
@@ -31,11 +29,14 @@ LANDING = 12
 
 
 def land(
-    cut: Mask, which: Element, theta: Element, rhs: Model, guards: Model, guards_rate: Model, n: int, g: int, s: int,
-    a: Array, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, end_lo: Element, pm: Array,
-    points: Array, slopes: Array, k: Array, values: Array, rates: Array,
+    cut: Mask, which: Element, theta: Element, rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model,
+    guards: Model, guards_rate: Model, n: int, mass: Array, pattern: Array, g: int, s: int, degree: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, dense: Array, t_hi: Element, t_lo: Element, h: Element,
+    end_hi: Element, end_lo: Element, pm: Array, points: Array, y1: Array, slopes: Array, k: Array, room: Array,
+    curve: Array, point: Array, slope: Array, values: Array, rates: Array,
 ) -> tuple[Element, Element, Element]:  # fmt: skip
-    """(h, end): the step again, in samples to be `cut` with the length at which guard `which` is 0 at its end.
+    """(h, end): the step again, by `take_step` (`event_steps.py`), in samples to be `cut` with the length at which guard
+    `which` is 0 at its end.
 
     Newton's method from theta*h, where the derivative by h is taken as the guard's rate along f at the end. It differs
     from the exact one by the order of the step's error, so each round gains that many digits.
@@ -49,10 +50,13 @@ def land(
         hi, lo = end_of_step(t_hi, t_lo, step)
         end_hi = select(cut, hi, end_hi)
         end_lo = select(cut, lo, end_lo)
-        run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, step, end_hi, 1, s, points, slopes, k)
-        y1 = view(points, s * n, n)
+        take_step(
+            rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
+            slopes, k, room,
+        )  # fmt: skip
+        slope_at_end(n, s, degree, dense, step, points, k, curve, point, slope)
         guards(end_hi, y1, pm, values)
-        guards_rate(end_hi, y1, pm, 1.0, view(k, s * n, n), rates)
+        guards_rate(end_hi, y1, pm, 1.0, slope, rates)
         change = 0.0 * h
         for i in range(g):
             change = select(which == i, values[i] / rates[i], change)
@@ -66,7 +70,10 @@ def land(
         hi, lo = end_of_step(t_hi, t_lo, step)
         end_hi = select(cut, hi, end_hi)
         end_lo = select(cut, lo, end_lo)
-        run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, step, end_hi, 1, s, points, slopes, k)
+        take_step(
+            rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
+            slopes, k, room,
+        )  # fmt: skip
     return step, end_hi, end_lo
 
 

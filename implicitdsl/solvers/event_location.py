@@ -143,11 +143,11 @@ def cross(
 
 
 def find_event(
-    live: Mask, guards: Model, guards_rate: Model, modes: Model, conditions: Model, n: int, first: int, g: int, count: int,
-    blocks: int, places: Array, steps: Array, strict: Array, steers: Array, s: int, degree: int, dense: Array,
-    t_hi: Element, t_lo: Element, h: Element, direction: Element, tick: Element, window: Element, y: Array, k: Array,
-    pm: Array, was: Array, curve: Array, point: Array, slope: Array, base: Array, values: Array, rates: Array, raw: Array, kept: Array,
-    now: Array,
+    live: Mask, guards: Model, guards_rate: Model, modes: Model, conditions: Model, n: int, first: int, g: int,
+    count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array, s: int, degree: int,
+    dense: Array, t_hi: Element, t_lo: Element, h: Element, direction: Element, tick: Element, window: Element,
+    y: Array, k: Array, pm: Array, was: Array, curve: Array, point: Array, slope: Array, base: Array, values: Array,
+    rates: Array, raw: Array, kept: Array, now: Array,
 ) -> tuple[Element, Element]:  # fmt: skip
     """(theta, guard): where in the step from t to t + h the first event is, or NOWHERE; and the first guard that crosses.
 

@@ -1,6 +1,6 @@
-"""Explicit Runge–Kutta integration through events: guards that change the right-hand side, blocks that reset the state.
+"""Integration through events: guards that change the right-hand side, blocks that reset the state.
 
-To `explicit_rk.py` this adds: each accepted step is searched for an event (`event_location.py`); where there is one, the
+To the loop of a one-step method (`event_steps.py`) this adds: each accepted step is searched for an event (`event_location.py`); where there is one, the
 step is taken again with the length at which the guard is 0 at the end of that very step, so that the state before the
 event is the method's own and the event time is a smooth function of where the step began. Then modes change, and
 conditions that became true fire.
@@ -24,8 +24,8 @@ import numpy as np
 from implicitdsl.solvers.dense_output import direction_of, step_value, times_in_order
 from implicitdsl.solvers.event_landing import blurred_time, land
 from implicitdsl.solvers.event_location import cross, find_event, settle
-from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.status import NONFINITE, ZENO
+from implicitdsl.solvers.step_matrix import factor_size, jacobian_size
 from implicitdsl.solvers.stepping import (
     COURSE,
     LAST_TIME,
@@ -74,6 +74,13 @@ WIDTH = 6
 MOST_ROUNDS = 100
 
 
+def room_size(stiff: int, n: int, pattern: Array) -> int:
+    """The numbers that a step leaves beside its stages, dual ones included: none where `stiff` is 0."""
+    if stiff == 0:
+        return 1
+    return 2 * jacobian_size(n, pattern) + factor_size(n, pattern) + 4 * n
+
+
 def belongs(
     time: Element, t_hi: Element, t_lo: Element, end_hi: Element, end_lo: Element, opens: Mask, cut: Mask,
     direction: Element,
@@ -115,9 +122,9 @@ def read_between(
 
 
 def begin_modes(
-    live: Mask, rhs: Model, guards: Model, guards_rate: Model, modes: Model, first: int, g: int, count: int, places: Array,
-    steps: Array, time: Element, direction: Element, y: Array, pm: Array, slope: Array, base: Array, values: Array,
-    raw: Array,
+    live: Mask, rhs: Model, guards: Model, guards_rate: Model, modes: Model, first: int, g: int, count: int,
+    places: Array, steps: Array, time: Element, direction: Element, y: Array, pm: Array, slope: Array, base: Array,
+    values: Array, raw: Array,
 ) -> None:  # fmt: skip
     """The modes at the start, by their formulas; one whose guard is 0 there is what it is right after the start."""
     fill(count, 0.0, pm, first)
@@ -137,14 +144,17 @@ def begin_modes(
 
 
 def integrate_with_events(
-    rhs: Model, guards: Model, guards_rate: Model, guards_vjp_y: Model, modes: Model, conditions: Model, reset: Model,
-    n: int, first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array,
-    stops: Array, touches: Array,
-    y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, error: Array,
-    dense: Array, control: Array, rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array,
-    y_end: Array, statistics: Array, grid: Array, grid_rows: int, states: Array, state_rows: int,
+    rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model, guards: Model, guards_rate: Model,
+    guards_vjp_y: Model, modes: Model, conditions: Model, reset: Model, n: int, mass: Array, pattern: Array,
+    first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array,
+    stops: Array, touches: Array, y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, last_row: int,
+    degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, error: Array, dense: Array,
+    control: Array, rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array, y_end: Array,
+    statistics: Array, grid: Array, grid_rows: int, states: Array, state_rows: int,
 ) -> Element:  # fmt: skip
-    """Solve from t0 to t1 through all events; arguments and results as `explicit_rk.integrate`.
+    """Solve from t0 to t1 through all events; arguments and results as `explicit_rk.integrate` and `rosenbrock.integrate`.
+    The method is `take_step` and `slope_at_end`, functions of `event_steps.py` or `event_stiff_steps.py`; y1 stands in
+    row `last_row` of its points.
 
     pm holds the `first` arguments; its last `count` numbers are the modes and are written. After a block that stops, the
     state is held: values at later times and `y_end` are that state. Statuses beside those of `integrate`: zeno, where
@@ -153,10 +163,11 @@ def integrate_with_events(
     direction = direction_of(interval)
     span = vabs(interval[1] - interval[0])
     width = WIDTH + count
-    points = buffer(y0, (s + 1) * n)
-    slopes = buffer(y0, (s + 1) * n)
+    points = buffer(y0, (last_row + 1) * n)
+    slopes = buffer(y0, (last_row + 1) * n)
     k = buffer(y0, (s + 1) * n)
-    y1 = view(points, s * n, n)
+    room = buffer(y0, room_size(last_row - s, n, pattern))
+    y1 = view(points, last_row * n, n)
     y = view(points, 0, n)
     work = buffer(y0, n)
     course = buffer(y0, COURSE)
@@ -176,8 +187,8 @@ def integrate_with_events(
     fill(m * n, np.nan, values, 0)
 
     begin_modes(
-        and_(times_in_order(interval, m, times), all_finite(n, y, 0)), rhs, guards, guards_rate, modes, first, g, count, places, steps, interval[0], direction, y, pm,
-        slope, base, found, raw,
+        and_(times_in_order(interval, m, times), all_finite(n, y, 0)), rhs, guards, guards_rate, modes, first, g,
+        count, places, steps, interval[0], direction, y, pm, slope, base, found, raw,
     )  # fmt: skip
     conditions(interval[0], y, pm, was)
     rhs(interval[0], y, pm, view(k, 0, n))
@@ -196,7 +207,10 @@ def integrate_with_events(
     row = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
-        run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+        take_step(
+            rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 1, points,
+            slopes, k, room,
+        )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
         err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
@@ -208,15 +222,16 @@ def integrate_with_events(
 
         if any_(ok):
             theta, which = find_event(
-                ok, guards, guards_rate, modes, conditions, n, first, g, count, blocks, places, steps, strict, steers, s,
-                degree, dense, t_hi, t_lo, h, direction, tick, window, y, k, pm, was, curve, work, slope, base, found,
-                rates, raw, kept, now,
+                ok, guards, guards_rate, modes, conditions, n, first, g, count, blocks, places, steps, strict, steers,
+                s, degree, dense, t_hi, t_lo, h, direction, tick, window, y, k, pm, was, curve, work, slope, base,
+                found, rates, raw, kept, now,
             )  # fmt: skip
             cut = theta <= 1.0
             if any_(cut):
                 h, end_hi, end_lo = land(
-                    cut, which, theta, rhs, guards, guards_rate, n, g, s, a, c, t_hi, t_lo, h, end_hi, end_lo, pm,
-                    points, slopes, k, found, rates,
+                    cut, which, theta, rhs, linearise, take_step, slope_at_end, guards, guards_rate, n, mass, pattern,
+                    g, s, degree, gamma, a, couple, c, drive, dense, t_hi, t_lo, h, end_hi, end_lo, pm, points, y1,
+                    slopes, k, room, curve, work, slope, found, rates,
                 )  # fmt: skip
             last = and_(last, not_(cut))
             if row < grid_rows:
@@ -232,11 +247,12 @@ def integrate_with_events(
                 copy(n, y, 0, states, row * n)
             row = row + 1
             cursor = read_between(
-                ok, active, opens, cut, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, direction, y, y1, k, m, times,
-                cursor, values, work,
+                ok, active, opens, cut, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, direction, y, y1, k, m,
+                times, cursor, values, work,
             )  # fmt: skip
+            slope_at_end(n, s, degree, dense, h, y, k, curve, work, slope)
             copy_where(ok, n, y1, 0, y, 0)
-            copy_where(ok, n, k, s * n, k, 0)
+            copy_where(ok, n, slope, 0, k, 0)
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
             opens = or_(cut, and_(opens, not_(ok)))

@@ -3,14 +3,16 @@
 Reverse sweep over the tape. The step with flag 3 ends where guard g is 0 at its own end: with s(y, p, t, h) = g(t + h,
 y1(y, p, t, h), p) = 0 its length obeys dh = -(s_y dy + s_p dp + s_t dt)/s_h, by the implicit function theorem, where all
 derivatives are those of the computed step. So the cotangent H of h adds -H/s_h times the gradient of s: s_h is found
-first, by transposing the step alone, and the gradient is then taken of -H/s_h*s, whose cotangents may be summed over samples
-where they arise. The steps after
-an event keep their h, and begin later as the event does: the cotangent of the time is carried from row to row. A
-block (flag 4) is transposed by `reset_vjp`. As steps become small this tends to the saltation matrix (`problems/events.py`).
+first, by transposing the step alone, and the gradient is then taken of -H/s_h*s, whose cotangents may be summed over
+samples where they arise. The steps after an event keep their h, and begin later as the event does: the cotangent of the
+time is carried from row to row. A block (flag 4) is transposed by `reset_vjp`. As steps become small this tends to the
+saltation matrix (`problems/events.py`).
 
-Model functions beside those of `explicit_rk_adjoint.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
+The method is `take_step` and `transpose_step` of `event_steps.py` or `event_stiff_steps.py`. Model functions beside those of
+`explicit_rk_adjoint.py` and `rosenbrock_adjoint.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
 `reset_vjp(t, y, p, fire, lam, t_bar, y_bar, p_bar)`; and without the part of pm, `guards_vjp_y(t, y, pm, lam, t_bar,
-y_bar)` and `rhs_vjp_y`, which has the arguments of `rhs_vjp` and leaves the last alone.
+y_bar)`, and `rhs_vjp_y` and `linearise_vjp_y`, which have the arguments of `rhs_vjp` and `linearise_vjp` and leave the last
+alone.
 """
 
 from __future__ import annotations
@@ -19,9 +21,7 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_read
-from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs
-from implicitdsl.solvers.explicit_rk import run_stages
-from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
+from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, room_size
 from implicitdsl.solvers.status import SINGULAR, SUCCESS
 from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
@@ -47,10 +47,12 @@ Model = Callable[..., None]
 
 
 def pullback_with_events(
-    rhs: Model, rhs_vjp: Model, rhs_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int,
-    first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array,
-    rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array, end_bar: Array,
-    end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
+    rhs: Model, linearise: Model, take_step: Model, transpose_step: Model, rhs_vjp: Model, rhs_vjp_y: Model,
+    linearise_vjp: Model, linearise_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int,
+    mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int,
+    times: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array,
+    dense: Array, grid: Array, rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array,
+    end_bar: Array, end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose the map: as `explicit_rk_adjoint.pullback`, with the cotangent of the time at which the run ends, which is
     t1 unless it stopped (`stopped` 1, at `end_time`). The modes in `pm` are overwritten. Returns a status number:
@@ -58,8 +60,9 @@ def pullback_with_events(
     """
     direction = direction_of(interval)
     width = WIDTH + count
-    points = buffer(states, (s + 1) * n)
-    slopes = buffer(states, (s + 1) * n)
+    points = buffer(states, (last_row + 1) * n)
+    slopes = buffer(states, (last_row + 1) * n)
+    room = buffer(states, room_size(last_row - s, n, pattern))
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
     point_bar = buffer(states, n)
@@ -68,6 +71,7 @@ def pullback_with_events(
     one = buffer(states, g + blocks)
     stage_t_bar = buffer(states, 1)
     ends = buffer(states, 2)
+    by_guard = buffer(states, 2)
     guard_y_bar = buffer(states, n)
     kept = buffer(states, first + count)
     p = view(pm, 0, first)
@@ -112,7 +116,10 @@ def pullback_with_events(
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(n, states, row * n, points, 0)
-            run_stages(rhs, n, pm, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+            take_step(
+                rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 0, points,
+                slopes, k, room,
+            )  # fmt: skip
             fill((s + 1) * n, 0.0, k_bar, 0)
             fill(n, 0.0, y_bar, 0)
             fill(2, 0.0, ends, 0)
@@ -135,25 +142,27 @@ def pullback_with_events(
 
             for i in range(n):
                 point_bar[i] = select(live, lam[i], 0.0)
+            transpose_step(
+                rhs_vjp, linearise_vjp, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
+                live, read, points, slopes, k, k_bar, point_bar, y_bar, pm_bar, ends, room,
+            )  # fmt: skip
             t_bar = ends[0]
             h_bar = ends[1]
-            t_bar, h_bar = transpose_stages(
-                rhs_vjp, n, pm, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar,
-                t_bar, h_bar, y_bar, pm_bar,
-            )  # fmt: skip
             if any_(cut):
-                y1 = view(points, s * n, n)
+                y1 = view(points, last_row * n, n)
                 for i in range(g):
                     one[i] = select(and_(cut, which == i), 1.0, 0.0)
                 fill((s + 1) * n, 0.0, k_bar, 0)
                 fill(n, 0.0, point_bar, 0)
                 fill(1, 0.0, stage_t_bar, 0)
                 guards_vjp_y(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar)
-                by_time = stage_t_bar[0]
-                by_t, by_h = transpose_stages(
-                    rhs_vjp_y, n, pm, s, a, c, t_hi, t_lo, h, end_hi, False, points, slopes, k_bar, point_bar,
-                    stage_t_bar, by_time, by_time, guard_y_bar, pm_bar,
+                by_guard[0] = stage_t_bar[0]
+                by_guard[1] = stage_t_bar[0]
+                transpose_step(
+                    rhs_vjp_y, linearise_vjp_y, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h,
+                    end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar, by_guard, room,
                 )  # fmt: skip
+                by_h = by_guard[1]
                 wanted = h_bar + time_bar
                 # Where nothing asks about the event's time, its derivative need not exist.
                 weight = select(wanted == 0.0, 0.0, -wanted / by_h)
@@ -166,14 +175,15 @@ def pullback_with_events(
                 fill(1, 0.0, stage_t_bar, 0)
                 copy(first + count, pm_bar, 0, kept, 0)
                 guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, pm_bar)
-                by_t, by_h = transpose_stages(
-                    rhs_vjp, n, pm, s, a, c, t_hi, t_lo, h, end_hi, False, points, slopes, k_bar, point_bar,
-                    stage_t_bar, t_bar + stage_t_bar[0], by_h, guard_y_bar, pm_bar,
+                by_guard[0] = t_bar + stage_t_bar[0]
+                transpose_step(
+                    rhs_vjp, linearise_vjp, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
+                    cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar, by_guard, room,
                 )  # fmt: skip
                 copy_where(not_(cut), first + count, kept, 0, pm_bar, 0)
                 for i in range(n):
                     y_bar[i] = y_bar[i] + select(cut, guard_y_bar[i], 0.0)
-                t_bar = select(cut, by_t, t_bar)
+                t_bar = select(cut, by_guard[0], t_bar)
             copy_where(live, n, y_bar, 0, lam, 0)
             # A step of held length begins as much later as it ends; the last one ends at t1 whenever it begins.
             time_bar = select(live, select(last, t_bar - h_bar, t_bar + time_bar), time_bar)

@@ -16,8 +16,7 @@ import numpy as np
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangent
-from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, comes
-from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages
+from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, comes, room_size
 from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -48,10 +47,12 @@ def chosen(which: Element, g: int, values: Array) -> Element:
 
 
 def replay_with_events(
-    rhs_tangent: Model, rhs_tangent_y: Model, guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model,
-    n: int, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array, interval_dot: Array, m: int, times: Array, times_dot: Array,
-    s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask,
-    values: Array, values_dot: Array, end2: Array, states2: Array, dots: Array,
+    rhs_tangent: Model, rhs_tangent_y: Model, linearise_tangent: Model, linearise_tangent_y: Model,
+    take_dual_step: Model, guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model, n: int, mass: Array,
+    pattern: Array, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array,
+    interval_dot: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element,
+    stopped: Mask, values: Array, values_dot: Array, end2: Array, states2: Array, dots: Array,
 ) -> Element:  # fmt: skip
     """Run a tape of `integrate_with_events` with tangents, as `explicit_rk_tangent.tangent_replay`; returns the tangent of
     the time at which the run ends. `dots` (2 numbers a row) are the tangents of t and h. The modes in pm2 are overwritten.
@@ -59,14 +60,15 @@ def replay_with_events(
     direction = direction_of(interval)
     full = first + count
     width = WIDTH + count
-    points = buffer(y2, 2 * (s + 1) * n)
-    slopes = buffer(y2, 2 * (s + 1) * n)
+    points = buffer(y2, 2 * (last_row + 1) * n)
+    slopes = buffer(y2, 2 * (last_row + 1) * n)
+    room = buffer(y2, room_size(last_row - s, n, pattern))
     k = buffer(y2, 2 * (s + 1) * n)
     found = buffer(y2, 2 * n)
     held = buffer(y2, 2 * n)
     out = buffer(y2, g)
     fire = buffer(y2, blocks + 1)
-    y1 = view(points, 2 * s * n, 2 * n)
+    y1 = view(points, 2 * last_row * n, 2 * n)
     pm = view(pm2, 0, full)
     copy(2 * n, y2, 0, points, 0)
     fill(m * n, np.nan, values, 0)
@@ -94,22 +96,27 @@ def replay_with_events(
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             if any_(cut):
-                run_tangent_stages(
-                    rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, 0.0 * h, end_hi, points, slopes, k
-                )
+                take_dual_step(
+                    rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi, t_lo,
+                    time_dot, h, 0.0 * h, end_hi, points, slopes, k, room,
+                )  # fmt: skip
                 guards_jvp(end_hi, view(y1, 0, n), pm, time_dot, view(y1, n, n), view(pm2, full, full), out)
                 ahead = chosen(which, g, out)
                 # The slope of the computed guard by h alone: everything else at rest.
                 copy(2 * n, points, 0, held, 0)
                 fill(n, 0.0, points, n)
-                run_tangent_stages(
-                    rhs_tangent_y, n, pm2, s, a, c, t_hi, t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k
-                )
+                take_dual_step(
+                    rhs_tangent_y, linearise_tangent_y, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi,
+                    t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k, room,
+                )  # fmt: skip
                 guards_rate(end_hi, view(y1, 0, n), pm, 1.0, view(y1, n, n), out)
                 by_h = chosen(which, g, out)
                 copy(2 * n, held, 0, points, 0)
                 h_dot = select(cut, -ahead / by_h, h_dot)
-            run_tangent_stages(rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, time_dot, h, h_dot, end_hi, points, slopes, k)
+            take_dual_step(
+                rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi, t_lo,
+                time_dot, h, h_dot, end_hi, points, slopes, k, room,
+            )  # fmt: skip
             j = cursor
             going = True
             while j < m and going:

@@ -18,8 +18,7 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import transpose_tangent_read
-from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs
-from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages
+from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, room_size
 from implicitdsl.solvers.status import SINGULAR, SUCCESS
 from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
@@ -46,11 +45,14 @@ Model = Callable[..., None]
 
 
 def replay_pullback_with_events(
-    rhs_tangent: Model, rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model,
-    guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model, reset_jvp_vjp: Model, n: int, first: int, g: int,
-    count: int, blocks: int, pm2: Array, interval: Array, m: int, times: Array, times_dot: Array, s: int, degree: int, a: Array, c: Array, dense: Array, grid: Array, rows: int,
-    end_time: Element, stopped: Mask, states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array,
-    end2_bar: Array, end_time_bars: Array, y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array,
+    rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model, transpose_dual_step: Model,
+    rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model,
+    guards_vjp: Model, guards_vjp_y: Model, guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model,
+    reset_jvp_vjp: Model, n: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
+    interval: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element,
+    stopped: Mask, states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array,
+    end_time_bars: Array, y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array,
     times_bar: Array, times_dot_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose `replay_with_events`: as `explicit_rk_tangent.tangent_pullback`, with the bars of the time at which the
@@ -58,8 +60,9 @@ def replay_pullback_with_events(
     direction = direction_of(interval)
     full = first + count
     width = WIDTH + count
-    points = buffer(states2, 2 * (s + 1) * n)
-    slopes = buffer(states2, 2 * (s + 1) * n)
+    points = buffer(states2, 2 * (last_row + 1) * n)
+    slopes = buffer(states2, 2 * (last_row + 1) * n)
+    room = buffer(states2, room_size(last_row - s, n, pattern))
     k = buffer(states2, 2 * (s + 1) * n)
     k_bar = buffer(states2, 2 * (s + 1) * n)
     point_bar = buffer(states2, 2 * n)
@@ -72,7 +75,7 @@ def replay_pullback_with_events(
     by_rate = buffer(states2, 4)
     guard_bar = buffer(states2, 2 * n)
     kept = buffer(states2, 2 * full)
-    y1 = view(points, 2 * s * n, 2 * n)
+    y1 = view(points, 2 * last_row * n, 2 * n)
     p = view(pm2, 0, first)
     pm = view(pm2, 0, full)
     pm_dot = view(pm2, full, full)
@@ -131,7 +134,10 @@ def replay_pullback_with_events(
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(2 * n, states2, 2 * row * n, points, 0)
-            run_tangent_stages(rhs_tangent, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
+            take_dual_step(
+                rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot,
+                h, h_dot, end_hi, points, slopes, k, room,
+            )  # fmt: skip
             fill(2 * (s + 1) * n, 0.0, k_bar, 0)
             fill(2 * n, 0.0, state_bar, 0)
             fill(4, 0.0, ends, 0)
@@ -153,9 +159,10 @@ def replay_pullback_with_events(
                 j = j - 1
             for i in range(2 * n):
                 point_bar[i] = select(live, lam[i], 0.0)
-            transpose_tangent_stages(
-                rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, read, points, slopes, k_bar,
-                point_bar, stage_t_bar, ends, state_bar, pm2_bar,
+            transpose_dual_step(
+                rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi,
+                t_lo, t_dot, h, h_dot, end_hi, live, read, points, slopes, k, k_bar, point_bar, state_bar, pm2_bar,
+                ends, room,
             )  # fmt: skip
             if any_(cut):
                 for i in range(g):
@@ -166,9 +173,10 @@ def replay_pullback_with_events(
                 fill(2, 0.0, stage_t_bar, 0)
                 guards_vjp_y(end_hi, view(y1, 0, n), pm, chosen, view(stage_t_bar, 0, 1), view(point_bar, 0, n))
                 seed_ends(stage_t_bar, by_value)
-                transpose_tangent_stages(
-                    rhs_tangent_vjp_y, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes,
-                    k_bar, point_bar, stage_t_bar, by_value, guard_bar, pm2_bar,
+                transpose_dual_step(
+                    rhs_tangent_vjp_y, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, gamma, a, couple, c, drive,
+                    t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
+                    pm2_bar, by_value, room,
                 )  # fmt: skip
                 fill(2 * (s + 1) * n, 0.0, k_bar, 0)
                 fill(2 * n, 0.0, point_bar, 0)
@@ -178,9 +186,10 @@ def replay_pullback_with_events(
                     view(point_bar, 0, n), view(stage_t_bar, 1, 1), view(point_bar, n, n),
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_rate)
-                transpose_tangent_stages(
-                    rhs_tangent_vjp_y, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes,
-                    k_bar, point_bar, stage_t_bar, by_rate, guard_bar, pm2_bar,
+                transpose_dual_step(
+                    rhs_tangent_vjp_y, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, gamma, a, couple, c, drive,
+                    t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
+                    pm2_bar, by_rate, room,
                 )  # fmt: skip
                 wanted = ends[3] + time_dot_bar
                 mu2 = select(wanted == 0.0, 0.0, -wanted / by_value[1])
@@ -206,9 +215,10 @@ def replay_pullback_with_events(
                     view(pm2_bar, full, full),
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_value)
-                transpose_tangent_stages(
-                    rhs_tangent_vjp, n, pm2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, False, points, slopes, k_bar,
-                    point_bar, stage_t_bar, by_value, guard_bar, pm2_bar,
+                transpose_dual_step(
+                    rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, pm2, s, gamma, a, couple, c, drive,
+                    t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
+                    pm2_bar, by_value, room,
                 )  # fmt: skip
                 copy_where(not_(cut), 2 * full, kept, 0, pm2_bar, 0)
                 for i in range(2 * n):

@@ -252,8 +252,46 @@ def test_no_times_at_all():
 
 
 def test_what_locates_no_events_says_so():
+    text = "dae Tank(h0) -> h {\n  state h = h0\n  var q = 1\n  dh/dt = -q\n  q^2 = h\n  from t = 0 to 1\n"
     with pytest.raises(implicitdsl.ImpError, match="E613"):
-        EVENTS.Ball(solver="rodas5p")
+        implicitdsl.loads(text + "  when h < 0.1 { stop }\n  return h\n}\n").Tank()
+
+
+STIFF = {"solver": "rodas5p", **TIGHT}
+
+
+def test_a_stiff_method_has_the_same_events():
+    found, exact = gradients(EVENTS.ThirdBounce(**STIFF), 10.0, 0.0, 9.8, 0.8, 0.2)
+    assert abs(found - 5.4871486220076088) <= 1e-11
+    wanted = (0.27995656234732698, 0.10204081632653061, -0.27995656234732698, 7.3539105243400943, -0.27995656234732698)
+    assert all(abs(a - b) <= 1e-10 for a, b in zip(exact, wanted, strict=True))
+    found, exact = gradients(EVENTS.Assigned(**STIFF), 1.0, 1.5, 2.5, 3.5, 5.5)
+    assert abs(found - 1473.03125) <= 1e-9
+    assert all(abs(a - b) <= 1e-9 for a, b in zip(exact, (895.125, 1790.25, 488.25, 107.5, 515.375), strict=True))
+    assert abs(EVENTS.Crossings(**STIFF)(0.0) - 11.0) == 0
+
+
+def test_a_stiff_system_is_cut_at_its_events():
+    # y follows a fast equilibrium that the jumps of u move; the closed form is made of exponentials.
+    rate = 1e5
+
+    def closed(a: float) -> float:
+        y, t, u = 0.0, 0.0, 1.0
+        for _ in range(3):
+            # y - u decays; u is turned round where y comes to a*u.
+            flight = -math.log((a * u - u) / (y - u)) / rate
+            t, y, u = t + flight, a * u, -u
+        return t
+
+    layer = implicitdsl.loads(
+        "ode Relay(a) -> t_ {\n  state y = 0, u = 1, n = 0\n  dy/dt = -100000*(y - u)\n  du/dt = 0\n  dn/dt = 0\n"
+        "  from t = 0 to 1\n  when y*u > a {\n    u := -u\n    n := n + 1\n  }\n"
+        "  when n > 2.5 { stop }\n  return t\n}\n"
+    ).Relay(**STIFF)
+    found, (slope,) = gradients(layer, 0.6)
+    assert abs(found - closed(0.6)) <= 1e-9 * closed(0.6) * 100
+    difference = (closed(0.6 + 1e-6) - closed(0.6 - 1e-6)) / 2e-6
+    assert abs(slope - difference) <= 1e-5 * abs(difference)
 
 
 def test_backwards_in_time():
@@ -290,10 +328,14 @@ SECOND = [
     ),
     ("Held", (1.0, [0.0, 0.5, 1.0, 2.0]), {"solver": "heun", "dt": 0.37, "dtype": torch.float64}),
     ("Jumps", (1.0, 0.1, [0.3, 0.5]), {"solver": "rk4", "dt": 0.11, "dtype": torch.float64}),
+    ("Jumps", (1.0, 0.1, [0.3, 0.5]), {"solver": "rodas5p", "dt": 0.11, "dtype": torch.float64}),
+    ("ThirdBounce", (10.0, 0.0, 9.8, 0.8, 0.2), STIFF),
 ]
 
 
-@pytest.mark.parametrize(("name", "values", "options"), SECOND, ids=[name for name, _, _ in SECOND])
+@pytest.mark.parametrize(
+    ("name", "values", "options"), SECOND, ids=[f"{name}-{o.get('solver', 'tsit5')}" for name, _, o in SECOND]
+)
 def test_second_derivatives_are_differences_of_first_ones(name, values, options):
     layer = getattr(EVENTS, name)(**options)
     inputs = [leaf(v) for v in values]

@@ -10,6 +10,7 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
+from implicitdsl.solvers.event_steps import slope_at_end, take_step, transpose_step
 from implicitdsl.solvers.events import STATISTICS, STOPPED, WIDTH, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
 from implicitdsl.solvers.stepping import LAST_TIME
@@ -18,6 +19,7 @@ from implicitdsl.solvers.vocabulary import buffer, copy, select, view
 Array = Any
 
 rhs, rhs_vjp, rhs_vjp_without = model["rhs"], model["rhs_vjp"], model["rhs_vjp_y"]
+linearise, linearise_vjp, linearise_vjp_without = (model[f"linearise{end}"] for end in ("", "_vjp", "_vjp_y"))
 guards, guards_rate, guards_vjp, guards_vjp_y = (
     model[f"guards{end}"] for end in ("", "_rate", "_vjp", "_vjp_y")
 )  # fmt: skip
@@ -29,12 +31,23 @@ event_steers, event_stops, event_touches = model["event_steers"], model["event_s
 save_times, max_steps = model["save_times"], model["max_steps"]
 rtol, atol, dt = model["rtol"], model["atol"], model["dt"]
 tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] for part in ("a", "c", "error", "dense"))
-control = model["control"]
+tableau_couple, tableau_drive = model["tableau_couple"], model["tableau_drive"]
+control, mass, pattern = model["control"], model["mass"], model["pattern"]
+LAST_ROW = 0
+GAMMA = 0.0
+"""As S and DEGREE: the row of y1 among the points of a step, and gamma of a stiff method."""
 
 
 def rhs_vjp_y(t: Any, y: Array, pm: Array, lam: Array, t_bar: Array, y_bar: Array, pm_bar: Array) -> None:
     """`rhs_vjp` by time and state alone."""
     rhs_vjp_without(t, y, pm, lam, t_bar, y_bar)
+
+
+def linearise_vjp_y(
+    t: Any, y: Array, pm: Array, matrix_cot: Array, drift_cot: Array, t_bar: Array, y_bar: Array, pm_bar: Array
+) -> None:
+    """`linearise_vjp` by time and state alone."""
+    linearise_vjp_without(t, y, pm, matrix_cot, drift_cot, t_bar, y_bar)
 
 
 def row_size() -> int:
@@ -55,11 +68,12 @@ def run_block(
     pm = buffer(p, size_p() + event_modes())
     copy(size_p(), p, 0, pm, 0)
     facts[0] = integrate_with_events(
-        rhs, guards, guards_rate, guards_vjp_y, modes, conditions, reset, states_of_model(), size_p(), event_guards(),
-        event_modes(), event_blocks(), event_places(), event_steps(), event_strict(), event_steers(), event_stops(),
-        event_touches(), y0, pm, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p), tableau_error(p),
-        tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values, y_end,
-        view(facts, 1, STATISTICS), grid, rows, states, rows,
+        rhs, linearise, take_step, slope_at_end, guards, guards_rate, guards_vjp_y, modes, conditions, reset,
+        states_of_model(), mass(p), pattern(), size_p(), event_guards(), event_modes(), event_blocks(),
+        event_places(), event_steps(), event_strict(), event_steers(), event_stops(), event_touches(), y0, pm, interval,
+        save_times(), times, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p),
+        tableau_drive(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values,
+        y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
     )  # fmt: skip
 
 
@@ -74,9 +88,10 @@ def transpose_run(
     end_bar_of_time = interval_bar[1]
     interval_bar[1] = 0.0 * end_bar_of_time
     facts[0] = pullback_with_events(
-        rhs, rhs_vjp, rhs_vjp_y, guards_vjp, guards_vjp_y, reset_vjp, states_of_model(), size_p(), event_guards(),
-        event_modes(), event_blocks(), pm, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
-        tableau_dense(p), grid, made, states, facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar,
-        end_bar_of_time, y0_bar, pm_bar, interval_bar, times_bar,
+        rhs, linearise, take_step, transpose_step, rhs_vjp, rhs_vjp_y, linearise_vjp, linearise_vjp_y, guards_vjp,
+        guards_vjp_y, reset_vjp, states_of_model(), mass(p), pattern(), size_p(), event_guards(), event_modes(),
+        event_blocks(), pm, interval, save_times(), times, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p), tableau_couple(p),
+        tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states, facts[1 + LAST_TIME], facts[1 + STOPPED],
+        values_bar, end_bar, end_bar_of_time, y0_bar, pm_bar, interval_bar, times_bar,
     )  # fmt: skip
     copy(own_bar(), pm_bar, 0, p_bar, 0)

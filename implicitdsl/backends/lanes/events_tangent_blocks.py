@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from implicitdsl.backends.lanes.events_blocks import end_of_run
+from implicitdsl.backends.lanes.events_blocks import GAMMA, LAST_ROW, end_of_run
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.solvers.event_steps import take_dual_step, transpose_dual_step
 from implicitdsl.solvers.events import STOPPED
 from implicitdsl.solvers.events_tangent import replay_with_events
 from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
@@ -19,12 +20,19 @@ Array = Any
 
 rhs_tangent, rhs_tangent_without = model["rhs_tangent"], model["rhs_tangent_y"]
 rhs_tangent_vjp_without = model["rhs_tangent_vjp_y"]
+linearise_tangent, linearise_tangent_without = model["linearise_tangent"], model["linearise_tangent_y"]
+linearise_tangent_vjp_apart, linearise_tangent_vjp_without = (
+    model["linearise_tangent_vjp"], model["linearise_tangent_vjp_y"],
+)  # fmt: skip
 guards_rate, guards_vjp, guards_vjp_y = model["guards_rate"], model["guards_vjp"], model["guards_vjp_y"]
 guards_jvp, guards_jvp_vjp, guards_jvp_vjp_y = (model[f"guards_jvp{end}"] for end in ("", "_vjp", "_vjp_y"))
 reset, reset_vjp, reset_jvp, reset_jvp_vjp = (model[f"reset{end}"] for end in ("", "_vjp", "_jvp", "_jvp_vjp"))
 states_of_model, size_p, own_bar, save_times = (model[name] for name in ("states", "size_p", "own_bar", "save_times"))
 event_guards, event_modes, event_blocks = model["event_guards"], model["event_modes"], model["event_blocks"]
 tableau_a, tableau_c, tableau_dense = model["tableau_a"], model["tableau_c"], model["tableau_dense"]
+tableau_couple, tableau_drive, mass, pattern = (
+    model[name] for name in ("tableau_couple", "tableau_drive", "mass", "pattern")
+)  # fmt: skip
 
 
 def rhs_tangent_y(t: Any, t_dot: Any, y2: Array, pm2: Array, out2: Array) -> None:
@@ -37,6 +45,27 @@ def rhs_tangent_vjp_y(
 ) -> None:
     """`rhs_tangent_vjp` by time and state alone."""
     rhs_tangent_vjp_without(t, t_dot, y2, pm2, lam2, t2_bar, view(t2_bar, 1, 1), y2_bar)
+
+
+def linearise_tangent_y(t: Any, t_dot: Any, y2: Array, pm2: Array, matrix2: Array, drift2: Array) -> None:
+    """`linearise_tangent` with arguments at rest."""
+    linearise_tangent_without(t, t_dot, y2, pm2, matrix2, drift2)
+
+
+def linearise_tangent_vjp(
+    t: Any, t_dot: Any, y2: Array, pm2: Array, matrix2_cot: Array, drift2_cot: Array, t2_bar: Array, y2_bar: Array,
+    pm2_bar: Array,
+) -> None:  # fmt: skip
+    """The function of the model, which has t_bar and t_dot_bar apart."""
+    linearise_tangent_vjp_apart(t, t_dot, y2, pm2, matrix2_cot, drift2_cot, t2_bar, view(t2_bar, 1, 1), y2_bar, pm2_bar)
+
+
+def linearise_tangent_vjp_y(
+    t: Any, t_dot: Any, y2: Array, pm2: Array, matrix2_cot: Array, drift2_cot: Array, t2_bar: Array, y2_bar: Array,
+    pm2_bar: Array,
+) -> None:  # fmt: skip
+    """`linearise_tangent_vjp` by time and state alone."""
+    linearise_tangent_vjp_without(t, t_dot, y2, pm2, matrix2_cot, drift2_cot, t2_bar, view(t2_bar, 1, 1), y2_bar)
 
 
 def put_modes_behind(p2: Array, pm2: Array) -> None:
@@ -55,10 +84,12 @@ def replay_run(
     put_modes_behind(p2, pm2)
     n = states_of_model()
     return replay_with_events(
-        rhs_tangent, rhs_tangent_y, guards_jvp, guards_rate, reset, reset_jvp, n, size_p(), event_guards(),
-        event_modes(), event_blocks(), y2, pm2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE,
-        tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, end_of_run(interval, facts),
-        facts[1 + STOPPED] > 0.5, values, values_dot, end2, states2, view(states2, 2 * made * n, 2 * made),
+        rhs_tangent, rhs_tangent_y, linearise_tangent, linearise_tangent_y, take_dual_step, guards_jvp, guards_rate,
+        reset, reset_jvp, n, mass(p2), pattern(), size_p(), event_guards(), event_modes(), event_blocks(), y2, pm2,
+        interval, interval_dot, save_times(), times, times_dot, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p2),
+        tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made,
+        end_of_run(interval, facts), facts[1 + STOPPED] > 0.5, values, values_dot, end2, states2,
+        view(states2, 2 * made * n, 2 * made),
     )  # fmt: skip
 
 
@@ -78,9 +109,11 @@ def transpose_replay(
     interval_dot_bar[1] = 0.0 * end_bars[1]
     n = states_of_model()
     facts[0] = replay_pullback_with_events(
-        rhs_tangent, rhs_tangent_vjp, rhs_tangent_vjp_y, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y,
-        reset_vjp, reset_jvp_vjp, n, size_p(), event_guards(), event_modes(), event_blocks(), pm2, interval,
-        save_times(), times, times_dot, S, DEGREE, tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made,
+        rhs_tangent, linearise_tangent, take_dual_step, transpose_dual_step, rhs_tangent_vjp, rhs_tangent_vjp_y,
+        linearise_tangent_vjp, linearise_tangent_vjp_y, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y,
+        reset_vjp, reset_jvp_vjp, n, mass(p2), pattern(), size_p(), event_guards(), event_modes(), event_blocks(), pm2,
+        interval, save_times(), times, times_dot, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2),
+        tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made,
         end_of_run(interval, facts), facts[1 + STOPPED] > 0.5, states2, view(states2, 2 * made * n, 2 * made),
         values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar,
         times_dot_bar,

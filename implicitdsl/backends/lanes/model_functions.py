@@ -26,7 +26,7 @@ FUNCTIONS = (
     "output_jvp_p", "quadratic_matrices", "quadratic_vectors",
     "conditions", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
-    "rhs_tangent_vjp_y",
+    "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",

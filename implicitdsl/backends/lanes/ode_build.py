@@ -44,11 +44,11 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "solve": ("rhs", "linearise", "begin", "at", "output", *_LOCATING),
     "pull": (
         "rhs", "linearise", "begin", "at", "rhs_vjp", "linearise_vjp", "begin_vjp", "at_vjp", "output_vjp", *_LOCATING,
-        "rhs_vjp_y", "guards_vjp", "reset_vjp",
+        "rhs_vjp_y", "linearise_vjp_y", "guards_vjp", "reset_vjp",
     ),
     "second": (
         *_LOCATING, "rhs_tangent_y", "rhs_tangent_vjp_y", "guards_vjp", "guards_jvp", "guards_jvp_vjp",
-        "guards_jvp_vjp_y", "reset_vjp", "reset_jvp", "reset_jvp_vjp",
+        "guards_jvp_vjp_y", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "linearise_tangent_y", "linearise_tangent_vjp_y",
         "rhs", "linearise", "begin", "at", "rhs_tangent", "rhs_tangent_vjp", "linearise_tangent",
         "linearise_tangent_vjp", "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at_vjp", "at_jvp", "at_jvp_vjp",
         "output_jvp", "output_jvp_vjp",
@@ -187,14 +187,17 @@ class Maker:
         return make_object(modules, [f"imp_{part}"], inline_all=whole)
 
     def _constants(self, shared: tuple[int, ...]) -> str:
-        spec, settings, method = self._spec, self._settings, ode_method(self._settings.solver)
+        spec, settings = self._spec, self._settings
+        method = ode_method(settings.solver, events=bool(self._wholes))
         dtype = np.dtype(spec.dtype)
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
         p, q = (packing(spec.groups[g], sizes, shared) for g in ("p", "q"))
         numbers = {
             **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": p.size, "own_bar": p.own_size,
         }  # fmt: skip
-        tables = {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
+        # Explicit methods have no use for the first two, which solvers through events are given all the same.
+        tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
+        tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
         still = spec.numbers["algebraic"]
         tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
         tables["control"] = settings.control(method.tableau, dtype)

@@ -27,8 +27,10 @@ _IMPLICIT = (*_READING, "pivoted_lu", "step_matrix", "consistent_start")
 _STIFF = (*_IMPLICIT, "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent", "rosenbrock_thinned")
 _ESDIRK = (*_IMPLICIT, "esdirk", "esdirk_adjoint", "esdirk_tangent", "esdirk_thinned")
 _EVENTS = (
-    "event_location", "event_landing", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
+    "step_matrix", "event_location", "event_landing", "event_steps", "events", "events_adjoint", "events_tangent",
+    "events_tangent_adjoint",
 )  # fmt: skip
+_STIFF_EVENTS = ("event_stiff_steps",)
 _ROLES = {"": ((), ()), "watched": (("stiffness",), ("watched_blocks",)), "resumed": ((), ("resumed_blocks",))}
 """Solvers and blocks that a method has beside its own in a part of `auto`: first, with an eye on stiffness, and then
 from where the first was left."""
@@ -36,7 +38,7 @@ _TABLEAUS = ("tableau", "rosenbrock_tableau", "esdirk_tableau")
 SOURCES = tuple(
     f"solvers/{name}.py"
     for name in dict.fromkeys(
-        (*_EXPLICIT, *_STIFF, *_ESDIRK, *_EVENTS, *_TABLEAUS, "stiffness", "status", "vocabulary")
+        (*_EXPLICIT, *_STIFF, *_ESDIRK, *_EVENTS, *_STIFF_EVENTS, *_TABLEAUS, "stiffness", "status", "vocabulary")
     )
 )
 """All solver files that a method may be made of."""
@@ -62,8 +64,13 @@ class OdeMethod:
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""
-        if isinstance(self.tableau, RosenbrockTableau | EsdirkTableau):
+        if isinstance(self.tableau, EsdirkTableau):
             return self.tableau.tables(dtype)
+        if isinstance(self.tableau, RosenbrockTableau):
+            found = self.tableau.tables(dtype)
+            # With events the error is judged by `paired_error`, for which this method has no second estimate.
+            more = np.zeros(self.tableau.stages + 2, dtype)
+            return found | {"error": np.concatenate([found["error"], more])} if self.events else found
         return dict(zip(("a", "c", "error", "dense"), self.tableau.arrays(dtype), strict=True))
 
     def known(self, dtype: DTypeLike) -> dict[str, Any]:
@@ -82,7 +89,8 @@ class OdeMethod:
             case _:
                 solvers, own = _EXPLICIT, []
         solvers = (*solvers, *(_EVENTS if self.events else ()), *more_solvers)
-        found = [import_module(f"implicitdsl.solvers.{name}") for name in solvers]
+        solvers += _STIFF_EVENTS if self.events and self.is_stiff else ()
+        found = [import_module(f"implicitdsl.solvers.{name}") for name in dict.fromkeys(solvers)]
         blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *own]
         blocks += ["events_blocks", "events_tangent_blocks"] if self.events else []
         blocks += more_blocks
@@ -108,16 +116,18 @@ class OdeMethod:
 
 def ode_method(name: str, *, events: bool = False) -> OdeMethod:
     """The method of that name, which a role may follow (`tsit5 watched`), for a model with or without events."""
-    facts = {"FACTS": 1 + EVENT_STATISTICS} if events else {}
     plain, _, role = name.partition(" ")
+    more: dict[str, int | float] = {"FACTS": 1 + EVENT_STATISTICS} if events else {}
     if plain in ROSENBROCK:
         rosenbrock = ROSENBROCK[plain]
         places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
-        return OdeMethod(name, rosenbrock.stages + 1, places | facts, rosenbrock, events, role)
+        more |= {"LAST_ROW": rosenbrock.stages + 1} if events else {}
+        return OdeMethod(name, rosenbrock.stages + 1, places | more, rosenbrock, events, role)
     if plain in ESDIRK:
         esdirk = ESDIRK[plain]
         places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
-        return OdeMethod(name, esdirk.rows, places | facts, esdirk, events, role)
+        return OdeMethod(name, esdirk.rows, places | more, esdirk, events, role)
     explicit = TABLEAUS[plain].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
-    return OdeMethod(name, explicit.stages, places | facts, explicit, events, role)
+    more |= {"LAST_ROW": explicit.stages, "GAMMA": 0.0} if events else {}
+    return OdeMethod(name, explicit.stages, places | more, explicit, events, role)

@@ -12,13 +12,20 @@ from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.ode_engine import OdeEngine, Run, Slope, Start, TangentRun
 from implicitdsl.backends.python.sample_engine import Answer
 from implicitdsl.backends.settings import Settings
+from implicitdsl.kernels.flat import flat_function
+from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.events import tables
 from implicitdsl.problems.ode import OdeProblem
+from implicitdsl.problems.stiff import linearisation
+from implicitdsl.solvers import event_steps, event_stiff_steps
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, WIDTH, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
 from implicitdsl.solvers.events_tangent import replay_with_events
 from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
+from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
+from implicitdsl.solvers.step_control import PI_CONTROLLER
+from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stepping import LAST_TIME
 
 
@@ -57,18 +64,42 @@ class EventsEngine(OdeEngine):
         """Tapes with events are never thinned."""
         return 1
 
+    def _choose_method(self, problem: OdeProblem) -> None:
+        """Explicit or stiff: the functions of a step, and its numbers as the solvers take them."""
+        name = self._settings.solver
+        self._mass, self._pattern = np.array(problem.mass, self._dtype), np.array([DENSE], np.int32)
+        if name not in ROSENBROCK:
+            super()._choose_method(problem)
+            t = self._tableau
+            self._steps: Any = event_steps
+            self._linear = "rhs"
+            self._method = (t.stages, t.stages, t.degree, 0.0, self._a, self._a, self._c, self._c)
+            return
+        method = ROSENBROCK[name]
+        self._functions.update({n: flat_function(simplified(f)) for n, f in linearisation(problem).items()})
+        t, s = method.tables(self._dtype), method.stages
+        self._steps, self._linear = event_stiff_steps, "linearise"
+        self._method = (s, s + 1, method.degree, method.gamma, t["a"], t["couple"], t["c"], t["drive"])
+        # `paired_error` reads a second estimate, which counts for nothing here.
+        self._error, self._dense = np.concatenate([t["error"], self._zeros(s + 2)]), t["dense"]
+        self._control = PI_CONTROLLER.array(method, self._dtype)
+
+    def _sizes(self, start: Start) -> tuple[int, Array, Array, int, int, int, int]:
+        """States, what the method asks of them, and the numbers of arguments, guards, modes and blocks."""
+        return self._n, self._mass, self._pattern, start.p.size, self._guards, self._modes, self._blocks
+
     def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:
-        s, t, n, real = self._settings, self._tableau, self._n, self._dtype.type
-        run = self._new_run(rows)
+        s, real, run, steps = self._settings, self._dtype.type, self._new_run(rows), self._steps
         tables = self._tables
-        model = self._model("rhs", "guards", "guards_rate", "guards_vjp_y", "modes", "conditions")
-        rhs, guards, guards_rate, guards_vjp_y, modes, conditions = model
+        rhs, linearise, guards, guards_rate, guards_vjp_y, modes, conditions = self._model(
+            "rhs", self._linear, "guards", "guards_rate", "guards_vjp_y", "modes", "conditions"
+        )
         run.status = int(
             integrate_with_events(
-                rhs, guards, guards_rate, guards_vjp_y, modes, conditions, self._reset(), n, start.p.size, self._guards,
-                self._modes, self._blocks, tables.places, tables.steps, tables.strict, tables.steers, tables.stops,
-                tables.touches, start.y0, self._full(start), start.interval, self._m, start.times, t.stages, t.degree,
-                self._a, self._c, self._error, self._dense, self._control, real(s.rtol), real(s.atol),
+                rhs, linearise, steps.take_step, steps.slope_at_end, guards, guards_rate, guards_vjp_y, modes,
+                conditions, self._reset(), *self._sizes(start), tables.places, tables.steps, tables.strict,
+                tables.steers, tables.stops, tables.touches, start.y0, self._full(start), start.interval, self._m,
+                start.times, *self._method, self._error, self._dense, self._control, real(s.rtol), real(s.atol),
                 real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows, run.states, rows,
             )
         )  # fmt: skip
@@ -96,16 +127,19 @@ class EventsEngine(OdeEngine):
 
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar = bars
-        t, pm = self._tableau, self._full(start)
+        pm, steps = self._full(start), self._steps
         pm_bar = np.zeros_like(pm)
         end_time_bar = interval_bar[1].copy()
         interval_bar[1] = 0.0
-        rhs, rhs_vjp, guards_vjp, guards_vjp_y = self._model("rhs", "rhs_vjp", "guards_vjp", "guards_vjp_y")
+        rhs, linearise, rhs_vjp, linearise_vjp, guards_vjp, guards_vjp_y = self._model(
+            "rhs", self._linear, "rhs_vjp", f"{self._linear}_vjp", "guards_vjp", "guards_vjp_y"
+        )
         found = pullback_with_events(
-            rhs, rhs_vjp, self._rhs_vjp_y, guards_vjp, guards_vjp_y, self._reset("_vjp"), self._n, start.p.size,
-            self._guards, self._modes, self._blocks, pm, start.interval, self._m, start.times, t.stages, t.degree,
-            self._a, self._c, self._dense, run.grid, run.rows, run.states, run.statistics[LAST_TIME],
-            run.statistics[STOPPED], values_bar, end_bar, end_time_bar, y0_bar, pm_bar, interval_bar, times_bar,
+            rhs, linearise, steps.take_step, steps.transpose_step, rhs_vjp, self._without("rhs_vjp_y"), linearise_vjp,
+            self._without(f"{self._linear}_vjp_y"), guards_vjp, guards_vjp_y, self._reset("_vjp"), *self._sizes(start),
+            pm, start.interval, self._m, start.times, *self._method, self._dense, run.grid, run.rows, run.states,
+            run.statistics[LAST_TIME], run.statistics[STOPPED], values_bar, end_bar, end_time_bar, y0_bar, pm_bar,
+            interval_bar, times_bar,
         )  # fmt: skip
         p_bar += pm_bar[: p_bar.size]
         return int(found)
@@ -125,14 +159,17 @@ class EventsEngine(OdeEngine):
         )
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
-        t, tangent = self._tableau, self._new_tangent_run(run)
-        rhs_tangent, guards_jvp, guards_rate = self._model("rhs_tangent", "guards_jvp", "guards_rate")
+        tangent, linear = self._new_tangent_run(run), f"{self._linear}_tangent"
+        rhs_tangent, linearise_tangent, guards_jvp, guards_rate = self._model(
+            "rhs_tangent", linear, "guards_jvp", "guards_rate"
+        )
         tangent.end_dot = replay_with_events(
-            rhs_tangent, self._rhs_tangent_y, guards_jvp, guards_rate, self._reset(), self._reset("_jvp"), self._n,
-            start.p.size, self._guards, self._modes, self._blocks, slope.y2, slope.p2, start.interval,
-            slope.interval_dot, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c,
-            self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.values,
-            tangent.values_dot, tangent.end2, tangent.states2, tangent.dots,
+            rhs_tangent, self._at_rest("rhs_tangent_y"), linearise_tangent, self._at_rest(f"{linear}_y"),
+            self._steps.take_dual_step, guards_jvp, guards_rate, self._reset(), self._reset("_jvp"),
+            *self._sizes(start), slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
+            slope.times_dot, *self._method, self._dense, run.grid, run.rows, run.statistics[LAST_TIME],
+            bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
+            tangent.dots,
         )  # fmt: skip
         return tangent
 
@@ -144,17 +181,21 @@ class EventsEngine(OdeEngine):
     def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
         assert isinstance(tangent, EventTangentRun)
         values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, dots_bar = bars
-        t, first, full = self._tableau, start.p.size, start.p.size + self._modes
+        first, full = start.p.size, start.p.size + self._modes
         end_bars = np.array([interval_bar[1], interval_dot_bar[1]], self._dtype)
         interval_bar[1] = interval_dot_bar[1] = 0.0
         pm2_bar = self._zeros(2 * full)
-        model = self._model("rhs_tangent", "guards_vjp", "guards_vjp_y", "guards_jvp_vjp", "guards_jvp_vjp_y")
-        rhs_tangent, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y = model
+        linear, steps = f"{self._linear}_tangent", self._steps
+        rhs_tangent, linearise_tangent, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y = self._model(
+            "rhs_tangent", linear, "guards_vjp", "guards_vjp_y", "guards_jvp_vjp", "guards_jvp_vjp_y"
+        )
         found = replay_pullback_with_events(
-            rhs_tangent, self._rhs_tangent_vjp, self._rhs_tangent_vjp_y, guards_vjp, guards_vjp_y, guards_jvp_vjp,
-            guards_jvp_vjp_y, self._reset("_vjp"), self._reset("_jvp_vjp"), self._n, first, self._guards, self._modes,
-            self._blocks, slope.p2, start.interval, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a,
-            self._c, self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]),
+            rhs_tangent, linearise_tangent, steps.take_dual_step, steps.transpose_dual_step,
+            self._apart("rhs_tangent_vjp"), self._without("rhs_tangent_vjp_y", 2), self._apart(f"{linear}_vjp"),
+            self._without(f"{linear}_vjp_y", 2), guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y,
+            self._reset("_vjp"), self._reset("_jvp_vjp"),
+            *self._sizes(start), slope.p2, start.interval, self._m, start.times, slope.times_dot, *self._method,
+            self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]),
             tangent.states2, tangent.dots, values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar,
             interval_bar, interval_dot_bar, times_bar, dots_bar,
         )  # fmt: skip
@@ -162,17 +203,33 @@ class EventsEngine(OdeEngine):
         p2_bar[first:] += pm2_bar[full : full + first]
         return int(found)
 
-    # ------------------------------------------------------------ by time and state alone
+    # ------------------------------------------------------------ functions of the model as solvers ask for them
 
-    def _rhs_vjp_y(
-        self, t: Any, y: Array, pm: Array, lam: Array, t_bar: Array, y_bar: Array, pm_bar: Array
-    ) -> None:  # fmt: skip
-        self._functions["rhs_vjp_y"](t, y, pm, lam, t_bar, y_bar)
+    def _without(self, name: str, times: int = 1) -> Any:
+        """The derivative by time and state alone (`times` = 2: and their tangents), which leaves the last bar alone."""
+        function = self._functions[name]
 
-    def _rhs_tangent_y(self, t: Any, t_dot: Any, y2: Array, pm2: Array, out2: Array) -> None:
-        self._functions["rhs_tangent_y"](t, t_dot, y2, pm2[: pm2.size // 2], out2)
+        def called(*rest: Any) -> None:
+            *given, time_bar, state_bar, _ = rest
+            function(*given, *(time_bar[i : i + 1] for i in range(times)), state_bar)
 
-    def _rhs_tangent_vjp_y(
-        self, t: Any, t_dot: Any, y2: Array, pm2: Array, lam2: Array, t2_bar: Array, y2_bar: Array, pm2_bar: Array
-    ) -> None:
-        self._functions["rhs_tangent_vjp_y"](t, t_dot, y2, pm2, lam2, t2_bar[:1], t2_bar[1:], y2_bar)
+        return called
+
+    def _apart(self, name: str) -> Any:
+        """The function of the model, which has the bars of t and its tangent apart."""
+        function = self._functions[name]
+
+        def called(*rest: Any) -> None:
+            *given, time_bar, state_bar, arguments_bar = rest
+            function(*given, time_bar[:1], time_bar[1:], state_bar, arguments_bar)
+
+        return called
+
+    def _at_rest(self, name: str) -> Any:
+        """The tangent with arguments at rest."""
+        function = self._functions[name]
+
+        def called(t: Any, t_dot: Any, y2: Array, pm2: Array, *out: Array) -> None:
+            function(t, t_dot, y2, pm2[: pm2.size // 2], *out)
+
+        return called

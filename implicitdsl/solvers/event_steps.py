@@ -1,0 +1,74 @@
+"""The step of an explicit Runge–Kutta method as the solvers through events take it, with its derivatives.
+
+Those solvers know a method by five functions: `take_step`, `slope_at_end`, `transpose_step`, `take_dual_step` and
+`transpose_dual_step`. `event_stiff_steps.py` has those of Rosenbrock–Wanner methods, with the same parameters; what a
+method has no use for (here `linearise, mass, pattern, gamma, couple, drive` and `room`) it leaves alone. Points and
+slopes of a step have a row for each stage, and y1 stands in the last row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
+from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages
+from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
+
+Model = Callable[..., None]
+
+
+def take_step(
+    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, gamma: float, a: Array,
+    couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, first: int,
+    points: Array, slopes: Array, k: Array, room: Array,
+) -> None:  # fmt: skip
+    """The step from row 0 of `points`; with first = 1 the slope there stands in row 0 of `k` already."""
+    run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, points, slopes, k)
+
+
+def slope_at_end(
+    n: int, s: int, degree: int, dense: Array, h: Element, y: Array, k: Array, curve: Array, point: Array, out: Array
+) -> None:
+    """out := the slope at the end of a step: its last stage."""
+    copy(n, k, s * n, out, 0)
+
+
+def transpose_step(
+    rhs_vjp: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, gamma: float, a: Array,
+    couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, live: Mask,
+    last_stage: bool, points: Array, slopes: Array, k: Array, k_bar: Array, point_bar: Array, y_bar: Array,
+    p_bar: Array, ends: Array, room: Array,
+) -> None:  # fmt: skip
+    """Transpose (t, h, y, p) → (k, y1): from `k_bar` and the cotangent `point_bar` of y1, both used up, to additions to
+    `y_bar`, `p_bar` and `ends` (those of t and h). `last_stage`: whether stage s has a cotangent."""
+    moment_bar = buffer(ends, 1)
+    t_bar, h_bar = transpose_stages(
+        rhs_vjp, n, p, s, a, c, t_hi, t_lo, h, end_hi, last_stage, points, slopes, k_bar, point_bar, moment_bar,
+        ends[0], ends[1], y_bar, p_bar,
+    )  # fmt: skip
+    ends[0] = t_bar
+    ends[1] = h_bar
+
+
+def take_dual_step(
+    rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element, h: Element,
+    h_dot: Element, end_hi: Element, points: Array, slopes: Array, k: Array, room: Array,
+) -> None:  # fmt: skip
+    """The step of dual numbers, whose rows are (value, tangent)."""
+    run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
+
+
+def transpose_dual_step(
+    rhs_tangent_vjp: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int,
+    gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element,
+    h: Element, h_dot: Element, end_hi: Element, live: Mask, last_stage: bool, points: Array, slopes: Array, k: Array,
+    k_bar: Array, point_bar: Array, state_bar: Array, p2_bar: Array, ends: Array, room: Array,
+) -> None:  # fmt: skip
+    """Transpose `take_dual_step`, as `transpose_step`; `ends` are the bars of t, h, ṫ, ḣ."""
+    moment_bar = buffer(ends, 2)
+    transpose_tangent_stages(
+        rhs_tangent_vjp, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, last_stage, points, slopes, k_bar,
+        point_bar, moment_bar, ends, state_bar, p2_bar,
+    )  # fmt: skip
