@@ -28,11 +28,13 @@ from implicitdsl.solvers.vocabulary import (
     epsilon,
     fill,
     fma,
+    gather,
     is_finite,
     not_,
     or_,
     power,
     scale,
+    scatter_add,
     select,
     subtract_products,
     vabs,
@@ -234,3 +236,25 @@ def test_powers_for_step_control(dtype: str, width: int) -> None:
     exact = a.astype("f8") ** b.astype("f8")
     np.testing.assert_allclose(o, exact, rtol=1e-13 if dtype == "float64" else 3e-6)
     assert o[1, 0] == 1.0
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_every_lane_reads_and_writes_rows_of_its_own(dtype: str, width: int) -> None:
+    def entry(n: int, x: Any, rows: Any, mask: Any, found: Any, summed: Any) -> int:
+        gather(2, rows[0], 2, x, found, 1)
+        for i in range(2):
+            scatter_add(mask[0] > 0.0, 2, x, 2 * i, rows[i], 2, summed)
+        return 0
+
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(N, width)).astype(dtype)
+    rows = generator.integers(0, N // 2, size=(N, width)).astype(dtype)
+    mask = (generator.random((N, width)) < 0.6).astype(dtype)
+    found, summed = run(entry, dtype, width, x, rows, mask, outputs=2)
+    for lane in range(width):
+        wanted, total = np.zeros(N, dtype), np.zeros(N, dtype)
+        gather(2, rows[0, lane], 2, x[:, lane], wanted, 1)
+        for i in range(2):
+            scatter_add(mask[0, lane] > 0, 2, x[:, lane], 2 * i, rows[i, lane], 2, total)
+        assert (found[:, lane] == wanted).all()
+        assert (summed[:, lane] == total).all()

@@ -21,6 +21,7 @@ from numba.core.extending import register_jitable
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
+from implicitdsl.backends.lanes import rows as rows  # registers rows that differ between lanes
 from implicitdsl.backends.lanes import tiles as tiles  # registers the products of rows
 from implicitdsl.backends.lanes import words as words  # registers the vocabulary
 

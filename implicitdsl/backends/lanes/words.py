@@ -172,7 +172,7 @@ def _is_array(kind: types.Type) -> bool:
     return isinstance(kind, types.CPointer) and isinstance(kind.dtype, Lanes)
 
 
-def _array_word(word: Callable[..., Any], pattern: str, result: str, emit: Callable[..., Any]) -> None:
+def array_word(word: Callable[..., Any], pattern: str, result: str, emit: Callable[..., Any]) -> None:
     """`pattern` has one letter an argument: n (an int), a (an array), e (an element), m (a mask); `result`: v
     (nothing), a, e or m. `emit(context, builder, lanes, *args)`."""
 
@@ -281,16 +281,16 @@ def _all_finite(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any) -
     return b.fcmp_ordered("==", b.load(total), _zero(lanes))
 
 
-_array_word(vocabulary.view, "ann", "a", _view)
-_array_word(vocabulary.buffer, "an", "a", _buffer)
-_array_word(far_buffer, "an", "a", _far_buffer)
-_array_word(vocabulary.fill, "nean", "v", _fill)
-_array_word(vocabulary.copy, "nanan", "v", _copy)
-_array_word(vocabulary.copy_where, "mnanan", "v", _copy_where)
-_array_word(vocabulary.axpy, "neanan", "v", _axpy)
-_array_word(vocabulary.scale, "nean", "v", _scale)
-_array_word(vocabulary.dot, "nanan", "e", _dot)
-_array_word(vocabulary.all_finite, "nan", "m", _all_finite)
+array_word(vocabulary.view, "ann", "a", _view)
+array_word(vocabulary.buffer, "an", "a", _buffer)
+array_word(far_buffer, "an", "a", _far_buffer)
+array_word(vocabulary.fill, "nean", "v", _fill)
+array_word(vocabulary.copy, "nanan", "v", _copy)
+array_word(vocabulary.copy_where, "mnanan", "v", _copy_where)
+array_word(vocabulary.axpy, "neanan", "v", _axpy)
+array_word(vocabulary.scale, "nean", "v", _scale)
+array_word(vocabulary.dot, "nanan", "e", _dot)
+array_word(vocabulary.all_finite, "nan", "m", _all_finite)
 
 
 def _epsilon(args: tuple[types.Type, ...]) -> Any:
