@@ -228,12 +228,14 @@ def integrate_with_delays(
                 new_target, new_which = next_break(break_points, count, breaks, lags, interval, t_hi, direction)
                 target = select(landed, new_target, target)
                 which = select(landed, new_which, which)
+        # A step cut short says nothing against the length that was wanted.
+        wanted = select(landed, length, 0.0)
+        wanted_reach = select(landed, reach, 0.0)
         status, active = after_step(
             status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
-        # A step cut short says nothing against the length that was wanted.
-        course[LENGTH] = select(landed, vmax(length, course[LENGTH]), course[LENGTH])
-        course[REACH] = select(landed, vmax(reach, course[REACH]), course[REACH])
+        course[LENGTH] = vmax(wanted, course[LENGTH])
+        course[REACH] = vmax(wanted_reach, course[REACH])
 
     copy(n, y, 0, y_end, 0)
     statistics[LAST_TIME] = t_hi

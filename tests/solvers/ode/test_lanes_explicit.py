@@ -35,6 +35,16 @@ def copy_where(mask, n, x, x_at, y, y_at):
     y[y_at : y_at + n] = np.where(mask, x[x_at : x_at + n], y[y_at : y_at + n])
 
 
+def gather(n, row, step, x, y, y_at):
+    for lane in range(x.shape[1]):
+        vocabulary.gather(n, row[lane], step, x[:, lane], y[:, lane], y_at)
+
+
+def scatter_add(mask, n, x, x_at, row, step, y):
+    for lane in range(x.shape[1]):
+        vocabulary.scatter_add(mask[lane], n, x[:, lane], x_at, row[lane], step, y[:, lane])
+
+
 LANES = {
     "select": np.where,
     "and_": np.logical_and,
@@ -49,6 +59,8 @@ LANES = {
     "all_finite": lambda n, x, at: np.isfinite(x[at : at + n]).all(axis=0),
     "buffer": lambda like, n: np.zeros((n, like.shape[1])),
     "copy_where": copy_where,
+    "gather": gather,
+    "scatter_add": scatter_add,
 }
 
 
