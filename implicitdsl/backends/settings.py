@@ -127,7 +127,7 @@ ADJOINTS: dict[str, Method] = {
 
 DEFAULT_SOLVER = {
     "net": "",
-    "ode": "tsit5",
+    "ode": "auto",
     "dae": "rodas5p",
     "bvp": "shooting",
     "root": "newton",

@@ -112,9 +112,14 @@ def solve(call: Call, *, gradients: bool = False) -> Answer:
         seconds,
         prepared - began,
         failure=failure_text(last),
-        extras={name: fact.numpy() for name, fact in last.extras.items() if fact.shape == last.status.shape},
+        extras={name: fact.numpy() for name, fact in last.extras.items() if _says_something(fact, last.status)},
     )
     return differentiate(call, answer) if gradients else answer
+
+
+def _says_something(fact: torch.Tensor, status: torch.Tensor) -> bool:
+    """Whether a fact is one number a sample, and there is one: `stiff_from` is NaN where nothing is stiff."""
+    return fact.shape == status.shape and not bool(fact.isnan().all())
 
 
 def differentiate(call: Call, answer: Answer) -> Answer:
