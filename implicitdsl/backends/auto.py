@@ -26,6 +26,12 @@ def in_use(problem: OdeProblem, settings: Settings, refuse: Refuse | None = None
     return replace(settings, solver=PLAIN), f"`{PLAIN}`: {reason}"
 
 
+def of_rest(settings: Settings, *, role: str = "") -> Settings:
+    """The settings of the second method; `dt0` was the first step of the run."""
+    options = {name: value for name, value in settings.options.items() if name != "dt0"}
+    return replace(settings, solver=f"{STIFF}{role}", options=options)
+
+
 def _why_plain(problem: OdeProblem, settings: Settings, refuse: Refuse | None) -> str | None:
     if problem.events is not None:
         return "a run with events stays with one method"

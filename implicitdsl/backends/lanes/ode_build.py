@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.auto import AUTO, PLAIN, STIFF, in_use
+from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
@@ -90,7 +90,7 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
 
 def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None) -> AutoEngine:
     """The engine of two methods; nothing is derived for the second before it is needed."""
-    plain, stiff = (replace(settings, solver=name) for name in (f"{PLAIN} watched", f"{STIFF} resumed"))
+    plain, stiff = replace(settings, solver=f"{PLAIN} watched"), of_rest(settings, role=" resumed")
     rest = rest_of(problem)
     first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
     first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.auto import PLAIN, STIFF
+from implicitdsl.backends.auto import PLAIN, of_rest
 from implicitdsl.backends.engine import Array, Engine
 from implicitdsl.backends.handover import HandoverEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine, Run, Slope, Start, TangentRun
@@ -92,4 +92,4 @@ class AutoEngine(HandoverEngine):
     @cached_property
     def _rest(self) -> RestEngine:
         """Made when it is needed."""
-        return RestEngine(rest_of(self._problem), replace(self._settings, solver=STIFF), self.dtype)
+        return RestEngine(rest_of(self._problem), of_rest(self._settings), self.dtype)
