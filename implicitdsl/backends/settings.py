@@ -86,7 +86,13 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="implicit Runge-Kutta (ESDIRK) of order 5 with error control, for stiff systems (Kvaerno 2004)",
         ),
-        *(Method(name, TIMED, TIME, executable=False) for name in ("bdf", "leapfrog", "yoshida4")),
+        Method(
+            "bdf",
+            TIMED,
+            TIME,
+            about="backward differentiation of variable order 1 to 5 and variable step, for stiff systems (Gear 1971)",
+        ),
+        *(Method(name, TIMED, TIME, executable=False) for name in ("leapfrog", "yoshida4")),
         Method(
             "shooting",
             ("bvp",),

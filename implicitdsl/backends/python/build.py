@@ -9,6 +9,7 @@ import numpy as np
 from implicitdsl.backends.auto import AUTO, in_use
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.python.auto_engine import AutoEngine
+from implicitdsl.backends.python.bdf_engine import BdfEngine
 from implicitdsl.backends.python.delay_engine import DelayEngine
 from implicitdsl.backends.python.esdirk_engine import EsdirkEngine
 from implicitdsl.backends.python.events_engine import EventsEngine
@@ -26,6 +27,7 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
+from implicitdsl.solvers.bdf import BDF
 from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.tableau import TABLEAUS
@@ -54,6 +56,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
 
 
 def _ode_engine(solver: str) -> type[OdeEngine]:
+    if solver == BDF.name:
+        return BdfEngine
     if solver in ESDIRK:
         return EsdirkEngine
     return StiffEngine if solver in ROSENBROCK else OdeEngine
@@ -67,7 +71,7 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
         return "the states have size 0: there is nothing to integrate"
     if isinstance(problem, OdeProblem) and problem.events is not None and problem.algebraic:
         return f"`{settings.solver}` does not locate the events and jumps of a `dae` yet"
-    if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in ESDIRK:
+    if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in {*ESDIRK, BDF.name}:
         return f"`{settings.solver}` does not locate events and jumps yet; `tsit5` and `rodas5p` do"
     if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, AUTO):
         return f"`{settings.solver}` does not read a past yet; the explicit methods do: `tsit5`"
