@@ -59,7 +59,7 @@ class Draft:
                     continue
                 record = record_of(engine)
                 if record is None:
-                    raise ImpError([_not_compiled(blueprint.name)])
+                    raise ImpError([_not_compiled(blueprint)])
                 parts: dict[tuple[str, tuple[int, ...]], str] = {}
                 for part, shared in engine.entries():
                     code = engine.code.make(part, shared)
@@ -181,10 +181,16 @@ def _follow(
     return [slots[name] for name in blueprint.results]
 
 
-def _not_compiled(name: str) -> Diagnostic:
+def _not_compiled(blueprint: Blueprint) -> Diagnostic:
+    if blueprint.kind == "bvp":
+        return Diagnostic(
+            "E614",
+            f"{blueprint.name} cannot be compiled ahead yet: a `bvp` is made of several engines",
+            help="in a program implicitdsl.load makes it",
+        )
     return Diagnostic(
         "E614",
-        f"{name} cannot be compiled ahead: it runs on the back end `python`",
+        f"{blueprint.name} cannot be compiled ahead: it runs on the back end `python`",
         help="`implicitdsl inspect` says why it is not on the back end `lanes`; in a program implicitdsl.load makes it",
     )
 

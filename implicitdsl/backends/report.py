@@ -132,7 +132,8 @@ def _kernels(back_end: str, engines: Sequence[Engine]) -> str:
         return "none: solvers run as Python"
     found: list[str] = []
     for engine in engines:
-        code: Any = getattr(engine, "code", None)
-        if code is not None:
-            found += [part for part in code.signatures if part not in found]
+        for name, part in getattr(engine, "parts", {"": engine}).items():
+            code: Any = getattr(part, "code", None)
+            kernels = [] if code is None else [f"{name} {kernel}".strip() for kernel in code.signatures]
+            found += [kernel for kernel in kernels if kernel not in found]
     return f"{', '.join(found)}; each is compiled, or found in the cache, at its first use"

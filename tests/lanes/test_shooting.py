@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import brentq
 
 import implicitdsl
+from implicitdsl import compiler
 from implicitdsl.backends.shooting.matrix import factor
 
 TEXT = """
@@ -86,7 +87,7 @@ def test_bits_do_not_depend_on_the_batch(models):
         assert torch.equal(layer(p[4], c[4], e, ts)[0], whole[0][4])
 
 
-def test_a_jump_on_the_right_is_located_on_the_back_end_that_can(models):
+def test_a_jump_on_the_right_is_located(models):
     """u'' = -2u above 1/2 and -u below, from 0.2 to 0.7: pieces of sines."""
     layer = models.Swings(dtype=F64, rtol=1e-10, atol=1e-12, solver="shooting(segments = 1)")
     found = layer(0.2, 0.7)
@@ -136,3 +137,9 @@ def test_solutions_that_grow_and_decay_by_many_orders_are_told_apart():
     x = factor(a, g).solve(np.zeros((1, 20, 2)), np.ones((1, 2)))[0]
     np.testing.assert_allclose(x[:, 1], np.exp(-k * np.arange(21)), rtol=1e-12, atol=1e-16)
     np.testing.assert_allclose(x[:, 0], np.exp(-k * np.arange(20, -1, -1)), rtol=1e-12, atol=1e-16)
+
+
+def test_the_report_names_the_kernels_of_all_parts(models):
+    text = compiler.stages(models.Odd(dtype=F64, backend="lanes").blueprint)["bind"]
+    assert "lanes, vectors of 8 samples" in text
+    assert all(kernel in text for kernel in ("flow solve", "flow pull", "flow second", "conditions", "reading"))

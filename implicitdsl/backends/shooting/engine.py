@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import (
     Argument,
     Array,
+    Engine,
     Gradient,
     Preparable,
     RunOptions,
@@ -73,12 +74,22 @@ class ShootingEngine:
         kept = [((count, *shape), kind) for count in (most + p, self._m) for shape, kind in inner]
         return (((), np.dtype(np.int64)), *((shape, self.dtype) for shape in shapes), *kept)
 
+    @property
+    def parts(self) -> dict[str, Engine]:
+        """The engines that it is made of."""
+        names = ("flow", "guess", "instants", "conditions", "linear_conditions", "reading")
+        return {name: getattr(self.system, name).engine for name in names}
+
+    @property
+    def width(self) -> int:
+        """Lanes of the flow, 1 where it goes sample by sample."""
+        return getattr(self.system.flow.engine, "width", 1)
+
     def prepare(self, *, batch: bool) -> None:
         """The machine code of the parts that solve and pullback run."""
-        s = self.system
-        for part in (s.flow, s.guess, s.instants, s.conditions, s.linear_conditions, s.reading):
-            if isinstance(part.engine, Preparable):
-                part.engine.prepare(batch=True)
+        for engine in self.parts.values():
+            if isinstance(engine, Preparable):
+                engine.prepare(batch=True)
 
     # ------------------------------------------------------------ samples
 

@@ -190,7 +190,8 @@ CODES: tuple[Code, ...] = (
         explanation=(
             "`compile -o` writes machine code, which only the back end `lanes` makes. A layer that runs on the back "
             "end `python`, because it was asked for or because `lanes` cannot run it yet (`inspect` says why), is made "
-            "from its text, by `implicitdsl.load`."
+            "from its text, by `implicitdsl.load`. So is a `bvp`, several engines in one, which a package does not "
+            "hold yet."
         ),
         bad=_DECAY,
         good=_DECAY,
