@@ -13,6 +13,7 @@ MODULES: dict[str, str] = {
     "qp10": "qp",
     "qp50": "qp",
     "single": "single",
+    "ball": "ball",
     "robertson": "robertson",
     "cold": "processes",
     "warm": "processes",
