@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from implicitdsl.backends import python as python_backend
+from implicitdsl.backends.adjoint_choice import decided
 from implicitdsl.backends.auto import in_use
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.report import Reasons, bind_text
@@ -244,7 +245,8 @@ class _Builder:
                 assert not isinstance(explicit, CallCut)
                 problem = explicit.problem
             build = _back_end(self.back_end).build
-            self._engines[key] = build(problem, self.settings(name), np.dtype(name), self.options.threads)
+            settings, _ = decided(problem, self.settings(name))
+            self._engines[key] = build(problem, settings, np.dtype(name), self.options.threads)
         return self._engines[key]
 
 
@@ -325,5 +327,6 @@ def _bind_text(blueprint: Blueprint, sizes: Mapping[str, int], functions: Mappin
         named, refuse = settings.solver, _back_end(builder.back_end).refuse
         settings, why = in_use(problem, settings, refuse)
         who = f"{named}, {who}: {why}" if settings.solver != named else who
-    reasons = Reasons(builder.reason, who, builder.whose("adjoint"))
+    settings, counted = decided(problem, settings)
+    reasons = Reasons(builder.reason, who, counted or builder.whose("adjoint"))
     return bind_text(builder.back_end, settings, reasons, engines, functions)

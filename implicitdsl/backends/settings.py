@@ -123,13 +123,28 @@ ADJOINTS: dict[str, Method] = {
     for m in (
         Method("discrete", TIMED, ("memory",), about="the exact derivative of the computed steps"),
         Method("implicit", ("bvp", "root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
-        *(Method(name, TIMED, executable=False) for name in ("backsolve", "interpolated", "gauss", "forward", "auto")),
+        Method(
+            "backsolve",
+            ("ode",),
+            about="the costate equation backwards in time, the solution running back beside it (to tolerance)",
+        ),
+        Method(
+            "interpolated",
+            ("ode",),
+            about="the costate equation backwards in time, on the polynomials of the forward steps (to tolerance)",
+        ),
+        Method("gauss", ("ode",), about="as interpolated, with its integral by Gauss's rule (to tolerance)"),
+        Method("forward", TIMED, about="a tangent of the computed steps for each number of inputs and params"),
+        Method("auto", TIMED, ("memory",), about="discrete or forward, whichever counts fewer operations"),
         *(
             Method(name, ("root", "fixpoint", "argmin"), executable=False)
             for name in ("jfb", "phantom", "neumann", "shine", "unrolled", "smooth", "onesided")
         ),
     )
 }
+
+COSTATE = ("backsolve", "interpolated", "gauss")
+"""The adjoints that integrate the costate equation."""
 
 DEFAULT_SOLVER = {
     "net": "",
@@ -204,8 +219,10 @@ def resolve(
     Raises ImpError E610 for an unknown method or option, E611 for one that is not executable yet, E612 for a fixed-step
     method without `dt`."""
     _refuse_unheard(kind, python_solver, python_adjoint, given, where)
-    solver, options = python_solver or file_solver or (DEFAULT_SOLVER[kind], {})
     adjoint, adjoint_options = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
+    # The continuous adjoints run the costate with the explicit method of the layer.
+    default = "tsit5" if adjoint in COSTATE else DEFAULT_SOLVER[kind]
+    solver, options = python_solver or file_solver or (default, {})
     if kind == "net":
         return Settings("", "", 0.0, 0.0, None, 0)
     method = _method(SOLVERS, "solver", solver, kind, where)

@@ -23,6 +23,7 @@ WEAK_ACTIVE = 1
 DEPENDENT_ROWS = 2
 NEAR_SINGULAR = 4
 KINK = 8
+APPROXIMATE = 16
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ NOTES: tuple[tuple[int, str, str], ...] = (
     (DEPENDENT_ROWS, "dependent_rows", "active constraints are linearly dependent: the multipliers are not unique"),
     (NEAR_SINGULAR, "near_singular", "the system is nearly singular: the derivative loses digits"),
     (KINK, "kink", "the answer lies on a kink, where torch's convention chooses the derivative"),
+    (APPROXIMATE, "approximate_gradient", "the adjoint gives a gradient to tolerance, not that of the computed steps"),
 )
 
 

@@ -128,6 +128,11 @@ def begin_course(
                 rhs, n, y, p, interval[0], interval[1] - interval[0], slope, control, rtol, atol, work, work_slope
             )
         length = bounded_length(length, control)
+    set_course(length, dt, control, statistics, course)
+
+
+def set_course(length: Element, dt: Element, control: Array, statistics: Array, course: Array) -> None:
+    """A course that begins with a length that is known."""
     course[LENGTH] = length
     course[REACH] = bounded_length((1.001 if dt > 0.0 else 1.01) * length, control)
     course[PREVIOUS_ERROR] = 0.0 * dt + SMALLEST_PREVIOUS_ERROR

@@ -37,7 +37,10 @@ def spec_of(first: Spec, second: Spec) -> Spec:
     saved = (*first.saved, ((), "int64"), (end, first.dtype))
     room = max(first.more["room"], second.more["room"])
     return replace(
-        first, outputs=first.outputs[:-1], saved=saved, more={"first": first, "second": second, "room": room}
+        first,
+        outputs=first.outputs[:-1],
+        saved=saved,
+        more={**first.more, "first": first, "second": second, "room": room},
     )
 
 

@@ -27,16 +27,18 @@ FUNCTIONS = (
     "conditions", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
     "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
+    "rhs_costate", "rhs_gradient",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
     "max_steps", "size_kinks", "algebraic", "unknowns", "equations", "constraints", "size_conditions",
     "event_guards", "event_modes", "event_blocks",
+    "carried", "nodes",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (
     "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "tableau_predict",
-    "mass", "control",
+    "mass", "control", "gauss",
 )  # fmt: skip
 WHOLE_TABLES = (
     "pattern", "event_places", "event_steps", "event_strict", "event_steers", "event_stops", "event_touches",

@@ -9,11 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from implicitdsl.backends.adjoints import CONTINUOUS, save_times_argument
 from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
+from implicitdsl.backends.lanes.costate_engine import (
+    CostateEngine,
+    TangentAutoEngine,
+    TangentEventsEngine,
+    TangentOdeEngine,
+)
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.events_engine import EventsEngine
 from implicitdsl.backends.lanes.layout import packing
@@ -21,8 +28,8 @@ from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
-from implicitdsl.backends.lanes.ode_methods import ode_method
-from implicitdsl.backends.lanes.ode_solver import SIGNATURES, solver
+from implicitdsl.backends.lanes.ode_methods import COSTATE, ode_method
+from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Node, walk
@@ -30,6 +37,7 @@ from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.events import tables as event_tables
 from implicitdsl.problems.handover import rest_of
 from implicitdsl.problems.ode import OdeProblem, used_arguments
+from implicitdsl.solvers.quadrature import gauss_rule
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stiffness import END
 
@@ -55,6 +63,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 FUNCTIONS["thin"] = FUNCTIONS["pull"]
+FUNCTIONS["costate"] = ("rhs", "begin", "at", "rhs_costate", "rhs_gradient", "begin_vjp", "at_vjp", "output_vjp")
 """The functions of the model that a part calls, where the method has them."""
 
 
@@ -78,14 +87,29 @@ def event_bytes(problem: OdeProblem, width_bytes: int) -> int:
 def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
     """The engine of an `ode` problem."""
     settings, _ = in_use(problem, settings, too_large)
+    tangents = settings.adjoint == "forward"
     if settings.solver == AUTO:
         return _build_auto(problem, settings, dtype, threads)
+    if settings.adjoint in CONTINUOUS:
+        settings = replace(settings, solver=f"{settings.solver} {COSTATE}")
+        spec = ode_spec(problem, settings, dtype)
+        make = Maker(spec, settings, problem).make
+        return CostateEngine(spec, MachineCode(_entries("solve", "second", "costate"), make), threads)
     spec = ode_spec(problem, settings, dtype)
     make = Maker(spec, settings, problem).make
     if problem.events is not None:
-        whole = {part: letters for part, letters in SIGNATURES.items() if part != "thin"}
-        return EventsEngine(spec, MachineCode(whole, make), threads)
-    return OdeEngine(spec, MachineCode(SIGNATURES, make), threads)
+        engine = TangentEventsEngine if tangents else EventsEngine
+        return engine(spec, MachineCode(_entries("solve", "pull", "second"), make), threads)
+    engine = TangentOdeEngine if tangents else OdeEngine
+    return engine(spec, MachineCode(_entries(*PARTS), make), threads)
+
+
+PARTS: tuple[Part, ...] = ("solve", "pull", "second", "thin")
+"""The parts of an engine of one method without events."""
+
+
+def _entries(*parts: Part) -> dict[Part, str]:
+    return {part: SIGNATURES[part] for part in parts}
 
 
 def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None) -> AutoEngine:
@@ -101,7 +125,8 @@ def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], t
             return makers[1].make(part.removeprefix(LATER), shared)
         return makers[0].make(part, shared)
 
-    return AutoEngine(spec_of(first, second), MachineCode(signatures(SIGNATURES), make), threads)
+    engine = TangentAutoEngine if settings.adjoint == "forward" else AutoEngine
+    return engine(spec_of(first, second), MachineCode(signatures(_entries(*PARTS)), make), threads)
 
 
 def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> Spec:
@@ -113,6 +138,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
     outputs: tuple[Shape, ...] = tuple(
         (times, *o.shape) if problem.at is not None else o.shape for o in problem.outputs
     )
+    continuous = CONTINUOUS.get(settings.adjoint)
     room = ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize)
     room += 0 if problem.events is None else event_bytes(problem, dtype.itemsize)
     return Spec(
@@ -131,9 +157,16 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
             "algebraic": problem.algebraic,
+            "carried": 0 if continuous is None else continuous.carried,
+            "nodes": 0 if continuous is None else continuous.nodes(settings.solver.removesuffix(f" {COSTATE}")),
             **_sizes_of(problem),
         },
-        more={"room": room, "tape_bytes": settings.tape_bytes},
+        more={
+            "room": room,
+            "tape_bytes": settings.tape_bytes,
+            "adjoint": settings.adjoint,
+            "save_times": save_times_argument(problem),
+        },
     )  # fmt: skip
 
 
@@ -200,6 +233,7 @@ class Maker:
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
         still = spec.numbers["algebraic"]
         tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
+        tables["gauss"] = gauss_rule(max(spec.numbers["nodes"], 1), dtype)
         tables["control"] = settings.control(method.tableau, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
         flat = {name: np.ravel(t) for name, t in tables.items()}

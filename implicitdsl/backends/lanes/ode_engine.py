@@ -188,7 +188,7 @@ class OdeEngine(BlockEngine):
             return Gradient([np.zeros(a.shape, self.dtype) for a in args], found)
         every = self.spacing(saved[0])
         if every > 1:
-            return swept(self, args, batch, saved, status, cotangents, every)
+            return swept(self, "thin", args, batch, saved, status, cotangents, every)
         cot, asked = self.asked_cotangent(cotangents, batch)
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, q = self.packing("p", shared), self.packing("q", shared)

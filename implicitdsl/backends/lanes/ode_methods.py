@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from implicitdsl.problems.costate import costate_functions
 from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.ode import OdeProblem, derive
 from implicitdsl.problems.stiff import linearisation
@@ -31,17 +32,38 @@ _EVENTS = (
     "events_tangent_adjoint",
 )  # fmt: skip
 _STIFF_EVENTS = ("event_stiff_steps",)
-_ROLES = {"": ((), ()), "watched": (("stiffness",), ("watched_blocks",)), "resumed": ((), ("resumed_blocks",))}
-"""Solvers and blocks that a method has beside its own in a part of `auto`: first, with an eye on stiffness, and then
-from where the first was left."""
+_ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "": ((), ()),
+    "watched": (("stiffness",), ("watched_blocks",)),
+    "resumed": ((), ("resumed_blocks",)),
+    "costate": (("costate", "continuous_adjoint"), ("costate_blocks",)),
+}
+"""Solvers and blocks that a method has beside its own in a part of `auto` (first, with an eye on stiffness, and then
+from where the first was left), or where its gradient is that of the costate equation."""
 _TABLEAUS = ("tableau", "rosenbrock_tableau", "esdirk_tableau")
 SOURCES = tuple(
     f"solvers/{name}.py"
     for name in dict.fromkeys(
-        (*_EXPLICIT, *_STIFF, *_ESDIRK, *_EVENTS, *_STIFF_EVENTS, *_TABLEAUS, "stiffness", "status", "vocabulary")
+        (
+            *_EXPLICIT,
+            *_STIFF,
+            *_ESDIRK,
+            *_EVENTS,
+            *_STIFF_EVENTS,
+            *_TABLEAUS,
+            "stiffness",
+            "costate",
+            "continuous_adjoint",
+            "status",
+            "vocabulary",
+        )
     )
 )
 """All solver files that a method may be made of."""
+
+
+COSTATE = "costate"
+"""The role of a method whose gradient is that of the costate equation."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +121,8 @@ class OdeMethod:
     def functions(self, problem: OdeProblem) -> dict[str, Derived]:
         """The functions of the model, by name."""
         if not self.is_stiff:
-            return derive(problem)
+            found = derive(problem)
+            return found | (costate_functions(found["rhs"]) if self.role == COSTATE else {})
         linear = linearisation(problem)
         if isinstance(self.tableau, EsdirkTableau):
             # f_y alone, and its tangent where a start is made consistent.

@@ -12,18 +12,19 @@ from implicitdsl.backends.lanes.cache import fingerprint, kept
 from implicitdsl.backends.lanes.ode_methods import SOURCES as SOLVER_SOURCES
 from implicitdsl.backends.lanes.ode_methods import ode_method
 
-Part = Literal["solve", "pull", "second", "thin"]
+Part = Literal["solve", "pull", "second", "thin", "costate"]
 
 SIGNATURES: dict[Part, str] = {
     "solve": "nnaanaaanaan", "pull": "nnaanaaaaanaanaa", "second": "nnaanaaaaaaanaaan", "thin": "nnaanaaaaaaannaaaa",
+    "costate": "nnaanaaaaaaanaa",
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""
 SOURCES = (
     *SOLVER_SOURCES,
     *(f"backends/lanes/{name}.py" for name in (
-        "element", "esdirk_blocks", "events_blocks", "events_tangent_blocks", "lower", "model_functions", "ode_blocks",
-        "ode_methods", "ode_solver", "ode_tangent_blocks", "power", "resumed_blocks", "specialise", "stiff_blocks",
-        "thinned_blocks", "watched_blocks", "words",
+        "costate_blocks", "element", "esdirk_blocks", "events_blocks", "events_tangent_blocks", "lower",
+        "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power", "resumed_blocks",
+        "specialise", "stiff_blocks", "thinned_blocks", "watched_blocks", "words",
     )),
 )  # fmt: skip
 """All that the bitcode is made from."""

@@ -1,8 +1,8 @@
-"""The pullbacks of `ode` on lanes that need more than a full tape: by a thinned one."""
+"""The pullbacks of `ode` on lanes that need something else than a full tape: a thinned one, or the costate equation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,11 @@ def spacing_of(engine: OdeEngine, steps: Array) -> int:
 
 
 def swept(
-    engine: OdeEngine, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32],
-    cotangents: list[Array], every: int,
+    engine: OdeEngine, part: Literal["thin", "costate"], args: list[Array], batch: int, saved: list[Array],
+    status: NDArray[np.int32], cotangents: list[Array], every: int = 1,
 ) -> Gradient:  # fmt: skip
-    """The pullback of `engine` by a tape of which every `every`-th state is kept."""
+    """The pullback of `engine` by a part that runs each block again: `thin` keeps every `every`-th state of its tape,
+    `costate` has a full tape, or none where the solution is carried backwards."""
     n, facts = engine.spec.numbers["states"], engine.facts_size
     cot, asked = engine.asked_cotangent(cotangents, batch)
     values, shared = engine.values(args, batch), engine.layout(args, batch)
@@ -39,11 +40,12 @@ def swept(
     common = engine.is_common("q", values)
     order = engine.lanes_of(saved[0], asked & (status == codes.SUCCESS))
     grads = Gradients(engine.arguments, args, (p, q), engine.blocks_of(len(order)), engine.width)
-    entry = engine.code.entry("thin", shared)
+    found = np.zeros(batch, np.int32)
+    entry = engine.code.entry(part, shared)
 
     def work(first: int, last: int) -> None:
         count, rows = last - first, engine.samples_of(order, first, last, len(order))
-        tape = int(saved[0][rows].max(initial=1))
+        tape = engine.tape_rows(saved, rows)
         arena = engine.arena(
             (count, p.size), (1 if common else count, q.size), (count, engine.read_size), (count, p.size),
             (count, q.size), (count, facts), (engine.kept_size,), *((k,) for k in room(tape, n, every)),
@@ -55,12 +57,13 @@ def swept(
         engine.tell(arena.array(5), cot, rows)
         p_bar = arena.array(3)
         grads.set_addresses(p, p_bar, first)
-        p_at, q_at, *first_ones = arena.addresses
-        bars, others = first_ones[:7], first_ones[7:]
-        done = entry(0, count, p_at, q_at, 0 if common else q.size, *bars, tape, every, *others)
+        p_at, q_at, *bars = arena.addresses
+        segment = (every, *bars[7:9]) if part == "thin" else ()
+        done = entry(0, count, p_at, q_at, 0 if common else q.size, *bars[:7], tape, *segment, *bars[9:])
         assert done == 0, "a run repeated took more steps"
         grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
         grads.add(q, take_lanes(arena.array(4), len(rows)), first, rows)
+        engine.statuses(arena.array(5), rows, found)
 
-    engine.run_order("thin", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
-    return Gradient(grads.result(failed(status, asked)), np.zeros(batch, np.int32))
+    engine.run_order(part, order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
+    return Gradient(grads.result(failed(status, asked)), found)

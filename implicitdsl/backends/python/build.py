@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from implicitdsl.backends.adjoints import CONTINUOUS, refuse_adjoint, save_times_argument
 from implicitdsl.backends.auto import AUTO, in_use
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.forward_adjoint import by_tangents
 from implicitdsl.backends.python.auto_engine import AutoEngine
 from implicitdsl.backends.python.bdf_engine import BdfEngine
+from implicitdsl.backends.python.costate_engine import CostateEngine
 from implicitdsl.backends.python.delay_engine import DelayEngine
 from implicitdsl.backends.python.esdirk_engine import EsdirkEngine
 from implicitdsl.backends.python.events_engine import EventsEngine
@@ -42,9 +45,12 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             settings, _ = in_use(problem, settings)
             if problem.delays is not None:
                 return DelayEngine(problem, settings, dtype)
-            if settings.solver == AUTO:
-                return AutoEngine(problem, settings, dtype)
+            if settings.adjoint in CONTINUOUS:
+                return CostateEngine(problem, settings, dtype)
             engine = _ode_engine(settings.solver) if problem.events is None else EventsEngine
+            engine = AutoEngine if settings.solver == AUTO else engine
+            if settings.adjoint == "forward":
+                return by_tangents(engine(problem, settings, dtype), save_times_argument(problem))
             return engine(problem, settings, dtype)
         case BvpProblem():
             inner = segment_settings(settings)
@@ -75,8 +81,10 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
         return f"`{settings.solver}` does not locate events and jumps yet; `tsit5` and `rodas5p` do"
     if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, AUTO):
         return f"`{settings.solver}` does not read a past yet; the explicit methods do: `tsit5`"
-    if isinstance(problem, OdeProblem) and problem.delays is not None and settings.adjoint != "discrete":
+    if isinstance(problem, OdeProblem) and problem.delays is not None and settings.adjoint not in ("discrete", "auto"):
         return f"the adjoint `{settings.adjoint}` does not know delays; `discrete` does"
+    if isinstance(problem, OdeProblem) and (reason := refuse_adjoint(problem, settings.solver, settings.adjoint)):
+        return reason
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:
