@@ -49,6 +49,10 @@ def lag_of(where: Node, time: Leaf) -> Node | None:
     rate = calculus.pushforward((where,), {time: 1.0})[0]
     if not isinstance(rate, Constant) or float(rate.value) != 1.0:
         return None
+    # Nodes are interned: `t - e` is known by its parts, and its lag is e as it was written.
+    for part in where.args:
+        if part.shape == () and build.sub(time, part) is where:
+            return part
     return build.neg(calculus.substitute((where,), {time: 0.0})[0])
 
 
