@@ -1,6 +1,6 @@
 """Error and time of every adjoint on two works: a small system with four params, and a neural ode with hundreds.
 
-    python benchmarks/adjoints.py        # prints the table of docs/adjoints.md
+    python benchmarks/adjoints.py        # prints the table, of which docs/adjoints.md has the first work
 
 The error is that of the gradient, relative to its largest number, against the discrete adjoint at tolerance 1e-12; the
 time is the best of some calls, forward and backward.
