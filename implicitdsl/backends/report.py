@@ -42,6 +42,7 @@ def bind_text(
     for number, engine in engines.items():
         title = "memory" if len(engines) == 1 else f"piece {number}"
         lines.append(_line(title, _memory(engine)))
+        lines += [_line("matrix", text) for text in [getattr(engine, "step_matrix", "")] if text]
         lines.append(_line("arguments", ""))
         names = [f"{a.name}{list(a.shape) if a.shape else ''}" for a in engine.arguments]
         longest = max(map(len, names), default=0)

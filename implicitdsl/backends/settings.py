@@ -36,12 +36,15 @@ STEPPED = ("dt", "max_steps", "kinks")
 CHOSEN_STEPS = ("controller", "dt0", "min_step", "max_step")
 TIME = ("rtol", "atol", *STEPPED, *CHOSEN_STEPS)
 SHOOTING = ("segments", "method", "iterations")
+IMPLICIT = (*TIME, "matrix")
+WORDS = {"matrix": ("auto", "dense", "sparse")}
+"""Options that are words, and the words they may be."""
 ALGEBRAIC = ("rtol", "max_steps")
 
 SOLVERS: dict[str, Method] = {
     m.name: m
     for m in (
-        Method("auto", ("ode",), TIME, about="`tsit5`, and `rodas5p` for a sample from where it is found stiff"),
+        Method("auto", ("ode",), IMPLICIT, about="`tsit5`, and `rodas5p` for a sample from where it is found stiff"),
         Method("tsit5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Tsitouras 2011)"),
         Method(
             "dopri5", ("ode",), TIME, about="explicit Runge-Kutta of order 5 with error control (Dormand & Prince 1980)"
@@ -77,13 +80,13 @@ SOLVERS: dict[str, Method] = {
         Method(
             "rodas5p",
             TIMED,
-            TIME,
+            IMPLICIT,
             about="Rosenbrock-Wanner method of order 5 with error control, for stiff systems (Steinebach 2023)",
         ),
         Method(
             "kvaerno5",
             TIMED,
-            TIME,
+            IMPLICIT,
             about="implicit Runge-Kutta (ESDIRK) of order 5 with error control, for stiff systems (Kvaerno 2004)",
         ),
         Method(
@@ -203,6 +206,11 @@ class Settings:
         return rule.array(method, dtype, dt0=dt0, min_step=min_step, max_step=max_step)
 
 
+def matrix_choice(settings: Settings) -> str:
+    """How a method of implicit steps is to hold its matrix: auto, dense or sparse."""
+    return str(settings.options.get("matrix", "auto"))
+
+
 def resolve(
     *,
     kind: str,
@@ -318,6 +326,8 @@ def _refuse_options(method: Method, options: Mapping[str, float | str], where: S
         if name not in method.options:
             known = f"its options: {', '.join(method.options)}" if method.options else "it has none"
             raise _error("E610", f"`{method.name}` has no option `{name}`", where, help=known)
+        if name in WORDS and options[name] not in WORDS[name]:
+            raise _error("E610", f"`{name}` is one of {', '.join(WORDS[name])}", where)
 
 
 def _method(table: Mapping[str, Method], what: str, name: str, kind: str, where: Span | None) -> Method:

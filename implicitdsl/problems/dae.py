@@ -17,46 +17,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from implicitdsl.ir.node import Leaf, Node
-from implicitdsl.ir.sparsity import pattern
+from implicitdsl.ir.sparsity import entries
+from implicitdsl.problems.elimination import matching
 
 
 def undetermined(residual: Sequence[Node], unknowns: Sequence[Leaf]) -> tuple[int, int] | None:
     """Places in `residual` and `unknowns` of an equation and an unknown that no matching of g with z can join, or None
     where g_z is structurally regular."""
-    rows = np.concatenate(
-        [np.concatenate([pattern(r, u) for u in unknowns], axis=1) for r in residual if r.size], axis=0
-    )
-    owner = _matching(rows)
-    free = [j for j in range(rows.shape[1]) if j not in owner]
+    places, columns = entries(residual, unknowns)
+    height, width = sum(r.size for r in residual), sum(u.size for u in unknowns)
+    by_row = np.split(columns, np.searchsorted(places, np.arange(1, height)))
+    owner = matching([row.tolist() for row in by_row])
+    free = [j for j in range(width) if j not in owner]
     if not free:
         return None
     taken = set(owner.values())
-    lonely = next(i for i in range(rows.shape[0]) if i not in taken)
+    lonely = next(i for i in range(height) if i not in taken)
     return _member(lonely, [r.size for r in residual]), _member(free[0], [u.size for u in unknowns])
-
-
-def _matching(rows: np.ndarray) -> dict[int, int]:
-    """The row of every column matched, by augmenting paths (H. W. Kuhn, 1955)."""
-    owner: dict[int, int] = {}
-    for start in range(rows.shape[0]):
-        came: dict[int, int] = {}
-        stack, end = [start], None
-        while stack and end is None:
-            row = stack.pop()
-            for column in np.flatnonzero(rows[row]).tolist():
-                if column in came:
-                    continue
-                came[column] = row
-                if column not in owner:
-                    end = column
-                    break
-                stack.append(owner[column])
-        while end is not None:
-            row = came[end]
-            before = next((c for c, r in owner.items() if r == row and c != end), None)
-            owner[end] = row
-            end = None if row == start else before
-    return owner
 
 
 def _member(scalar: int, sizes: Sequence[int]) -> int:

@@ -1,4 +1,5 @@
-"""What implicit steps of M y' = f(t, y, p) ask for beside f: its Jacobian and its derivative in time.
+"""What implicit steps of M y' = f(t, y, p) ask for beside f: its Jacobian, held as its pattern asks, and its derivative
+in time.
 
 With f_y and f_t as functions of (t, y, p), the exact derivative of a Rosenbrock step needs the gradient of
 <S, f_y> + <s, f_t> for given S and s, and second order that of their tangents: the same rules again.
@@ -7,24 +8,39 @@ With f_y and f_t as functions of (t, y, p), the exact derivative of a Rosenbrock
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from implicitdsl.ir import build
 from implicitdsl.ir import derive as calculus
 from implicitdsl.problems.derived import Derived, Group, group, tangent, transpose
 from implicitdsl.problems.implicit import jacobian
 from implicitdsl.problems.ode import OdeProblem, used_arguments
+from implicitdsl.problems.step_pattern import StepPattern, step_pattern
 
 
-def linearisation(problem: OdeProblem) -> dict[str, Derived]:
-    """`linearise` (t, y, p) → matrix (f_y by rows), drift (f_t); `linearise_tangent` (t, t_dot, y2, p2) → matrix2,
-    drift2, each value before its tangent; and the vjp of both. With events, of the right-hand side with its modes, and
-    again without the derivatives by arguments (`_y`)."""
+def pattern_of(problem: OdeProblem, choice: str) -> StepPattern:
+    """How the matrix of a step of this problem is held; `choice` is that of the option `matrix`. With events it is
+    dense."""
+    return _pattern(problem.rhs, problem.states, problem.mass, choice if problem.events is None else "dense")
+
+
+# The engine, the limits of a back end and the report all ask.
+_pattern = lru_cache(maxsize=4)(step_pattern)
+
+
+def linearisation(problem: OdeProblem, pattern: StepPattern) -> dict[str, Derived]:
+    """`linearise` (t, y, p) → matrix (f_y by rows, or as the pattern has it), drift (f_t);
+    `linearise_tangent` (t, t_dot, y2, p2) → matrix2, drift2, each value before its tangent; and the vjp of both. With
+    events, of the right-hand side with its modes, and again without the derivatives by arguments (`_y`)."""
     nodes, given = problem.rhs, group("p", used_arguments(problem))
     if problem.events is not None:
         nodes, given = problem.events.rhs, group("pm", (*given.leaves, *problem.events.modes))
     moving = (group("t", (problem.time,)), group("y", problem.states), given)
     rhs = Derived("rhs", moving, (group("out", nodes),))
-    matrix = jacobian("matrix", rhs, nodes, problem.states).nodes
+    if pattern.jacobian is None:
+        matrix = jacobian("matrix", rhs, nodes, problem.states).nodes
+    else:
+        matrix = pattern.jacobian.nodes
     found = calculus.pushforward(nodes, {problem.time: build.constant(1.0)})
     drift = [build.zeros(f.shape) if d is None else d for f, d in zip(nodes, found, strict=True)]
     linear = Derived("linearise", moving, (group("matrix", matrix), group("drift", drift)))

@@ -2,7 +2,7 @@
 derivatives of that start by the implicit function theorem.
 
 The last `algebraic` of the n components of y are found from 0 = g(t0, y, p), the last components of f, the others being
-given. Model functions as in `rosenbrock`. Newton's method with the natural monotonicity test (P. Deuflhard, Newton
+given. Model functions, `mass` and `pattern` as in `rosenbrock`. Newton's method with the natural monotonicity test (P. Deuflhard, Newton
 Methods for Nonlinear Problems, 2004, section 3.3): a damped step is taken when the next simplified correction is shorter.
 """
 
@@ -12,8 +12,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
 from implicitdsl.solvers.status import NO_ROOT, SINGULAR, SUCCESS
+from implicitdsl.solvers.step_matrix import (
+    add_jacobian_transposed,
+    algebraic_factor_size,
+    factor_algebraic,
+    jacobian_size,
+    solve_algebraic,
+    solve_algebraic_transposed,
+)
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -41,14 +48,6 @@ ITERATIONS = 50
 SMALLEST_DAMPING = 1e-6
 
 
-def factor_algebraic(n: int, algebraic: int, matrix: Array, lu: Array, pivots: Array) -> Element:
-    """The factors of g_z, the last block of f_y; gives what `pivoted_lu` gives."""
-    first = n - algebraic
-    for i in range(algebraic):
-        copy(algebraic, matrix, (first + i) * n + first, lu, i * algebraic)
-    return pivoted_lu(algebraic, lu, pivots)
-
-
 def scaled_length(count: int, x: Array, z: Array, z_at: int, floor: Element) -> Element:
     """The largest |x_i|/(|z_i| + floor)."""
     longest = 0.0 * x[0]
@@ -58,7 +57,16 @@ def scaled_length(count: int, x: Array, z: Array, z_at: int, floor: Element) -> 
 
 
 def consistent_start(
-    rhs: Model, linearise: Model, n: int, algebraic: int, t0: Element, y: Array, p: Array, atol: Element
+    rhs: Model,
+    linearise: Model,
+    n: int,
+    algebraic: int,
+    mass: Array,
+    pattern: Array,
+    t0: Element,
+    y: Array,
+    p: Array,
+    atol: Element,
 ) -> Element:
     """The last `algebraic` components of y := a root of g near where they are; returns a status number.
 
@@ -67,9 +75,9 @@ def consistent_start(
     """
     first = n - algebraic
     f = buffer(y, n)
-    matrix = buffer(y, n * n)
+    matrix = buffer(y, jacobian_size(n, pattern))
     drift = buffer(y, n)
-    lu = buffer(y, algebraic * algebraic)
+    lu = buffer(y, algebraic_factor_size(algebraic, pattern))
     pivots = buffer(y, algebraic)
     step = buffer(y, algebraic)
     trial = buffer(y, n)
@@ -87,12 +95,12 @@ def consistent_start(
         rounds = rounds + 1
         rhs(t0, y, p, f)
         linearise(t0, y, p, matrix, drift)
-        regular = factor_algebraic(n, algebraic, matrix, lu, pivots) > 0.0
+        regular = factor_algebraic(n, algebraic, mass, pattern, matrix, lu, pivots) > 0.0
         copy(algebraic, f, first, step, 0)
-        pivoted_lu_solve(algebraic, lu, pivots, step)
+        solve_algebraic(algebraic, pattern, lu, pivots, step)
         sound = and_(regular, all_finite(algebraic, step, 0))
         broken = and_(active, not_(sound))
-        status = select(broken, select(all_finite(n * n, matrix, 0), SINGULAR, NO_ROOT), status)
+        status = select(broken, select(all_finite(jacobian_size(n, pattern), matrix, 0), SINGULAR, NO_ROOT), status)
         active = and_(active, sound)
         length = scaled_length(algebraic, step, y, first, floor)
         done = and_(active, length <= enough)
@@ -104,7 +112,7 @@ def consistent_start(
         while any_(seeking):
             rhs(t0, trial, p, f)
             copy(algebraic, f, first, again, 0)
-            pivoted_lu_solve(algebraic, lu, pivots, again)
+            solve_algebraic(algebraic, pattern, lu, pivots, again)
             shorter = scaled_length(algebraic, again, y, first, floor) <= (1.0 - 0.25 * damping) * length
             seeking = and_(seeking, not_(and_(shorter, all_finite(algebraic, again, 0))))
             damping = select(seeking, 0.5 * damping, damping)
@@ -124,6 +132,8 @@ def start_pullback(
     linearise: Model,
     n: int,
     algebraic: int,
+    mass: Array,
+    pattern: Array,
     t0: Element,
     y: Array,
     p: Array,
@@ -134,17 +144,17 @@ def start_pullback(
     """Transpose (t0, x0, p) → y at a consistent start: `y_bar` (n) becomes the cotangent of x0 followed by zeros, t_bar (1)
     and p_bar are added to."""
     first = n - algebraic
-    matrix = buffer(y, n * n)
+    matrix = buffer(y, jacobian_size(n, pattern))
     drift = buffer(y, n)
-    lu = buffer(y, algebraic * algebraic)
+    lu = buffer(y, algebraic_factor_size(algebraic, pattern))
     pivots = buffer(y, algebraic)
     lam = buffer(y, n)
     bar = buffer(y, n)
     linearise(t0, y, p, matrix, drift)
-    factor_algebraic(n, algebraic, matrix, lu, pivots)
+    factor_algebraic(n, algebraic, mass, pattern, matrix, lu, pivots)
     for i in range(algebraic):
         lam[first + i] = -y_bar[first + i]
-    pivoted_lu_solve_transposed(algebraic, lu, pivots, view(lam, first, algebraic))
+    solve_algebraic_transposed(algebraic, pattern, lu, pivots, view(lam, first, algebraic))
     rhs_vjp(t0, y, p, lam, t_bar, bar, p_bar)
     for i in range(first):
         y_bar[i] = y_bar[i] + bar[i]
@@ -156,6 +166,8 @@ def start_tangent(
     linearise: Model,
     n: int,
     algebraic: int,
+    mass: Array,
+    pattern: Array,
     t0: Element,
     t_dot: Element,
     y2: Array,
@@ -163,17 +175,17 @@ def start_tangent(
 ) -> None:
     """The tangents of the algebraic components in y2 := those that the tangents of t0, x0 and p determine."""
     first = n - algebraic
-    matrix = buffer(y2, n * n)
+    matrix = buffer(y2, jacobian_size(n, pattern))
     drift = buffer(y2, n)
-    lu = buffer(y2, algebraic * algebraic)
+    lu = buffer(y2, algebraic_factor_size(algebraic, pattern))
     pivots = buffer(y2, algebraic)
     out2 = buffer(y2, 2 * n)
     linearise(t0, view(y2, 0, n), p2, matrix, drift)
-    factor_algebraic(n, algebraic, matrix, lu, pivots)
+    factor_algebraic(n, algebraic, mass, pattern, matrix, lu, pivots)
     fill(algebraic, 0.0, y2, n + first)
     rhs_tangent(t0, t_dot, y2, p2, out2)
     found = view(out2, n + first, algebraic)
-    pivoted_lu_solve(algebraic, lu, pivots, found)
+    solve_algebraic(algebraic, pattern, lu, pivots, found)
     for i in range(algebraic):
         y2[n + first + i] = -found[i]
 
@@ -183,6 +195,8 @@ def start_tangent_pullback(
     linearise_tangent: Model,
     n: int,
     algebraic: int,
+    mass: Array,
+    pattern: Array,
     interval: Array,
     interval_dot: Array,
     y2: Array,
@@ -202,23 +216,24 @@ def start_tangent_pullback(
     moved = or_(interval_dot[0] != 0.0, interval_dot[1] != 0.0)
     spoilt = and_(interval[1] == t0, moved)
     first = n - algebraic
-    matrix2 = buffer(y2, 2 * n * n)
+    matrix2 = buffer(y2, 2 * jacobian_size(n, pattern))
     drift2 = buffer(y2, 2 * n)
-    lu = buffer(y2, algebraic * algebraic)
+    lu = buffer(y2, algebraic_factor_size(algebraic, pattern))
     pivots = buffer(y2, algebraic)
     lam2 = buffer(y2, 2 * n)
     bar = buffer(y2, 2 * n)
+    bent = buffer(y2, n)
     linearise_tangent(t0, t_dot, y2, p2, matrix2, drift2)
-    factor_algebraic(n, algebraic, matrix2, lu, pivots)
+    factor_algebraic(n, algebraic, mass, pattern, matrix2, lu, pivots)
     for i in range(algebraic):
         lam2[first + i] = select(spoilt, np.nan, -y2_bar[first + i])
         lam2[n + first + i] = -y2_bar[n + first + i]
-    pivoted_lu_solve_transposed(algebraic, lu, pivots, view(lam2, n + first, algebraic))
+    solve_algebraic_transposed(algebraic, pattern, lu, pivots, view(lam2, n + first, algebraic))
+    # The components of lam2 that belong to the states are 0 still.
+    add_jacobian_transposed(n, pattern, matrix2, jacobian_size(n, pattern), -1.0, lam2, n, bent, 0)
     for j in range(algebraic):
-        for i in range(algebraic):
-            bent = matrix2[(n + first + i) * n + first + j]
-            lam2[first + j] = fma(-bent, lam2[n + first + i], lam2[first + j])
-    pivoted_lu_solve_transposed(algebraic, lu, pivots, view(lam2, first, algebraic))
+        lam2[first + j] = lam2[first + j] + bent[first + j]
+    solve_algebraic_transposed(algebraic, pattern, lu, pivots, view(lam2, first, algebraic))
     rhs_tangent_vjp(t0, t_dot, y2, p2, lam2, t2_bar, bar, p2_bar)
     for half in range(2):
         for i in range(half * n, half * n + first):

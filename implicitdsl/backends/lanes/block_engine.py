@@ -79,6 +79,11 @@ class BlockEngine:
         """Bytes that a sample works in while it is solved and differentiated, as far as the engine can say."""
         return self.spec.more.get("room", 0)
 
+    @property
+    def step_matrix(self) -> str:
+        """How the matrix of an implicit step is held, with its costs; empty where there is none."""
+        return self.spec.more.get("step_matrix", "")
+
     # ------------------------------------------------------------ arguments
 
     def layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:

@@ -31,12 +31,13 @@ from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.lanes.ode_methods import COSTATE, ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
-from implicitdsl.backends.settings import Settings
+from implicitdsl.backends.settings import Settings, matrix_choice
 from implicitdsl.ir.node import Node, walk
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.events import tables as event_tables
 from implicitdsl.problems.handover import rest_of
 from implicitdsl.problems.ode import OdeProblem, used_arguments
+from implicitdsl.problems.step_pattern import StepPattern
 from implicitdsl.solvers.quadrature import gauss_rule
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stiffness import END
@@ -70,7 +71,8 @@ FUNCTIONS["costate"] = ("rhs", "begin", "at", "rhs_costate", "rhs_gradient", "be
 def too_large(problem: OdeProblem, settings: Settings) -> str | None:
     """Why the back end cannot hold this problem, or None."""
     n = sum(s.size for s in problem.states)
-    needed = ode_method(PLAIN if settings.solver == AUTO else settings.solver).block_bytes(n, 64)
+    method = ode_method(PLAIN if settings.solver == AUTO else settings.solver)
+    needed = method.working_bytes(n, method.pattern(problem, matrix_choice(settings)), 64)
     needed += 0 if problem.events is None else event_bytes(problem, 64)
     if needed <= LARGEST:
         return None
@@ -139,7 +141,10 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
         (times, *o.shape) if problem.at is not None else o.shape for o in problem.outputs
     )
     continuous = CONTINUOUS.get(settings.adjoint)
-    room = ode_method(settings.solver).block_bytes(sum(s.size for s in problem.states), dtype.itemsize)
+    method = ode_method(settings.solver)
+    pattern = method.pattern(problem, matrix_choice(settings))
+    about = "" if pattern is None else pattern.about
+    room = method.working_bytes(sum(s.size for s in problem.states), pattern, dtype.itemsize)
     room += 0 if problem.events is None else event_bytes(problem, dtype.itemsize)
     return Spec(
         layer_name=signature.layer,
@@ -165,6 +170,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "room": room,
             "tape_bytes": settings.tape_bytes,
             "adjoint": settings.adjoint,
+            "step_matrix": about,
             "save_times": save_times_argument(problem),
         },
     )  # fmt: skip
@@ -193,7 +199,11 @@ class Maker:
     @cached_property
     def _functions(self) -> dict[str, Derived]:
         happening = self._problem.events is not None
-        return ode_method(self._settings.solver, events=happening).functions(self._problem)
+        return ode_method(self._settings.solver, events=happening).functions(self._problem, self._pattern)
+
+    @cached_property
+    def _pattern(self) -> StepPattern | None:
+        return ode_method(self._settings.solver).pattern(self._problem, matrix_choice(self._settings))
 
     def _chosen(self, part: str) -> list[Derived]:
         with self._lock:
@@ -203,7 +213,7 @@ class Maker:
             return [self._simple[name] for name in FUNCTIONS[part] if name in self._simple]
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        spec, events = self._spec, bool(self._wholes)
+        spec, events = self._spec, "event_guards" in self._spec.numbers
         method = ode_method(self._settings.solver, events=events)
         chosen = self._chosen(part)
         common = {self._leaves[i] for i in shared}
@@ -237,4 +247,5 @@ class Maker:
         tables["control"] = settings.control(method.tableau, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
         flat = {name: np.ravel(t) for name, t in tables.items()}
-        return constants_text(spec.dtype, numbers, reals, flat, {"pattern": (DENSE,), **self._wholes})
+        pattern = (DENSE,) if self._pattern is None else self._pattern.numbers.tolist()
+        return constants_text(spec.dtype, numbers, reals, flat, {"pattern": pattern, **self._wholes})

@@ -14,7 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 from implicitdsl.problems.costate import costate_functions
 from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.ode import OdeProblem, derive
-from implicitdsl.problems.stiff import linearisation
+from implicitdsl.problems.step_pattern import StepPattern
+from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers.esdirk_tableau import ESDIRK, EsdirkTableau
 from implicitdsl.solvers.events import STATISTICS as EVENT_STATISTICS
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK, RosenbrockTableau
@@ -24,7 +25,7 @@ Tables = dict[str, NDArray[Any]]
 
 _READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "stepping", "explicit_rk")
 _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent", "explicit_rk_thinned")
-_IMPLICIT = (*_READING, "pivoted_lu", "step_matrix", "consistent_start")
+_IMPLICIT = (*_READING, "pivoted_lu", "sparse_lu", "step_matrix", "consistent_start")
 _STIFF = (*_IMPLICIT, "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent", "rosenbrock_thinned")
 _ESDIRK = (*_IMPLICIT, "esdirk", "esdirk_adjoint", "esdirk_tangent", "esdirk_thinned")
 _EVENTS = (
@@ -118,23 +119,29 @@ class OdeMethod:
         blocks += more_blocks
         return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
 
-    def functions(self, problem: OdeProblem) -> dict[str, Derived]:
+    def pattern(self, problem: OdeProblem, matrix: str) -> StepPattern | None:
+        """How the matrix of a step is held, `matrix` being the choice that settings make; None where there is none."""
+        return pattern_of(problem, matrix) if self.is_stiff else None
+
+    def functions(self, problem: OdeProblem, pattern: StepPattern | None) -> dict[str, Derived]:
         """The functions of the model, by name."""
-        if not self.is_stiff:
+        if pattern is None:
             found = derive(problem)
             return found | (costate_functions(found["rhs"]) if self.role == COSTATE else {})
-        linear = linearisation(problem)
+        linear = linearisation(problem, pattern)
         if isinstance(self.tableau, EsdirkTableau):
             # f_y alone, and its tangent where a start is made consistent.
             kept = ("linearise", "linearise_tangent") if problem.algebraic else ("linearise",)
             linear = {name: linear[name] for name in kept}
         return derive(problem) | linear
 
-    def block_bytes(self, states: int, width_bytes: int) -> int:
-        """Bytes of the processor's stack that a block takes in its largest part, the transposed tangent."""
-        if not self.is_stiff:
+    def working_bytes(self, states: int, pattern: StepPattern | None, width_bytes: int) -> int:
+        """Bytes that a block works in, in its largest part, the transposed tangent; `width_bytes` are those of an
+        element."""
+        if pattern is None:
             return 8 * (self.stages + 1) * states * width_bytes
-        return (10 * (self.stages + 2) * states + 6 * states * states) * width_bytes
+        held = 4 * pattern.storage + 2 * pattern.factor_size
+        return (10 * (self.stages + 2) * states + held) * width_bytes
 
 
 def ode_method(name: str, *, events: bool = False) -> OdeMethod:

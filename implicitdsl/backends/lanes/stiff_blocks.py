@@ -54,7 +54,7 @@ def consistent_block(p: Array, y0: Array, interval: Array) -> Any:
     if algebraic() > 0:
         n = states_of_model()
         began = began + consistent_start(
-            rhs, linearise, n, algebraic(), interval[0], y0, p, 0.0 * interval[0] + atol(p)
+            rhs, linearise, n, algebraic(), mass(p), pattern(p), interval[0], y0, p, 0.0 * interval[0] + atol(p)
         )
         for i in range(n):
             y0[i] = select(began != 0.0, np.nan, y0[i])
@@ -73,14 +73,18 @@ def transpose_start(
     if algebraic() > 0:
         n = states_of_model()
         start_pullback(
-            rhs_vjp, linearise, n, algebraic(), interval[0], view(states, 0, n), p, y0_bar, interval_bar, p_bar
-        )
+            rhs_vjp, linearise, n, algebraic(), mass(p), pattern(p), interval[0], view(states, 0, n), p, y0_bar,
+            interval_bar, p_bar,
+        )  # fmt: skip
 
 
 def tangent_of_start(y2: Array, p2: Array, interval: Array, interval_dot: Array) -> None:
     """The tangents of a consistent start."""
     if algebraic() > 0:
-        start_tangent(rhs_tangent, linearise, states_of_model(), algebraic(), interval[0], interval_dot[0], y2, p2)
+        start_tangent(
+            rhs_tangent, linearise, states_of_model(), algebraic(), mass(p2), pattern(p2), interval[0], interval_dot[0],
+            y2, p2,
+        )  # fmt: skip
 
 
 def transpose_start_tangent(
@@ -92,8 +96,8 @@ def transpose_start_tangent(
         n = states_of_model()
         t2_bar = buffer(p2, 2)
         start_tangent_pullback(
-            rhs_tangent_vjp, linearise_tangent, n, algebraic(), interval, interval_dot, view(states2, 0, 2 * n), p2,
-            y2_bar, t2_bar, p2_bar,
+            rhs_tangent_vjp, linearise_tangent, n, algebraic(), mass(p2), pattern(p2), interval, interval_dot,
+            view(states2, 0, 2 * n), p2, y2_bar, t2_bar, p2_bar,
         )  # fmt: skip
         interval_bar[0] = interval_bar[0] + t2_bar[0]
         interval_dot_bar[0] = interval_dot_bar[0] + t2_bar[1]

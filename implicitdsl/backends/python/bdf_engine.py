@@ -10,26 +10,29 @@ import numpy as np
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.ode_engine import Run, Slope, Start, TangentRun
 from implicitdsl.backends.python.stiff_engine import StiffEngine
+from implicitdsl.backends.settings import matrix_choice
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem
-from implicitdsl.problems.stiff import linearisation
+from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.bdf import BDF, integrate
 from implicitdsl.solvers.bdf_adjoint import pullback
 from implicitdsl.solvers.bdf_history import HIGHEST
 from implicitdsl.solvers.bdf_tangent import tangent_replay
 from implicitdsl.solvers.bdf_tangent_adjoint import tangent_pullback
-from implicitdsl.solvers.step_matrix import DENSE
 
 
 class BdfEngine(StiffEngine):
     """dx/dt = f(t, x, p) by a method of many steps and variable order; its tape is not thinned."""
 
     def _choose_method(self, problem: OdeProblem) -> None:
-        self._functions |= {name: flat_function(simplified(f)) for name, f in linearisation(problem).items()}
+        pattern = pattern_of(problem, matrix_choice(self._settings))
+        functions = linearisation(problem, pattern)
+        self._functions |= {name: flat_function(simplified(f)) for name, f in functions.items()}
+        self.step_matrix = pattern.about
         self._mass = np.array(problem.mass, self._dtype)
-        self._pattern = np.array([DENSE], np.int32)
+        self._pattern = pattern.numbers
         self._algebraic = problem.algebraic
         self._control = self._settings.control(BDF, self._dtype)
         self._dense = np.eye(HIGHEST, dtype=self._dtype).ravel()

@@ -16,7 +16,7 @@ from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.events import tables
 from implicitdsl.problems.ode import OdeProblem
-from implicitdsl.problems.stiff import linearisation
+from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers import event_steps, event_stiff_steps
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, WIDTH, integrate_with_events
@@ -25,7 +25,6 @@ from implicitdsl.solvers.events_tangent import replay_with_events
 from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.step_control import PI_CONTROLLER
-from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stepping import LAST_TIME
 
 
@@ -67,7 +66,8 @@ class EventsEngine(OdeEngine):
     def _choose_method(self, problem: OdeProblem) -> None:
         """Explicit or stiff: the functions of a step, and its numbers as the solvers take them."""
         name = self._settings.solver
-        self._mass, self._pattern = np.array(problem.mass, self._dtype), np.array([DENSE], np.int32)
+        pattern = pattern_of(problem, "dense")
+        self._mass, self._pattern = np.array(problem.mass, self._dtype), pattern.numbers
         if name not in ROSENBROCK:
             super()._choose_method(problem)
             t = self._tableau
@@ -76,7 +76,7 @@ class EventsEngine(OdeEngine):
             self._method = (t.stages, t.stages, t.degree, 0.0, self._a, self._a, self._c, self._c)
             return
         method = ROSENBROCK[name]
-        self._functions.update({n: flat_function(simplified(f)) for n, f in linearisation(problem).items()})
+        self._functions.update({n: flat_function(simplified(f)) for n, f in linearisation(problem, pattern).items()})
         t, s = method.tables(self._dtype), method.stages
         self._steps, self._linear = event_stiff_steps, "linearise"
         self._method = (s, s + 1, method.degree, method.gamma, t["a"], t["couple"], t["c"], t["drive"])

@@ -9,10 +9,11 @@ import numpy as np
 
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.ode_engine import OdeEngine, Run, Slope, Start, TangentRun
+from implicitdsl.backends.settings import matrix_choice
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem
-from implicitdsl.problems.stiff import linearisation
+from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.consistent_start import (
     consistent_start,
@@ -26,7 +27,6 @@ from implicitdsl.solvers.rosenbrock_adjoint import pullback
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.rosenbrock_thinned import pullback_thinned
-from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stepping import LAST_TIME
 
 
@@ -35,9 +35,12 @@ class StiffEngine(OdeEngine):
 
     def _choose_method(self, problem: OdeProblem) -> None:
         method = ROSENBROCK[self._settings.solver]
-        self._functions |= {name: flat_function(simplified(f)) for name, f in linearisation(problem).items()}
+        pattern = pattern_of(problem, matrix_choice(self._settings))
+        functions = linearisation(problem, pattern)
+        self._functions |= {name: flat_function(simplified(f)) for name, f in functions.items()}
+        self.step_matrix = pattern.about
         self._mass = np.array(problem.mass, self._dtype)
-        self._pattern = np.array([DENSE], np.int32)
+        self._pattern = pattern.numbers
         self._algebraic = problem.algebraic
         self._table = method.tables(self._dtype)
         self._control = self._settings.control(method, self._dtype)
@@ -49,7 +52,16 @@ class StiffEngine(OdeEngine):
         if self._algebraic:
             atol = self._dtype.type(self._settings.atol)
             found = consistent_start(
-                f["rhs"], f["linearise"], self._n, self._algebraic, start.interval[0], start.y0, start.p, atol
+                f["rhs"],
+                f["linearise"],
+                self._n,
+                self._algebraic,
+                self._mass,
+                self._pattern,
+                start.interval[0],
+                start.y0,
+                start.p,
+                atol,
             )
             start.status = int(found)
         return start
@@ -101,7 +113,8 @@ class StiffEngine(OdeEngine):
             _, _, y0_bar, p_bar, interval_bar, _ = bars
             f = self._functions
             start_pullback(
-                f["rhs_vjp"], f["linearise"], self._n, self._algebraic, start.interval[0], start.y0, start.p, y0_bar,
+                f["rhs_vjp"], f["linearise"], self._n, self._algebraic, self._mass, self._pattern,
+                start.interval[0], start.y0, start.p, y0_bar,
                 interval_bar[:1], p_bar,
             )  # fmt: skip
 
@@ -109,7 +122,8 @@ class StiffEngine(OdeEngine):
         slope, f = super()._slope(start, directions), self._functions
         if self._algebraic:
             start_tangent(
-                f["rhs_tangent"], f["linearise"], self._n, self._algebraic, start.interval[0], slope.interval_dot[0],
+                f["rhs_tangent"], f["linearise"], self._n, self._algebraic, self._mass, self._pattern,
+                start.interval[0], slope.interval_dot[0],
                 slope.y2, slope.p2,
             )  # fmt: skip
         return slope
@@ -140,7 +154,8 @@ class StiffEngine(OdeEngine):
             _, _, _, y2_bar, p2_bar, interval_bar, interval_dot_bar, _, _ = bars
             t2_bar = self._zeros(2)
             start_tangent_pullback(
-                self._rhs_tangent_vjp, self._functions["linearise_tangent"], self._n, self._algebraic, start.interval,
+                self._rhs_tangent_vjp, self._functions["linearise_tangent"], self._n, self._algebraic, self._mass,
+                self._pattern, start.interval,
                 slope.interval_dot, slope.y2, slope.p2, y2_bar, t2_bar, p2_bar,
             )  # fmt: skip
             interval_bar[0] += t2_bar[0]
