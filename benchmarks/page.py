@@ -25,6 +25,7 @@ FIGURES: dict[str, Callable[[Results], str]] = {
     "summary": tables.summary,
     "anatomy": tables.anatomy,
     "growth": tables.growth,
+    "waiting": tables.waiting,
     **{
         name: lambda results, name=name: tables.contenders(results, name)
         for name in ("lv", "node", "deq", "qp10", "qp50", "single", "robertson", "cold", "warm", "training_memory")

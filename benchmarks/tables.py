@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.row import Results, Row
 from benchmarks.verdict import Held, Verdict, groups, judge, time_of
+from benchmarks.work import OURS
 
 NOT_RUN = "Not in this run."
 
@@ -59,7 +60,7 @@ def summary(results: Results) -> str:
 def _cells(verdict: Verdict) -> list[str]:
     ours, best = verdict.ours, verdict.best
     return [
-        number(ours.best) if ours.best is not None else _why(ours),
+        _why(ours) if ours.best is None and ours.status != "ok" else number(ours.best),
         number(ours.cpu),
         str(ours.facts.get("backend", "–")),
         best.contender if best is not None else "–",
@@ -75,7 +76,8 @@ def _cells(verdict: Verdict) -> list[str]:
 
 def _goal(held: Held) -> str:
     said = {True: "met", False: "missed", None: "not measured"}[held.met]
-    reached = "" if held.measured is None or not held.goal.against else f" at {number(held.measured)}"
+    in_a_column = not held.goal.against and held.goal.unit == "ms"
+    reached = "" if held.measured is None or in_a_column else f" at {number(held.measured)}"
     return f"{held.goal.text()}: {said}{reached}"
 
 
@@ -139,3 +141,19 @@ def growth(results: Results) -> str:
         "inputs and results, MiB:",
     )
     return f"![Time over batch and states](pictures/growth.png)\n\n{markdown(head, lines)}"
+
+
+def waiting(results: Results) -> str:
+    """What lanes wait, beside a batch that keeps step."""
+    lines = []
+    for (work, mode, _), rows in groups(results.rows).items():
+        if work == "waiting":
+            each = "lane steps an own step"
+            ours, locked = (next(row.facts for row in rows if (row.contender == OURS) is own) for own in (True, False))
+            about = next(row.about for row in rows if row.contender == OURS)
+            counts = [str(ours["own steps"]), str(ours["lane steps"]), number(ours[each])]
+            lines.append([mode, about, *counts, number(ours[f"{each}, first call"]), number(locked[each])])
+    if not lines:
+        return NOT_RUN
+    head = ("batch", "method", "own steps:", "lane steps:", "an own step:", "in the first call:", "all in lock-step:")
+    return markdown(head, lines)

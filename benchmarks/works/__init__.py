@@ -18,6 +18,7 @@ MODULES: dict[str, str] = {
     "cold": "processes",
     "warm": "processes",
     "growth": "growth",
+    "waiting": "waiting",
     "training_memory": "training_memory",
 }
 

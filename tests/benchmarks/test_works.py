@@ -9,7 +9,7 @@ import pytest
 from benchmarks import works
 from benchmarks.compare import MODES
 from benchmarks.work import Comparison, Settings, worst_error
-from benchmarks.works import deq, growth, lv, node, processes, qp, robertson, single, training_memory
+from benchmarks.works import deq, growth, lv, node, processes, qp, robertson, single, training_memory, waiting
 from implicitdsl.backends.lanes.cache import cache_folder
 
 SMALL: dict[str, Comparison] = {
@@ -44,6 +44,17 @@ def test_growth_has_a_row_for_every_point() -> None:
         ("states, forward", 2), ("states, gradient", 2), ("states, forward", 3), ("states, gradient", 3),
     ]  # fmt: skip
     assert all(row.status == "ok" and row.best is not None for row in rows)
+
+
+def test_lanes_wait_less_than_a_batch_in_lock_step() -> None:
+    found = list(waiting.rows(Settings(), 64))
+    assert [(row.mode, row.contender) for row in found] == [
+        ("mu 0.1 … 100", "implicitdsl"), ("mu 0.1 … 100", "lock-step"),
+        ("mu 0.1 … 1000", "implicitdsl"), ("mu 0.1 … 1000", "lock-step"),
+    ]  # fmt: skip
+    for ours, locked in (found[:2], found[2:]):
+        later, first = ours.facts[waiting.PER_OWN], ours.facts[f"{waiting.PER_OWN}, first call"]
+        assert 1 <= later < first <= locked.facts[waiting.PER_OWN]
 
 
 def test_the_training_loop_learns() -> None:
