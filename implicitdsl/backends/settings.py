@@ -78,6 +78,20 @@ SOLVERS: dict[str, Method] = {
         Method("midpoint", ("ode",), TIME, about="the explicit midpoint rule of order 2 with error control"),
         Method("euler", ("ode",), ("rtol", "atol", *STEPPED), fixed_step=True, about="Euler's method, fixed step"),
         Method(
+            "leapfrog",
+            ("ode",),
+            ("rtol", "atol", *STEPPED),
+            fixed_step=True,
+            about="symplectic, of order 2, for rates of positions by velocities and the reverse, fixed step (Verlet)",
+        ),
+        Method(
+            "yoshida4",
+            ("ode",),
+            ("rtol", "atol", *STEPPED),
+            fixed_step=True,
+            about="symplectic, of order 4, for rates of positions by velocities and the reverse, fixed step (Yoshida)",
+        ),
+        Method(
             "rodas5p",
             TIMED,
             IMPLICIT,
@@ -95,7 +109,7 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="backward differentiation of variable order 1 to 5 and variable step, for stiff systems (Gear 1971)",
         ),
-        *(Method(name, TIMED, TIME, executable=False) for name in ("leapfrog", "yoshida4")),
+        *(Method(name, TIMED, TIME, executable=False) for name in ()),
         Method(
             "shooting",
             ("bvp",),

@@ -28,7 +28,8 @@ class Tableau:
     `error`: s + 1 weights of the error estimate, all 0 where the method has none (`adaptive` is then False). `crude`: those
     of a cruder estimate, by which the first is weighted (`stepping.paired_error`), or nothing. `dense`: s + 1 + extra rows of
     `degree` polynomial coefficients. `order` is that of the step, `dense_order` that of the dense output, `error_order`
-    that of the cruder of the two solutions that the estimate compares. `fsal`: the classical form has stage s.
+    that of the cruder of the two solutions that the estimate compares. `fsal`: the classical form has stage s. `kinds`:
+    for a composition of drifts and kicks the kind of each stage (`split_stages.py`), else nothing.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Tableau:
     dense: tuple[Row, ...]
     extra: int = 0
     crude: Row = ()
+    kinds: Row = ()
 
     @property
     def stages(self) -> int:
@@ -81,8 +83,8 @@ class Tableau:
         )
 
     def arrays(self, dtype: DTypeLike) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """(a, c, error, dense) as the solver functions read them: 1-D, row-major, of lengths (top+1)*top, top+1, 2*s+3 and
-        (top+1)*degree. `error` is the estimate, then the cruder one, then 1 where there is a cruder one, else 0."""
+        """(a, c, error, dense) as the solver functions read them: 1-D, row-major, of lengths (top+1)*(top+1), top+1, 2*s+3
+        and (top+1)*degree. `a` is the weights, then the kinds of the stages, 0 where there are none; `error` is the estimate, then the cruder one, then 1 where there is a cruder one, else 0."""
         a = np.zeros((self.top + 1, self.top))
         for i, row in enumerate(self.a):
             a[i, : len(row)] = [float(x) for x in row]
@@ -90,7 +92,13 @@ class Tableau:
         crude = self.crude or (0.0,) * (self.stages + 1)
         error = np.array([float(x) for x in (*self.error, *crude, bool(self.crude))])
         dense = np.array([[float(x) for x in row] for row in self.dense])
-        return a.ravel().astype(dtype), c.astype(dtype), error.astype(dtype), dense.ravel().astype(dtype)
+        kinds = np.array(self.kinds or (0.0,) * (self.top + 1), dtype)
+        return (
+            np.concatenate([a.ravel().astype(dtype), kinds]),
+            c.astype(dtype),
+            error.astype(dtype),
+            dense.ravel().astype(dtype),
+        )
 
 
 def row(text: str) -> Row:

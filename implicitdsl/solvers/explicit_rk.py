@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import begin_values, read_values
+from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.stepping import (
     COURSE,
     GRID,
@@ -85,6 +86,8 @@ def run_stages(
             copy(n, points, 0, points, i * n)
             axpy(n, h, slopes, i * n, points, i * n)
         rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * n, n), p, view(k, i * n, n))
+        if a[(s + 1) * s + i] != 0.0:
+            keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)
 
 
 def integrate(

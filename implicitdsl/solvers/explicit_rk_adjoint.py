@@ -16,6 +16,7 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
 from implicitdsl.solvers.explicit_rk import run_stages, stage_time
+from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -71,6 +72,8 @@ def transpose_stages(
         if i < s or last_stage:
             fill(1, 0.0, stage_t_bar, 0)
             time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
+            if a[(s + 1) * s + i] != 0.0:
+                keep_part(n, s, a, a[(s + 1) * s + i], k_bar, i * n)
             rhs_vjp(time, view(points, i * n, n), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
             t_bar = t_bar + stage_t_bar[0]
             h_bar = fma(c[i], stage_t_bar[0], h_bar)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import begin_values, direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
 from implicitdsl.solvers.explicit_rk import stage_time
+from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -70,6 +71,9 @@ def run_tangent_stages(
             axpy(n, h_dot, slopes, at, points, at + n)
         time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
         rhs_tangent(time, fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2, view(k, at, 2 * n))
+        if a[(s + 1) * s + i] != 0.0:
+            keep_part(n, s, a, a[(s + 1) * s + i], k, at)
+            keep_part(n, s, a, a[(s + 1) * s + i], k, at + n)
 
 
 def tangent_replay(
@@ -150,6 +154,9 @@ def transpose_tangent_stages(
             fill(2 * n, 0.0, point_bar, 0)
         if i < s or last_stage:
             fill(2, 0.0, stage_t_bar, 0)
+            if a[(s + 1) * s + i] != 0.0:
+                keep_part(n, s, a, a[(s + 1) * s + i], k_bar, at)
+                keep_part(n, s, a, a[(s + 1) * s + i], k_bar, at + n)
             rhs_tangent_vjp(
                 stage_time(i, s, c, t_hi, t_lo, h, end_hi), fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2,
                 view(k_bar, at, 2 * n), stage_t_bar, point_bar, p2_bar,

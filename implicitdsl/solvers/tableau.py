@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from implicitdsl.solvers.butcher_tableau import Tableau, rational
 from implicitdsl.solvers.high_order_tableaus import DOP853, PRINCE9
+from implicitdsl.solvers.split_tableaus import LEAPFROG, YOSHIDA4
 
 EULER = rational("euler", order=1, error_order=1, dense_order=1, fsal=False, a=" ; 1", error="1/2 -1/2")
 
@@ -81,3 +82,8 @@ TABLEAUS: dict[str, Tableau] = {
     method.name: method for method in (EULER, MIDPOINT, HEUN, BOSH3, RK4, DOPRI5, TSIT5, DOP853, PRINCE9)
 }
 """The methods by the name that `solver name(…)` uses."""
+
+SPLIT: dict[str, Tableau] = {method.name: method for method in (LEAPFROG, YOSHIDA4)}
+"""The methods for separable systems, whose stages move one part of the state."""
+
+EXPLICIT = TABLEAUS | SPLIT

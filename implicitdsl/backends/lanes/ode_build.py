@@ -37,10 +37,12 @@ from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.events import tables as event_tables
 from implicitdsl.problems.handover import rest_of
 from implicitdsl.problems.ode import OdeProblem, used_arguments
+from implicitdsl.problems.separable import parts
 from implicitdsl.problems.step_pattern import StepPattern
 from implicitdsl.solvers.quadrature import gauss_rule
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stiffness import END
+from implicitdsl.solvers.tableau import SPLIT
 
 STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
@@ -241,6 +243,10 @@ class Maker:
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
+        if settings.solver in SPLIT:
+            moved = parts(self._problem)
+            assert not isinstance(moved, str), moved
+            tables["tableau_a"] = np.array([*np.ravel(tables["tableau_a"]), *moved], dtype)
         still = spec.numbers["algebraic"]
         tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
         tables["gauss"] = gauss_rule(max(spec.numbers["nodes"], 1), dtype)

@@ -19,11 +19,19 @@ from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers.esdirk_tableau import ESDIRK, EsdirkTableau
 from implicitdsl.solvers.events import STATISTICS as EVENT_STATISTICS
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK, RosenbrockTableau
-from implicitdsl.solvers.tableau import TABLEAUS, Tableau
+from implicitdsl.solvers.tableau import EXPLICIT, Tableau
 
 Tables = dict[str, NDArray[Any]]
 
-_READING = ("dense_output", "dense_output_adjoint", "dense_output_tangent", "step_control", "stepping", "explicit_rk")
+_READING = (
+    "dense_output",
+    "dense_output_adjoint",
+    "dense_output_tangent",
+    "step_control",
+    "stepping",
+    "split_stages",
+    "explicit_rk",
+)
 _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent", "explicit_rk_thinned")
 _IMPLICIT = (*_READING, "pivoted_lu", "sparse_lu", "step_matrix", "consistent_start")
 _STIFF = (*_IMPLICIT, "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent", "rosenbrock_thinned")
@@ -157,7 +165,7 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
         esdirk = ESDIRK[plain]
         places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
         return OdeMethod(name, esdirk.rows, places | more, esdirk, events, role)
-    explicit = TABLEAUS[plain].eager
+    explicit = EXPLICIT[plain].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
     more |= {"LAST_ROW": explicit.stages, "GAMMA": 0.0} if events else {}
     return OdeMethod(name, explicit.stages, places | more, explicit, events, role)

@@ -30,10 +30,11 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
+from implicitdsl.problems.separable import parts
 from implicitdsl.solvers.bdf import BDF
 from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
-from implicitdsl.solvers.tableau import TABLEAUS
+from implicitdsl.solvers.tableau import SPLIT, TABLEAUS
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -85,6 +86,10 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
         return f"the adjoint `{settings.adjoint}` does not know delays; `discrete` does"
     if isinstance(problem, OdeProblem) and (reason := refuse_adjoint(problem, settings.solver, settings.adjoint)):
         return reason
+    if isinstance(problem, OdeProblem) and settings.solver in SPLIT:
+        found = parts(problem)
+        if isinstance(found, str):
+            return f"`{settings.solver}` moves positions by velocities and velocities by positions: {found}"
     if isinstance(problem, ArgminProblem):
         constrained = bool(problem.equalities or problem.inequalities)
         if settings.solver in ("newton", "local") and constrained:

@@ -17,13 +17,14 @@ from implicitdsl.backends.settings import Settings
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem, derive, used_arguments
+from implicitdsl.problems.separable import parts
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import pullback
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.explicit_rk_thinned import pullback_thinned
 from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, ROWS, STATISTICS
-from implicitdsl.solvers.tableau import TABLEAUS
+from implicitdsl.solvers.tableau import EXPLICIT
 from implicitdsl.solvers.tape import room, spacing
 
 
@@ -103,9 +104,12 @@ class OdeEngine(SampleEngine):
 
     def _choose_method(self, problem: OdeProblem) -> None:
         """What the four functions below need of the method."""
-        tableau = TABLEAUS[self._settings.solver].eager
+        tableau = EXPLICIT[self._settings.solver].eager
         self._tableau = tableau
-        self._a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
+        a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
+        moved = parts(problem) if tableau.kinds else ()
+        assert not isinstance(moved, str), moved
+        self._a = np.array([*a, *moved], self._dtype)
         self._control = self._settings.control(tableau, self._dtype)
 
     def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:

@@ -41,6 +41,7 @@ class Long(Tableau):
             strict=True,
         ):
             numbers = [long(x) for line in table for x in line]
+            # Behind the numbers of a table stand flags.
             found.append(np.array([*numbers, *wide[len(numbers) :]], LONG))
         return tuple(found)
 

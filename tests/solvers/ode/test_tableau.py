@@ -164,7 +164,7 @@ def test_nodes_are_row_sums_and_arrays_are_row_major(tableau):
     s, top = tableau.stages, tableau.top
     a, c, error, dense = tableau.arrays(np.float32)
     assert (a.shape, c.shape, error.shape, dense.shape) == (
-        ((top + 1) * top,),
+        ((top + 1) * (top + 1),),
         (top + 1,),
         (2 * s + 3,),
         ((top + 1) * tableau.degree,),
@@ -175,6 +175,7 @@ def test_nodes_are_row_sums_and_arrays_are_row_major(tableau):
         assert a[i * top : i * top + len(row)] == pytest.approx([float(x) for x in row], rel=1e-7)
         assert not a[i * top + len(row) : (i + 1) * top].any()
     assert abs(exact(tableau.c[s]) - 1) <= tolerance(STEP_ERROR, tableau)
+    assert not a[(top + 1) * top :].any()
     assert error[-1] == bool(tableau.crude)
 
 
