@@ -109,7 +109,6 @@ SOLVERS: dict[str, Method] = {
             TIME,
             about="backward differentiation of variable order 1 to 5 and variable step, for stiff systems (Gear 1971)",
         ),
-        *(Method(name, TIMED, TIME, executable=False) for name in ()),
         Method(
             "shooting",
             ("bvp",),
