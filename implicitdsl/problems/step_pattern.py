@@ -21,6 +21,9 @@ from implicitdsl.solvers.step_matrix import DENSE, SPARSE
 
 SMALLEST = 24
 """States below which a matrix is dense: its rows are in the cache, and pivots can be chosen."""
+PIVOTED = 200
+"""Unknowns below which a matrix with algebraic rows is dense: nothing bounds their pivots away from 0, and a shorter
+step does not mend them as it mends those of M/gamma - h*J."""
 SOLVES = 8
 """Solves with one matrix that are counted for a factorisation."""
 SPARSE_COST = 8
@@ -75,7 +78,7 @@ def step_pattern(
     CHOICES. Where no pivots are free of zeros, the matrix is dense whatever is chosen."""
     n = len(mass)
     dense = StepPattern(np.array([DENSE], np.int32), None, n)
-    if choice == "dense" or (choice == "auto" and n < SMALLEST):
+    if choice == "dense" or (choice == "auto" and n < (PIVOTED if 0.0 in mass else SMALLEST)):
         return dense
     rows, columns = entries(rhs, unknowns)
     limit = (_dense(n) + SOLVES * n * n) / SPARSE_COST if choice == "auto" else float("inf")

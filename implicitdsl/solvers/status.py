@@ -83,7 +83,8 @@ STATUSES: tuple[Status, ...] = (
         SINGULAR,
         "singular",
         "the system matrix is singular at the answer, so the answer or its derivative is not unique",
-        "remove redundant equations, or add a condition that makes the answer unique",
+        "remove redundant equations, or add a condition that makes the answer unique; in a `dae` with a sparse matrix, let "
+        "`matrix = dense` choose pivots",
     ),
     Status(
         INFEASIBLE,

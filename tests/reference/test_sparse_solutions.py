@@ -115,11 +115,23 @@ def test_lanes_do_what_single_samples_do(name: str, sizes: dict[str, int]) -> No
 
 
 def test_the_gradient_of_a_sparse_dae_is_that_of_differences() -> None:
-    model = layer("Shifted", n=30, backend="python")
+    model = layer("Shifted", n=30, solver="rodas5p(rtol = 1e-8, atol = 1e-10, matrix = sparse)", backend="python")
     u, z = model(torch.tensor(3.0, dtype=torch.float64))
     torch.testing.assert_close(torch.roll(z, -1) * (1 + 0.1 * u**2), u, rtol=0, atol=1e-8)
     found, wanted = slope(model, 3.0, lambda o: (o[0] ** 2).sum() + o[1][3])
     assert found.item() == pytest.approx(wanted.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["python", "lanes"])
+def test_a_pivot_that_vanishes_is_chosen_elsewhere_or_refused(backend: str) -> None:
+    """Reference digits: each x follows x' = -w(x) - x with the root w(x): DOP853, 1e-12, and Brent's method."""
+    x, z, w = layer("Cubes", n=8, backend=backend)(torch.tensor(0.5, dtype=torch.float64))
+    np.testing.assert_allclose(x[[0, 2]], [0.05774555845259072, 0.00955319181056652], rtol=1e-7)
+    np.testing.assert_allclose(z[[0, 2]], [0.08655349606083595, 0.014329493482078846], rtol=1e-7)
+    np.testing.assert_allclose(w[[0, 2]], [0.057680716834540596, 0.009552897576795586], rtol=1e-7)
+    asked = layer("Cubes", n=8, solver="rodas5p(matrix = sparse)", backend=backend, on_fail="nan")
+    assert all(o.isnan().all() for o in asked(torch.tensor(0.5, dtype=torch.float64)))
+    assert asked.last.message(0).startswith("Cubes: singular")
 
 
 # ---------------------------------------------------------------- costs
@@ -143,6 +155,9 @@ def test_the_cost_is_that_of_the_pattern(name: str) -> None:
 
 def test_small_and_full_systems_stay_dense() -> None:
     assert held("Brusselator", N=8, T=2).jacobian is None
+    # Only a dense matrix has the pivots of its algebraic rows chosen.
+    assert held("Cubes", n=60).jacobian is None
+    assert held("Cubes", n=80).jacobian is not None
     assert pattern_of(problem("Brusselator", {"N": 40, "T": 2})[0], "dense").jacobian is None
     assert held("Brusselator", N=40, T=2).about.startswith(
         "sparse: 316 of 6400 derivatives, made by 6 directions; 313 "
