@@ -12,6 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from implicitdsl.solvers.bdf_history import (
     HIGHEST,
@@ -77,11 +81,18 @@ LAST = 8.0
 
 @dataclass(frozen=True)
 class Bdf:
-    """What the choice of a first step asks of the method."""
+    """The family as one method: `order` and `error_order` are those of its first step, `highest` the highest order, `degree`
+    that of its polynomials in theta."""
 
     name: str = "bdf"
     order: int = 1
     error_order: int = 1
+    highest: int = HIGHEST
+    degree: int = HIGHEST
+
+    def tables(self, dtype: DTypeLike) -> dict[str, NDArray[Any]]:
+        """What the solver functions read, 1-D and row-major: `dense` takes the coefficients of a polynomial as they are."""
+        return {"dense": np.eye(self.degree, dtype=dtype).ravel()}
 
 
 BDF = Bdf()
@@ -191,13 +202,14 @@ def integrate(
     begin_course(rhs, n, y0, p, interval, slope, control, rtol, atol, dt, y1, work, statistics, course)
     for i in range(PAST):
         copy(n, y0, 0, past, i * n)
-        back[i] = 0.0 * dt + i * select(interval[1] < interval[0], -1.0, 1.0)
+        back[i] = i * select(interval[1] < interval[0], -1.0, 1.0)
 
     t_hi = interval[0]
     t_lo = 0.0 * dt
-    order = 0.0 * dt + 1.0
-    have = 0.0 * dt
-    alike = 0.0 * dt
+    none = back[0]
+    order = none + 1.0
+    have = none
+    alike = none
     cursor = 0
     row = 0
     while any_(active) and not interrupted():
@@ -207,9 +219,9 @@ def integrate(
             held, slope, matrix, drift, lu, pivots, fresh, rtol, atol,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite(n, slope, 0))
-        err = 0.0 * dt
-        lower = err
-        higher = err
+        err = none
+        lower = none
+        higher = none
         if adaptive:
             lower = error_of(n, order - 1.0, have, mass, h, u, past, y1, slope, weights, table, rtol, atol, work)
             higher = error_of(n, order + 1.0, have, mass, h, u, past, y1, slope, weights, table, rtol, atol, work)
@@ -243,10 +255,10 @@ def integrate(
                 course,
             )  # fmt: skip
         else:
-            order = select(ok, vmin(order + 1.0, 0.0 * dt + highest), order)
+            order = select(ok, vmin(order + 1.0, none + highest), order)
             unsolved = and_(and_(tried, not_(solved)), and_(finite, status == NONFINITE))
             status = select(unsolved, DIVERGED, status)
-        have = select(ok, vmin(have + 1.0, 0.0 * dt + HIGHEST), have)
+        have = select(ok, vmin(have + 1.0, none + HIGHEST), have)
     copy(n, past, 0, y_end, 0)
     statistics[LAST_TIME] = t_hi
     statistics[ROWS] = row

@@ -19,7 +19,7 @@ from implicitdsl.solvers.status import status_name
 from tests.lanes.test_ode_engine import RUN, close, compare, lotka
 from tests.reference.cases import MODELS
 
-SOLVERS = ("rodas5p", "kvaerno5")
+SOLVERS = ("rodas5p", "kvaerno5", "bdf")
 TEXT = """
 ode Lotka(y0[2], a, b, g, d, ts[T]) -> [T, 2] {
   state x = y0[0], y = y0[1]
@@ -85,8 +85,9 @@ def test_adaptive_steps_agree_where_lanes_part_ways(solver: str) -> None:
     compare(*engines("Lotka", {"T": 6}, solver=solver, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-9)
 
 
-def test_decreasing_times_and_failures() -> None:
-    lanes, python = engines("Lotka", {"T": 3})
+@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+def test_decreasing_times_and_failures(solver: str) -> None:
+    lanes, python = engines("Lotka", {"T": 3}, solver=solver)
     args = lotka(9, np.tile([2.0, 1.0, 0.5], (9, 1)))
     args[5][3] = [0.5, 2.0, 1.0]
     args[0][6] = np.inf
@@ -95,8 +96,9 @@ def test_decreasing_times_and_failures() -> None:
     assert names == ["success"] * 3 + ["bad_times"] + ["success"] * 2 + ["nonfinite"] + ["success"] * 2
 
 
-def test_robertson_is_that_of_single_samples() -> None:
-    lanes, python = engines("Robertson", {}, rtol=1e-6, atol=1e-9)
+@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+def test_robertson_is_that_of_single_samples(solver: str) -> None:
+    lanes, python = engines("Robertson", {}, solver=solver, rtol=1e-6, atol=1e-9)
     k = kinetics(16)
     found = lanes.solve([k], 16, RUN)
     some = python.solve([k[:3]], 3, RUN)
@@ -107,7 +109,7 @@ def test_robertson_is_that_of_single_samples() -> None:
     wanted = python.pullback([k[:3]], 3, some.saved, some.status, [cot[0][:3]]).grads[0]
     np.testing.assert_allclose(grads[:3], wanted, rtol=1e-8)
     # Sensitivities scale: b depends on k0/k1 … only up to time, so compare with differences of the tight solution.
-    tight, _ = engines("Robertson", {}, rtol=1e-10, atol=1e-14)
+    tight, _ = engines("Robertson", {}, solver=solver, rtol=1e-10, atol=1e-14)
     for i in range(3):
         step = np.zeros(3)
         step[i] = 1e-4
@@ -133,11 +135,18 @@ def test_bits_do_not_depend_on_the_batch(solver: str) -> None:
             np.testing.assert_array_equal(g, all_of_it[rows])
 
 
-@pytest.mark.parametrize("sizes", [{"n": 2, "h": 3, "T": 3}, {"n": 7, "h": 12, "T": 2}])
-def test_a_net_with_shared_weights(sizes: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("solver", "sizes"),
+    [
+        ("rodas5p", {"n": 2, "h": 3, "T": 3}),
+        ("rodas5p", {"n": 7, "h": 12, "T": 2}),
+        ("bdf", {"n": 2, "h": 3, "T": 3}),
+    ],
+)
+def test_a_net_with_shared_weights(solver: str, sizes: dict[str, int]) -> None:
     fixed = {k: v for k, v in sizes.items() if k != "T"}
     models = implicitdsl.loads(TEXT)
-    options: dict[str, Any] = {**fixed, "dtype": torch.float64, "solver": "rodas5p", "dt": 0.25}
+    options: dict[str, Any] = {**fixed, "dtype": torch.float64, "solver": solver, "dt": 0.25}
     slow, fast = models.Neural(**options, backend="python"), models.Neural(**options, backend="lanes")
     fast.load_state_dict(slow.state_dict())
     z0 = torch.randn(5, sizes["n"], dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -153,8 +162,9 @@ def test_a_net_with_shared_weights(sizes: dict[str, int]) -> None:
         torch.testing.assert_close(y, x, rtol=1e-10, atol=1e-11)
 
 
-def test_single_precision_agrees_at_fixed_steps() -> None:
-    lanes, python = engines("Lotka", {"T": 4}, "float32", dt=0.2)
+@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+def test_single_precision_agrees_at_fixed_steps(solver: str) -> None:
+    lanes, python = engines("Lotka", {"T": 4}, "float32", solver=solver, dt=0.2)
     args = lotka(5, np.linspace(0, 1, 4), "float32")
     found, expected = lanes.solve(args, 5, RUN), python.solve(args, 5, RUN)
     close(found.outputs[0], expected.outputs[0], 5e-6)
@@ -170,13 +180,14 @@ def test_a_dae_at_fixed_steps_agrees_to_the_last_digits(solver: str) -> None:
     compare(*engines("Cubic", {}, solver=solver, dt=0.3), args, 5, 1e-12)
 
 
-def test_starts_that_are_not_consistent_fail_alone() -> None:
-    lanes, python = engines("Reads", {"T": 3})
+@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+def test_starts_that_are_not_consistent_fail_alone(solver: str) -> None:
+    lanes, python = engines("Reads", {"T": 3}, solver=solver)
     args = [np.array([1.0, np.nan, 0.5, 1.0]), np.tile([0.0, 0.5, 1.0], (4, 1))]
     args[1][3, 0] = np.nan
     compare(lanes, python, args, 4, 1e-9)
     assert [status_name(s) for s in lanes.solve(args, 4, RUN).status] == ["success", "no_root", "success", "bad_times"]
-    lanes, python = engines("Root", {})
+    lanes, python = engines("Root", {}, solver=solver)
     args = [np.array([1.0, -1.0, 1.0, 2.0]), np.array([1.0, 1.0, 0.0, 1.0])]
     found, wanted = lanes.solve(args, 4, RUN), python.solve(args, 4, RUN)
     np.testing.assert_array_equal(found.status, wanted.status)

@@ -21,7 +21,6 @@ from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
-from implicitdsl.solvers.bdf import BDF
 
 
 def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -57,8 +56,6 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
     match problem:
         case OdeProblem() if problem.delays is not None:
             return "delays are not executable on the back end `lanes` yet"
-        case OdeProblem() if settings.solver == BDF.name:
-            return "`bdf` is not executable on the back end `lanes` yet"
         case OdeProblem():
             return too_large(problem, settings)
         case BvpProblem():

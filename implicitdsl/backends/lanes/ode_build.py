@@ -105,7 +105,8 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         engine = TangentEventsEngine if tangents else EventsEngine
         return engine(spec, MachineCode(_entries("solve", "pull", "second"), make), threads)
     engine = TangentOdeEngine if tangents else OdeEngine
-    return engine(spec, MachineCode(_entries(*PARTS), make), threads)
+    parts = [part for part in PARTS if part != "thin" or spec.more["thins"]]
+    return engine(spec, MachineCode(_entries(*parts), make), threads)
 
 
 PARTS: tuple[Part, ...] = ("solve", "pull", "second", "thin")
@@ -171,6 +172,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
         more={
             "room": room,
             "tape_bytes": settings.tape_bytes,
+            "thins": method.thins,
             "adjoint": settings.adjoint,
             "step_matrix": about,
             "save_times": save_times_argument(problem),

@@ -16,6 +16,8 @@ from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.ode import OdeProblem, derive
 from implicitdsl.problems.step_pattern import StepPattern
 from implicitdsl.problems.stiff import linearisation, pattern_of
+from implicitdsl.solvers.bdf import BDF, Bdf
+from implicitdsl.solvers.bdf_history import PAST
 from implicitdsl.solvers.esdirk_tableau import ESDIRK, EsdirkTableau
 from implicitdsl.solvers.events import STATISTICS as EVENT_STATISTICS
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK, RosenbrockTableau
@@ -36,6 +38,7 @@ _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent", "explicit_
 _IMPLICIT = (*_READING, "pivoted_lu", "sparse_lu", "step_matrix", "consistent_start")
 _STIFF = (*_IMPLICIT, "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent", "rosenbrock_thinned")
 _ESDIRK = (*_IMPLICIT, "esdirk", "esdirk_adjoint", "esdirk_tangent", "esdirk_thinned")
+_BDF = (*_IMPLICIT, "esdirk", "bdf_history", "bdf", "bdf_adjoint", "bdf_tangent", "bdf_tangent_adjoint")
 _EVENTS = (
     "step_matrix", "event_location", "event_landing", "event_steps", "events", "events_adjoint", "events_tangent",
     "events_tangent_adjoint",
@@ -57,6 +60,7 @@ SOURCES = tuple(
             *_EXPLICIT,
             *_STIFF,
             *_ESDIRK,
+            *_BDF,
             *_EVENTS,
             *_STIFF_EVENTS,
             *_TABLEAUS,
@@ -83,7 +87,7 @@ class OdeMethod:
     name: str
     stages: int
     places: Mapping[str, int | float]
-    tableau: Tableau | RosenbrockTableau | EsdirkTableau
+    tableau: Tableau | RosenbrockTableau | EsdirkTableau | Bdf
     events: bool = False
     """Whether the model has events."""
     role: str = ""
@@ -91,11 +95,16 @@ class OdeMethod:
     @property
     def is_stiff(self) -> bool:
         """Whether a step solves with the Jacobian."""
-        return isinstance(self.tableau, RosenbrockTableau | EsdirkTableau)
+        return isinstance(self.tableau, RosenbrockTableau | EsdirkTableau | Bdf)
+
+    @property
+    def thins(self) -> bool:
+        """Whether a row of the tape can be made again from its own state alone."""
+        return not isinstance(self.tableau, Bdf)
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""
-        if isinstance(self.tableau, EsdirkTableau):
+        if isinstance(self.tableau, EsdirkTableau | Bdf):
             return self.tableau.tables(dtype)
         if isinstance(self.tableau, RosenbrockTableau):
             found = self.tableau.tables(dtype)
@@ -115,6 +124,8 @@ class OdeMethod:
         match self.tableau:
             case EsdirkTableau():
                 solvers, own = _ESDIRK, ["stiff_blocks", "esdirk_blocks"]
+            case Bdf():
+                solvers, own = _BDF, ["stiff_blocks", "bdf_blocks"]
             case RosenbrockTableau():
                 solvers, own = _STIFF, ["stiff_blocks"]
             case _:
@@ -137,7 +148,7 @@ class OdeMethod:
             found = derive(problem)
             return found | (costate_functions(found["rhs"]) if self.role == COSTATE else {})
         linear = linearisation(problem, pattern)
-        if isinstance(self.tableau, EsdirkTableau):
+        if isinstance(self.tableau, EsdirkTableau | Bdf):
             # f_y alone, and its tangent where a start is made consistent.
             kept = ("linearise", "linearise_tangent") if problem.algebraic else ("linearise",)
             linear = {name: linear[name] for name in kept}
@@ -165,6 +176,10 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
         esdirk = ESDIRK[plain]
         places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
         return OdeMethod(name, esdirk.rows, places | more, esdirk, events, role)
+    if plain == BDF.name:
+        places = {"S": BDF.degree - 1, "DEGREE": BDF.degree, "HIGHEST_ORDER": BDF.highest}
+        # A step has one stage, but its sweeps hold as many rows of states as two pasts have.
+        return OdeMethod(name, 2 * PAST, places | more, BDF, events, role)
     explicit = EXPLICIT[plain].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
     more |= {"LAST_ROW": explicit.stages, "GAMMA": 0.0} if events else {}

@@ -22,7 +22,7 @@ SIGNATURES: dict[Part, str] = {
 SOURCES = (
     *SOLVER_SOURCES,
     *(f"backends/lanes/{name}.py" for name in (
-        "costate_blocks", "element", "esdirk_blocks", "events_blocks", "events_tangent_blocks", "lower",
+        "bdf_blocks", "costate_blocks", "element", "esdirk_blocks", "events_blocks", "events_tangent_blocks", "lower",
         "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power", "resumed_blocks",
         "specialise", "stiff_blocks", "thinned_blocks", "watched_blocks", "words",
     )),

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def spacing_of(engine: OdeEngine, steps: Array) -> int:
     """s for the tapes of samples that took so many steps: every thread at work has one, and all together have the
-    memory that the layer was given."""
+    memory that the layer was given. 1 for a method that cannot make a row again."""
+    if not engine.spec.more["thins"]:
+        return 1
     hands = min(threads.default() if engine.threads is None else engine.threads, engine.blocks_of(len(steps)))
     elements = engine.spec.more["tape_bytes"] / (engine.width * engine.dtype.itemsize) / max(hands, 1)
     return spacing(int(steps.max(initial=1)), engine.spec.numbers["states"], elements)

@@ -18,7 +18,6 @@ from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.bdf import BDF, integrate
 from implicitdsl.solvers.bdf_adjoint import pullback
-from implicitdsl.solvers.bdf_history import HIGHEST
 from implicitdsl.solvers.bdf_tangent import tangent_replay
 from implicitdsl.solvers.bdf_tangent_adjoint import tangent_pullback
 
@@ -35,7 +34,7 @@ class BdfEngine(StiffEngine):
         self._pattern = pattern.numbers
         self._algebraic = problem.algebraic
         self._control = self._settings.control(BDF, self._dtype)
-        self._dense = np.eye(HIGHEST, dtype=self._dtype).ravel()
+        self._dense = BDF.tables(self._dtype)["dense"]
 
     @property
     def _tolerances(self) -> tuple[Any, Any]:
@@ -54,7 +53,7 @@ class BdfEngine(StiffEngine):
         run.status = int(
             integrate(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
-                self._m, start.times, HIGHEST, self._dense, self._control, *self._tolerances,
+                self._m, start.times, BDF.highest, self._dense, self._control, *self._tolerances,
                 self._dtype.type(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows,
                 run.states, rows,
             )
