@@ -192,3 +192,20 @@ def test_starts_that_are_not_consistent_fail_alone(solver: str) -> None:
     found, wanted = lanes.solve(args, 4, RUN), python.solve(args, 4, RUN)
     np.testing.assert_array_equal(found.status, wanted.status)
     close(found.outputs[0][[0, 3]], wanted.outputs[0][[0, 3]], 1e-10)
+
+
+def test_a_tape_of_bdf_is_whole_in_little_memory_and_tangents_agree() -> None:
+    models, args = implicitdsl.loads(TEXT), [torch.tensor(a) for a in lotka(9, np.linspace(0.0, 3.0, 3))]
+    found: list[list[torch.Tensor]] = []
+    for backend, adjoint in (
+        ("lanes", "discrete"), ("lanes", "discrete(memory = 0.001)"), ("lanes", "forward"), ("python", "forward"),
+    ):  # fmt: skip
+        layer = models.Lotka(dtype=torch.float64, solver="bdf", backend=backend, adjoint=adjoint)
+        given = [a.clone().requires_grad_() for a in args]
+        values = layer(*given)
+        found.append([values, *torch.autograd.grad(values.square().sum(), given)])
+    for x, y in zip(found[0], found[1], strict=True):
+        assert torch.equal(x, y)
+    for other in found[2:]:
+        for x, y in zip(found[0], other, strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-9)

@@ -86,6 +86,9 @@ class OdeTape:
             if until > at:
                 piece.rows.append((at, until, memory, capacity))
                 used += capacity
+            elif capacity == limit - used:
+                self.full = True
+                return None
             at, each = until, 2 * each
         self.pieces[first, last] = piece
         return room.array(2)
