@@ -106,7 +106,7 @@ SOLVERS: dict[str, Method] = {
         Method(
             "bdf",
             TIMED,
-            TIME,
+            IMPLICIT,
             about="backward differentiation of variable order 1 to 5 and variable step, for stiff systems (Gear 1971)",
         ),
         Method(

@@ -13,6 +13,7 @@ import torch
 import implicitdsl
 from implicitdsl import compiler
 from implicitdsl.backends.lanes.ode_build import build_ode
+from implicitdsl.backends.python.build import build
 from implicitdsl.backends.python.stiff_engine import StiffEngine
 from implicitdsl.layers.options import Options
 from implicitdsl.problems.step_pattern import StepPattern
@@ -106,12 +107,19 @@ def test_sparse_and_dense_give_the_same_derivatives_of_all_orders(name, sizes, v
         close(y, x, 1e-9)
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("Brusselator", {"N": 15, "T": 2}), ("Shifted", {"n": 20})])
-def test_lanes_do_what_single_samples_do(name: str, sizes: dict[str, int]) -> None:
-    p, s = problem(name, sizes, "rodas5p(matrix = sparse, dt = 0.125)")
+@pytest.mark.parametrize(
+    ("name", "sizes", "solver"),
+    [
+        ("Brusselator", {"N": 15, "T": 2}, "rodas5p"),
+        ("Shifted", {"n": 20}, "rodas5p"),
+        ("Shifted", {"n": 20}, "bdf"),
+    ],
+)
+def test_lanes_do_what_single_samples_do(name: str, sizes: dict[str, int], solver: str) -> None:
+    p, s = problem(name, sizes, f"{solver}(matrix = sparse, dt = 0.125)")
     rates = np.linspace(0.02, 0.03, 9) if name == "Brusselator" else np.linspace(2.0, 3.0, 9)
     args = [rates, np.array([0.0, 0.5])] if name == "Brusselator" else [rates]
-    compare(build_ode(p, s, np.dtype(np.float64)), StiffEngine(p, s, np.dtype(np.float64)), args, 9, 1e-10)
+    compare(build_ode(p, s, np.dtype(np.float64)), build(p, s, np.dtype(np.float64)), args, 9, 1e-10)
 
 
 def test_the_gradient_of_a_sparse_dae_is_that_of_differences() -> None:
