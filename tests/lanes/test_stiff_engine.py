@@ -85,7 +85,7 @@ def test_adaptive_steps_agree_where_lanes_part_ways(solver: str) -> None:
     compare(*engines("Lotka", {"T": 6}, solver=solver, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-9)
 
 
-@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+@pytest.mark.parametrize("solver", ["rodas5p", "bdf"])
 def test_decreasing_times_and_failures(solver: str) -> None:
     lanes, python = engines("Lotka", {"T": 3}, solver=solver)
     args = lotka(9, np.tile([2.0, 1.0, 0.5], (9, 1)))
@@ -96,7 +96,7 @@ def test_decreasing_times_and_failures(solver: str) -> None:
     assert names == ["success"] * 3 + ["bad_times"] + ["success"] * 2 + ["nonfinite"] + ["success"] * 2
 
 
-@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+@pytest.mark.parametrize("solver", ["rodas5p", "bdf"])
 def test_robertson_is_that_of_single_samples(solver: str) -> None:
     lanes, python = engines("Robertson", {}, solver=solver, rtol=1e-6, atol=1e-9)
     k = kinetics(16)
@@ -162,7 +162,7 @@ def test_a_net_with_shared_weights(solver: str, sizes: dict[str, int]) -> None:
         torch.testing.assert_close(y, x, rtol=1e-10, atol=1e-11)
 
 
-@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+@pytest.mark.parametrize("solver", ["rodas5p", "bdf"])
 def test_single_precision_agrees_at_fixed_steps(solver: str) -> None:
     lanes, python = engines("Lotka", {"T": 4}, "float32", solver=solver, dt=0.2)
     args = lotka(5, np.linspace(0, 1, 4), "float32")
@@ -180,7 +180,7 @@ def test_a_dae_at_fixed_steps_agrees_to_the_last_digits(solver: str) -> None:
     compare(*engines("Cubic", {}, solver=solver, dt=0.3), args, 5, 1e-12)
 
 
-@pytest.mark.parametrize("solver", ("rodas5p", "bdf"))
+@pytest.mark.parametrize("solver", ["rodas5p", "bdf"])
 def test_starts_that_are_not_consistent_fail_alone(solver: str) -> None:
     lanes, python = engines("Reads", {"T": 3}, solver=solver)
     args = [np.array([1.0, np.nan, 0.5, 1.0]), np.tile([0.0, 0.5, 1.0], (4, 1))]

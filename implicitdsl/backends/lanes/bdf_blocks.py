@@ -1,5 +1,5 @@
-"""The functions of `ode_blocks.py` and `ode_tangent_blocks.py` that name a method, for backward differentiation; the start
-of a `dae` is that of `stiff_blocks.py`. The tape is never thinned."""
+"""The functions of `ode_blocks.py` and `ode_tangent_blocks.py` that name a method, for backward differentiation; the
+start of a `dae` is that of `stiff_blocks.py`. The tape is never thinned."""
 
 from __future__ import annotations
 
