@@ -16,7 +16,7 @@ BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/installed.stamp
 WORKS ?=
 
-.PHONY: demo test lint docs bench ladder install clean
+.PHONY: demo test lint docs gallery bench ladder install clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -44,6 +44,10 @@ test: lint
 # The pages that contain output of the program are written by the program.
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
+
+# Runs every example, some of them for a minute or two, and puts what they print and draw on one page.
+gallery: $(STAMP)
+	$(BIN)/python docs/gallery.py
 
 # The peers have an environment of their own; one that cannot be installed here is a row of the table that says so.
 $(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/peers.txt
