@@ -15,6 +15,8 @@ MODULES: dict[str, str] = {
     "single": "single",
     "ball": "ball",
     "robertson": "robertson",
+    "brusselator": "brusselator",
+    "brusselator2000": "brusselator",
     "cold": "processes",
     "warm": "processes",
     "growth": "growth",

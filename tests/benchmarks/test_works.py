@@ -9,7 +9,19 @@ import pytest
 from benchmarks import works
 from benchmarks.compare import MODES
 from benchmarks.work import Comparison, Settings, worst_error
-from benchmarks.works import deq, growth, lv, node, processes, qp, robertson, single, training_memory, waiting
+from benchmarks.works import (
+    brusselator,
+    deq,
+    growth,
+    lv,
+    node,
+    processes,
+    qp,
+    robertson,
+    single,
+    training_memory,
+    waiting,
+)
 from implicitdsl.backends.lanes.cache import cache_folder
 
 SMALL: dict[str, Comparison] = {
@@ -19,6 +31,7 @@ SMALL: dict[str, Comparison] = {
     "qp10": qp.make("qp10", qp.Sizes(6, 5, 2, 7), {}),
     "single": single.WORKS["single"],
     "robertson": robertson.make(3),
+    "brusselator": brusselator.make("brusselator", 30),
 }
 
 
