@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values
-from implicitdsl.solvers.status import DIVERGED, NONFINITE
+from implicitdsl.solvers.dense_output import begin_values, direction_of, lies_inside, read_values
+from implicitdsl.solvers.status import DIVERGED, NONFINITE, STALLED
 from implicitdsl.solvers.step_control import scaled_rms
 from implicitdsl.solvers.step_matrix import (
     factor_size,
@@ -188,6 +188,18 @@ def reads_any(
     return cursor < m and any_(and_(live, direction * ((times[cursor] - end_hi) - end_lo) <= 0.0))
 
 
+def reading(
+    live: Mask, m: int, times: Array, cursor: int, t_hi: Element, t_lo: Element, end_hi: Element, end_lo: Element,
+    interval: Array,
+) -> Mask:  # fmt: skip
+    """Which samples have a time of their own in the step."""
+    found = and_(live, not_(live))
+    for j in range(cursor, m):
+        inside = lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, interval[0], direction_of(interval))
+        found = or_(found, and_(live, inside))
+    return found
+
+
 def integrate(
     rhs: Model,
     linearise: Model,
@@ -224,7 +236,8 @@ def integrate(
     """Solve from t0 to t1 and read the solution at `times`; everything as `explicit_rk.integrate` says.
 
     Where M is singular, y0 is taken to be consistent (`consistent_start` makes it so). The reading stages are solved only
-    in steps with times in them, after these were accepted: asking for other times changes no step.
+    in steps with times in them, after these were accepted: asking for other times changes no step. For the same reason a
+    reading stage without a solution does not make the step shorter: a sample that has a time there ends as `stalled`.
     """
     adaptive = not (dt > 0.0)
     direction = direction_of(interval)
@@ -260,6 +273,7 @@ def integrate(
             drift, lu, pivots, points, k, rtol, atol,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((last_stage + 1) * n, k, 0))
+        unread = and_(active, not_(active))
         err = 0.0 * dt
         if adaptive:
             for i in range(n):
@@ -269,10 +283,13 @@ def integrate(
         if any_(ok):
             row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
             if reads_any(ok, m, times, cursor, direction, end_hi, end_lo):
-                run_stages(
+                read = run_stages(
                     rhs, linearise, n, mass, pattern, p, gamma, rows, couple, predict, c, last_stage + 1, rows - 1, t_hi, t_lo, h, end_hi,
                     ok, matrix, drift, lu, pivots, points, k, rtol, atol,
                 )  # fmt: skip
+                unread = and_(ok, not_(read))
+                if any_(unread):
+                    unread = and_(unread, reading(ok, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval))
                 cursor = read_values(
                     ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, read_k, m, times,
                     cursor, values, work,
@@ -287,6 +304,8 @@ def integrate(
         if not adaptive:
             open_stage = and_(and_(tried, not_(solved)), and_(finite, status == NONFINITE))
             status = select(open_stage, DIVERGED, status)
+        status = select(unread, STALLED, status)
+        active = and_(active, not_(unread))
     copy(n, y, 0, y_end, 0)
     statistics[LAST_TIME] = t_hi
     statistics[ROWS] = row

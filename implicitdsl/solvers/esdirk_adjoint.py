@@ -56,6 +56,14 @@ def any_inside(
     return found
 
 
+def has_any(n: int, x: Array) -> Mask:
+    """Where a number of x is not 0."""
+    found = x[0] != 0.0
+    for i in range(1, n):
+        found = or_(found, x[i] != 0.0)
+    return found
+
+
 def transpose_stages(
     linearise: Model, rhs_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, gamma: float, last_stage: int, rows: int,
     final: int, couple: Array, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, live: Mask,
@@ -74,10 +82,12 @@ def transpose_stages(
         i = final - back
         mu = view(k_bar, i * n, n)
         moment = stage_moment(i, c, t_hi, t_lo, h, end_hi)
+        # A reading stage that this sample did not ask for may have no solution and no factors.
+        asked = and_(live, has_any(n, mu))
         factor_step(linearise, n, mass, pattern, gamma, moment, h, view(points, i * n, n), p, matrix, drift, lu, pivots)
         solve_step_matrix_transposed(n, pattern, lu, pivots, mu)
         for q in range(n):
-            mu[q] = select(live, mu[q], 0.0)
+            mu[q] = select(asked, mu[q], 0.0)
         fill(n, 0.0, point_bar, 0)
         fill(1, 0.0, moment_bar, 0)
         rhs_vjp(moment, view(points, i * n, n), p, mu, moment_bar, point_bar, p_bar)

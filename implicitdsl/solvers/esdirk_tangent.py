@@ -15,7 +15,7 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import begin_values, direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
 from implicitdsl.solvers.esdirk import reads_any, run_stages
-from implicitdsl.solvers.esdirk_adjoint import any_inside
+from implicitdsl.solvers.esdirk_adjoint import any_inside, has_any
 from implicitdsl.solvers.step_matrix import (
     factor_size,
     factor_step,
@@ -183,10 +183,11 @@ def transpose_tangent_stages(
         moment = stage_moment(i, c, t_hi, t_lo, h, end_hi)
         moment_dot = fma(c[i], h_dot, t_dot)
         stage = view(points, at, 2 * n)
+        wanted = and_(live, has_any(2 * n, view(k_bar, at, 2 * n)))
         factor_step(linearise, n, mass, pattern, gamma, moment, h, stage, p2, matrix, drift, lu, pivots)
         solve_step_matrix_transposed(n, pattern, lu, pivots, mu_dot)
         for q in range(n):
-            mu_dot[q] = select(live, mu_dot[q], 0.0)
+            mu_dot[q] = select(wanted, mu_dot[q], 0.0)
         fill(n, 0.0, asked, 0)
         copy(n, mu_dot, 0, asked, n)
         fill(2 * n, 0.0, point_bar, 0)
@@ -196,14 +197,14 @@ def transpose_tangent_stages(
         axpy(n, h_dot, point_bar, n, mu, 0)
         solve_step_matrix_transposed(n, pattern, lu, pivots, mu)
         for q in range(n):
-            mu[q] = select(live, mu[q], 0.0)
+            mu[q] = select(wanted, mu[q], 0.0)
         copy(n, mu, 0, asked, 0)
         fill(n, 0.0, asked, n)
         rhs_tangent_vjp(moment, moment_dot, stage, p2, asked, moment_bar, point_bar, p2_bar)
         ends[0] = ends[0] + moment_bar[0]
-        ends[1] = fma(c[i], moment_bar[0], ends[1]) + dot(2 * n, point_bar, 0, k, at)
+        ends[1] = fma(c[i], moment_bar[0], ends[1]) + select(wanted, dot(2 * n, point_bar, 0, k, at), 0.0)
         ends[2] = ends[2] + moment_bar[1]
-        ends[3] = fma(c[i], moment_bar[1], ends[3]) + dot(n, point_bar, n, k, at)
+        ends[3] = fma(c[i], moment_bar[1], ends[3]) + select(wanted, dot(n, point_bar, n, k, at), 0.0)
         axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
         for j in range(i):
             if couple[i * rows + j] != 0.0:

@@ -45,6 +45,14 @@ ode VanDerPol(x0, mu, ts[T]) -> [T, 2] {
   return [x, v] at ts
 }
 
+# At t = 0.25 the slope is so steep for a > 0 that an implicit stage there has no solution.
+ode Narrow(x0, a, ts[T]) -> [T] {
+  state x = x0
+  dx/dt = -x + a*x^2*exp(-(200*(t - 0.25))^2)
+  from t = 0 to 2
+  return x at ts
+}
+
 net MLP[n, h](x[n]) -> [n] {
   param W[h, n], V[n, h] ~ glorot()
   return V @ tanh(W @ x)
@@ -209,3 +217,24 @@ def test_a_tape_of_bdf_is_whole_in_little_memory_and_tangents_agree() -> None:
     for other in found[2:]:
         for x, y in zip(found[0], other, strict=True):
             torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("backend", ["python", "lanes"])
+def test_a_reading_stage_without_a_solution_is_never_silent(backend: str) -> None:
+    layer = implicitdsl.loads(TEXT).Narrow(
+        dtype=torch.float64, solver="kvaerno5(dt = 1)", backend=backend, on_fail="nan"
+    )
+    x0 = torch.tensor([1.0, 1.1, 0.9, 1.3], dtype=torch.float64, requires_grad=True)
+    a = torch.tensor([0.0, 1e4, 1e4, 0.0], dtype=torch.float64)
+    # The second sample has a time in the first step, the third only in the second.
+    ts = torch.tensor([[0.0, 0.5], [0.3, 1.5], [1.5, 2.0], [1.5, 2.0]], dtype=torch.float64)
+    found = layer(x0, a, ts)
+    assert [status_name(s) for s in layer.last.status.tolist()] == ["success", "stalled", "success", "success"]
+    good = [0, 2, 3]
+    (slope,) = torch.autograd.grad(found[good].sum(), x0, create_graph=True)
+    # Where a does not matter, the equation is linear.
+    torch.testing.assert_close(slope[good], (found[good] / x0[good, None]).sum(1), rtol=1e-12, atol=0)
+    (bend,) = torch.autograd.grad(slope[good].sum(), x0)
+    torch.testing.assert_close(bend[good], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-10)
+    for i in good:
+        assert torch.equal(layer(x0[i : i + 1], a[i : i + 1], ts[i : i + 1]), found[i : i + 1])
