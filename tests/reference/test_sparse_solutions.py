@@ -107,6 +107,23 @@ def test_sparse_and_dense_give_the_same_derivatives_of_all_orders(name, sizes, v
         close(y, x, 1e-9)
 
 
+@pytest.mark.parametrize("solver", ["kvaerno5"])
+def test_methods_of_newton_steps_give_the_same_with_sparse_as_with_dense(solver: str) -> None:
+    found: list[list[torch.Tensor]] = []
+    for matrix in ("dense", "sparse"):
+        model = layer("Arrow", n=12, backend="python", solver=f"{solver}(matrix = {matrix}, rtol = 1e-7, atol = 1e-9)")
+        rate = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+        y = model(rate)
+        weights = torch.cos(torch.arange(y.numel(), dtype=torch.float64))
+        (slope,) = torch.autograd.grad(weights @ y, rate, create_graph=True)
+        (bend,) = torch.autograd.grad(slope, rate)
+        assert bend != 0
+        assert f"matrix    {matrix}" in compiler.stages(model.blueprint)["bind"]
+        found.append([y.detach(), slope.detach(), bend])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("name", "sizes", "solver"),
     [
