@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
+from benchmarks.precision import diagram
 from benchmarks.row import Results
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -26,6 +27,8 @@ FIGURES: dict[str, Callable[[Results], str]] = {
     "anatomy": tables.anatomy,
     "growth": tables.growth,
     "waiting": tables.waiting,
+    "precision": diagram.table,
+    "left_out": diagram.left_out,
     **{
         name: lambda results, name=name: tables.contenders(results, name)
         for name in ("lv", "node", "deq", "qp10", "qp50", "single", "robertson", "cold", "warm", "training_memory")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.precision.diagram import draw as work_precision
 from benchmarks.row import Results
 from benchmarks.verdict import groups, judge, time_of
 from benchmarks.work import OURS
@@ -20,6 +21,7 @@ def draw_all(results: Results, folder: Path = FOLDER) -> list[Path]:
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     made = [compared(results, folder / "benchmarks.png"), growth(results, folder / "growth.png")]
+    made.append(work_precision(results, folder / "work_precision.png"))
     return [path for path in made if path is not None]
 
 

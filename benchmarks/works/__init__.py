@@ -19,6 +19,7 @@ MODULES: dict[str, str] = {
     "brusselator2000": "brusselator",
     "cold": "processes",
     "warm": "processes",
+    "precision": "precision",
     "growth": "growth",
     "waiting": "waiting",
     "training_memory": "training_memory",

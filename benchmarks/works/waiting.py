@@ -62,6 +62,7 @@ def rows(settings: Settings, batch: int = BATCH) -> Iterator[Row]:
         about = f"{mix.solver}, tolerance {TOLERANCE:g}"
         goal = Goal(limit=mix.limit, unit=PER_OWN)
         yield Row("waiting", mode, OURS, settings.threads, about=about, goals=(goal,), facts=facts)
+        assert layer.last is not None
         worst = batch * int(layer.last.steps.max())
         locked = {"own steps": own, "lane steps": worst, PER_OWN: round(worst / own, 3)}
         yield Row("waiting", mode, "lock-step", settings.threads, about="computed from the same counts", facts=locked)

@@ -1,0 +1,65 @@
+"""The reference of the diagrams: SciPy's Radau at 1e-12 on the first samples, beside CVODES by CasADi at 1e-12.
+
+`python -m benchmarks.precision.reference` computes `reference.json` (minutes); the difference of the two is kept with
+it, and no error near it is told of.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.precision.contenders import casadi, scipy_functions
+from benchmarks.precision.problems import PROBLEMS, Problem
+from benchmarks.work import Array, Settings
+
+KEPT = Path(__file__).parent / "reference.json"
+CHECKED = 4
+TOLERANCE = 1e-12
+
+
+def _kept() -> dict[str, Any]:
+    return json.loads(KEPT.read_text(encoding="utf-8"))
+
+
+def reference(problem: Problem) -> Array:
+    """The state at the end, [samples, states], of the first samples."""
+    return np.array(_kept()[problem.name]["values"])
+
+
+def doubt(problem: Problem) -> float:
+    """The error of the second library held against the first."""
+    return float(_kept()[problem.name]["difference"])
+
+
+def compute(problem: Problem) -> dict[str, Any]:
+    """Both, from nothing."""
+    from scipy.integrate import solve_ivp
+
+    field, jacobian = scipy_functions(problem)
+    method = "Radau" if problem.stiff else "DOP853"
+    options: dict[str, Any] = {"rtol": TOLERANCE, "atol": TOLERANCE * problem.small}
+    options |= {"jac": jacobian} if problem.stiff else {}
+    values = [
+        solve_ivp(field, (0, problem.end), problem.start, method, args=(k,), **options).y[:, -1]
+        for k in problem.samples(CHECKED)
+    ]
+    second = casadi(problem, Settings(), CHECKED).at(TOLERANCE)
+    other = second.read(second.run())
+    return {
+        "values": [[float(x) for x in sample] for sample in values],
+        "by": f"SciPy's {method}",
+        "difference": problem.error(other, np.array(values)),
+    }
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore")
+    found: dict[str, Any] = {}
+    for each in PROBLEMS:
+        found[each.name] = compute(each)
+        KEPT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
