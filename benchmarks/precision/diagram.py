@@ -68,8 +68,9 @@ def table(results: Results) -> str:
             if doubts[problem] > accuracy / SURE or (ours is None and peer is None):
                 cells.append("–")
                 continue
-            of += 1
-            ahead += ours is not None and (peer is None or ours[1] < peer[1])
+            # Where no peer was asked tightly enough there is nobody to be ahead of.
+            of += peer is not None
+            ahead += ours is not None and peer is not None and ours[1] < peer[1]
             cells.append(_cell(ours, peer))
         lines.append([problem, *cells, number(doubts[problem], 2)])
     if not lines:
@@ -85,7 +86,7 @@ def _cell(ours: tuple[str, float] | None, peer: tuple[str, float] | None) -> str
     if ours is None:
         return f"only {best}"
     if peer is None:
-        return f"only {name}: {number(ours[1])} ms"
+        return f"{name} {number(ours[1])} ms, no peer at these tolerances"
     return f"{number(peer[1] / ours[1])}×: {name} {number(ours[1])} ms, {best} {number(peer[1])}"
 
 

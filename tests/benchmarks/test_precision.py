@@ -34,6 +34,8 @@ def row(contender: str, error: float, time: float) -> Row:
 def test_the_table_counts_where_we_are_ahead(tmp_path: Path) -> None:
     rows = [row("implicitdsl auto", 1e-4, 1.0), row("implicitdsl auto", 1e-6, 3.0), row("slow", 1e-6, 6.0)]
     rows += [row("slow", 1e-7, 9.0)]
+    assert "no peer" not in diagram.table(Results({}, tuple(rows)))
+    assert "auto 1 ms, no peer" in diagram.table(Results({}, tuple(rows[:2])))
     found = Results({}, tuple(rows))
     text = diagram.table(found)
     assert "Ahead of the best peer at 3 of 4 accuracies." in text
