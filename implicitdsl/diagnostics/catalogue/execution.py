@@ -137,8 +137,22 @@ CODES: tuple[Code, ...] = (
             "any other one of the kind will do: leave the line out, or name it from Python with `solver=…`, which "
             "beats the file."
         ),
-        bad=_solver("bdf(rtol = 1e-8)"),
-        good=_solver("tsit5(rtol = 1e-8)"),
+        bad="""
+root Layer(a) -> x {
+  var x = 1
+  x^2 = a
+  solver brent
+  return x
+}
+""",
+        good="""
+root Layer(a) -> x {
+  var x = 1
+  x^2 = a
+  solver newton
+  return x
+}
+""",
         build="Layer()",
     ),
     Code(
