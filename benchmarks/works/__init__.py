@@ -15,6 +15,7 @@ MODULES: dict[str, str] = {
     "single": "single",
     "ball": "ball",
     "robertson": "robertson",
+    "brusselator100": "brusselator",
     "brusselator": "brusselator",
     "brusselator2000": "brusselator",
     "cold": "processes",
