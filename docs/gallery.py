@@ -84,6 +84,10 @@ ENTRIES = (
         "bratu/branches.py", "branches.png", "A slab that burns",
         "Both branches of a boundary value problem and the fold where they meet.",
     ),
+    Entry(
+        "brusselator/stripes.py", "stripes.png", "Stripes on 1,000 unknowns",
+        "A stiff reaction with diffusion by lines, solved with a sparse matrix, and its gradient.",
+    ),
     Entry("kepler/orbit.py", "orbits.png", "Kepler's equation", "A root for every place of a grid."),
     Entry(
         "deq_classifier/train.py", "moons.png", "An equilibrium layer",
