@@ -29,6 +29,7 @@ class Entry:
     picture: str
     title: str
     text: str
+    arguments: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -43,6 +44,7 @@ ENTRIES = (
     Entry(
         "bayes/hare_lynx.py", "hare_lynx.png", "The same fit, Bayesian",
         "The no-U-turn sampler of Pyro over an `ode`; the means are compared with those of Stan's case study.",
+        ("--draws", "400", "--warmup", "200"),
     ),
     Entry(
         "bayes/spiral.py", "spiral.png", "A neural ODE with uncertain weights",
@@ -103,13 +105,8 @@ ENTRIES = (
 def run(entry: Entry) -> list[str]:
     """The lines that an example prints, without the place of its picture; the picture goes to the pages' ones."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / entry.script)],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+    command = [sys.executable, str(ROOT / "examples" / entry.script), *entry.arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     made = ROOT / "examples" / Path(entry.script).parent / "out" / entry.picture
     with Image.open(made) as image:
         image.thumbnail((WIDTH, WIDTH))
@@ -130,7 +127,9 @@ def page(printed: dict[str, list[str]]) -> str:
             continue
         parts.append(
             f"## {entry.title}\n\n{entry.text} [`examples/{entry.script}`](../examples/{entry.script})\n\n"
-            f"```\n$ python examples/{entry.script}\n" + "\n".join(printed[entry.name]) + "\n```\n\n"
+            f"```\n$ python {' '.join(('examples/' + entry.script, *entry.arguments))}\n"
+            + "\n".join(printed[entry.name])
+            + "\n```\n\n"
             f"![{entry.title}](pictures/{entry.name}.png)\n"
         )
     return "\n".join(parts)
