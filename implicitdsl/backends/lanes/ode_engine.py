@@ -20,9 +20,7 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
 from implicitdsl.backends.lanes.ode_tape import OdeTape
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.stepping import ACCEPTED, LAST_TIME, REJECTED, STATISTICS
-
-GRID = 4
+from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, STATISTICS
 
 
 class OdeEngine(BlockEngine):
