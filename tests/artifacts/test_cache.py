@@ -48,6 +48,11 @@ def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
+def entries(folder: Path) -> list[Path]:
+    """All entries but solvers."""
+    return [p for p in folder.iterdir() if store.OURS.fullmatch(p.name) and p.suffix != ".bc"]
+
+
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPLICITDSL_CACHE", str(tmp_path / "new" / "cache"))
     made = store.cache_folder()
@@ -67,12 +72,54 @@ def test_eight_processes_compile_the_same_layer_at_once(own: Path) -> None:
     assert not list(own.glob("tmp*"))
 
 
+MAKE = """
+import os, sys, time
+from implicitdsl.backends.lanes import cache
+
+def make():
+    print("made", flush=True)
+    time.sleep(float(sys.argv[1]))
+    return b"code"
+
+print(cache.kept_object("ab" * 20, make).decode(), flush=True)
+"""
+
+
+def makers(own: Path, seconds: list[float]) -> list[subprocess.Popen[str]]:
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    given = {**os.environ, "PYTHONPATH": paths, "IMPLICITDSL_CACHE": str(own)}
+    return [
+        subprocess.Popen([sys.executable, "-c", MAKE, str(s)], env=given, stdout=subprocess.PIPE, text=True)
+        for s in seconds
+    ]
+
+
+def test_of_several_processes_one_makes_an_entry(own: Path) -> None:
+    told = "".join(process.communicate(timeout=200)[0] for process in makers(own, [2.0] * 4))
+    assert sorted(told.split()) == ["code"] * 4 + ["made"]
+
+
+def test_what_a_killed_process_was_making_is_made_by_the_next(own: Path) -> None:
+    (killed,) = makers(own, [500.0])
+    assert killed.stdout is not None and killed.stdout.readline() == "made\n"
+    killed.kill()
+    (next_one,) = makers(own, [0.0])
+    assert next_one.communicate(timeout=200)[0].split() == ["made", "code"]
+    killed.communicate()
+
+
+def test_a_process_that_hangs_is_waited_for_no_longer_than_it_may(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "PATIENCE", 0.1)
+    with store._alone("cd" * 20):
+        assert store.kept_object("cd" * 20, lambda: b"code") == b"code"
+
+
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:-3], lambda b: b"", lambda b: b[:40] + b"\xff" + b[41:], lambda b: b + b"0"]
 )
 def test_damaged_entries_are_made_again(own: Path, damage) -> None:
     wanted = answer()
-    models = [p for p in own.iterdir() if p.suffix != ".bc"]
+    models = entries(own)
     assert {p.suffix for p in models} == {".text", ".layer", ".engine", ".part", ".o"}
     whole = {p: p.read_bytes() for p in models}
     for path in models:
@@ -90,7 +137,7 @@ def test_without_a_place_layers_are_compiled_all_the_same(own: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(store.tempfile, "mkstemp", refuse)
-        for path in [p for p in own.iterdir() if p.suffix != ".bc"]:
+        for path in entries(own):
             path.unlink()
         before = set(own.iterdir())
         assert answer() == wanted

@@ -2,7 +2,8 @@
 
 The key of an entry holds what it was made from and the versions of what made it, so no entry is ever wrong, only
 unused. Files are written beside their place and moved there, so that a reader sees a whole file or none. When they
-have grown beyond a bound, those that were not read for longest go.
+have grown beyond a bound, those that were not read for longest go. Of several processes that want the same entry one
+makes it, and the others wait for it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # no locks outside POSIX: several processes may make the same entry
 
 FOLDER = "IMPLICITDSL_CACHE"
 """The environment variable that names another cache directory."""
@@ -26,9 +33,14 @@ USUAL_BOUND = 512
 DAY = 86400.0
 LOOK_EVERY = 64
 """Entries written by a process between two looks at the size of the directory."""
+PATIENCE = 600.0
+"""Seconds that a process waits for what another one makes, before it makes it itself."""
+GLANCE = 0.02
+"""Seconds between two looks whether it is done."""
 
 OURS = re.compile(r"[0-9a-f]{40}\.[a-z]+|tmp\w{8}")
-"""The names of entries; anything else in the directory is not ours to remove, whoever named it."""
+"""The names of entries; anything else in the directory is not ours to remove, whoever named it. The empty files of
+locks, 256 at most, are none: a lock whose file may go is none."""
 
 _written = 0
 
@@ -91,10 +103,55 @@ def _bitcode(text: str) -> bytes:
 
 def _kept(name: str, make: Callable[[], bytes]) -> bytes:
     found = find(name)
-    if found is None:
-        found = make()
-        keep(name, found)
+    if found is not None:
+        return found
+    with _alone(name):
+        # Another process may have made it in the meantime.
+        found = find(name)
+        if found is None:
+            found = make()
+            keep(name, found)
     return found
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """No other process makes the entry inside, unless this one has waited for `PATIENCE`: what is made twice is made
+    twice alike, so that nothing but time depends on the lock."""
+    folder = cache_folder()
+    handle = None if folder is None or fcntl is None else _opened(folder / f"{name[:2]}.lock")
+    if handle is None:
+        yield
+        return
+    try:
+        waited = 0.0
+        while waited < PATIENCE and not _locked(handle):
+            time.sleep(GLANCE)
+            waited += GLANCE
+        yield
+    finally:
+        # The system takes a lock back from a process that dies. Told in words all the same: a child that was forked
+        # inside has the file open too, and would go on holding it.
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+
+
+def _opened(place: Path) -> int | None:
+    try:
+        return os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+
+
+def _locked(handle: int) -> bool:
+    """Whether the lock is now this process's; a file system without locks lets everybody pass."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def find(name: str) -> bytes | None:

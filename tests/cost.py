@@ -1,0 +1,116 @@
+"""What a run of the tests makes the machine compile: told at its end, file by file where `--cost` asks for it.
+
+A kernel is one object file: a part of an engine (its solve, its pullback …) for one layout of its arguments. A kernel
+that is met was used; one that is compiled was met by nobody before, as far as the cache knows. With an empty cache
+every distinct kernel is compiled once, whatever the number of processes that share the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from implicitdsl.backends.lanes import cache
+from implicitdsl.backends.lanes.machine_code import MachineCode
+
+KEYS = ("seconds", "kernels", "kernel seconds", "solvers", "solver seconds")
+"""What is counted of a file: seconds are the processor's, those of processes that a test starts counted in."""
+WHAT = {"o": "kernel", "bc": "solver"}
+"""Entries of the cache by the endings of their names: kernels by LLVM, solvers by Numba."""
+
+
+def _now() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+class Cost:
+    """Counts per file in every process of a run, and prints the sums of all."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._every_file = config.getoption("--cost")
+        self._file = ""
+        self._made: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(KEYS, 0.0))
+        self._met: dict[str, set[str]] = defaultdict(set)
+        self._before = self._entries()
+        self._count_made()
+        self._count_met()
+
+    def _count_made(self) -> None:
+        usual = cache._kept
+
+        def kept(name: str, make: Callable[[], bytes]) -> bytes:
+            what = WHAT[name.rpartition(".")[2]]
+
+            def counted() -> bytes:
+                start = time.thread_time()
+                made = make()
+                self._made[self._file][f"{what}s"] += 1
+                self._made[self._file][f"{what} seconds"] += time.thread_time() - start
+                return made
+
+            return usual(name, counted)
+
+        cache._kept = kept
+
+    def _count_met(self) -> None:
+        usual, met = MachineCode.object, self._met
+
+        def code(found: MachineCode, part: str, shared: tuple[int, ...]) -> bytes:
+            made = usual(found, part, shared)
+            met[self._file].add(hashlib.sha256(made).hexdigest()[:16])
+            return made
+
+        MachineCode.object = code
+
+    @staticmethod
+    def _entries() -> set[str]:
+        folder = cache.cache_folder()
+        return set() if folder is None else {entry.name for entry in folder.glob("*.o")}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        self._file = item.nodeid.partition("::")[0]
+        start = _now()
+        try:
+            return (yield)
+        finally:
+            self._made[self._file]["seconds"] += _now() - start
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["cost"] = [dict(self._made), {name: sorted(keys) for name, keys in self._met.items()}]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        made, met = getattr(node, "workeroutput", {}).get("cost", ({}, {}))
+        for name, row in made.items():
+            for key, value in row.items():
+                self._made[name][key] += value
+        for name, keys in met.items():
+            self._met[name] |= set(keys)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        total = {key: sum(row[key] for row in self._made.values()) for key in KEYS}
+        grown = len(self._entries() - self._before)
+        met = len(set().union(*self._met.values()))
+        terminalreporter.section("cost")
+        terminalreporter.line(
+            f"kernels compiled: {total['kernels']:.0f} ({total['kernel seconds']:.0f} s), in the cache {grown} more, "
+            f"met {met}; solvers lowered: {total['solvers']:.0f} ({total['solver seconds']:.0f} s); "
+            f"processor: {total['seconds']:.0f} s"
+        )
+        if self._every_file:
+            terminalreporter.line("seconds  kernels: met  made      s  solvers      s")
+            for name, row in sorted(self._made.items(), key=lambda pair: -pair[1]["seconds"]):
+                terminalreporter.line(
+                    f"{row['seconds']:7.1f} {len(self._met[name]):13d} {row['kernels']:5.0f} {row['kernel seconds']:6.1f}"
+                    f" {row['solvers']:8.0f} {row['solver seconds']:6.1f}  {name}"
+                )
