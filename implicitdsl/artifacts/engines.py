@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,13 @@ from implicitdsl.backends.engine import Engine
 from implicitdsl.layers.blueprint import Blueprint
 
 if TYPE_CHECKING:
-    from implicitdsl.backends.lanes.block_engine import Spec
+    from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec
+    from implicitdsl.backends.lanes.machine_code import Key
+    from implicitdsl.backends.shooting.spec import ShootingSpec
+
+
+Make = Callable[[str, tuple[int, ...]], bytes]
+"""`make(part, shared)`: the object file of a part for one layout."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +34,88 @@ class EngineRecord:
     spec: Spec
     signatures: Mapping[str, str]
 
-    def restore(self, make: Callable[[str, tuple[int, ...]], bytes], threads: int | None) -> Engine:
-        """The engine whose object files `make(part, shared)` gives."""
+    @property
+    def layer_name(self) -> str:
+        """The layer that the engine is of."""
+        return self.spec.layer_name
+
+    def restore(self, make: Make, threads: int | None) -> Engine:
+        """The engine whose object files `make` gives."""
         from implicitdsl.backends.lanes.machine_code import MachineCode
 
         made: Any = getattr(import_module(self.module), self.name)
         return made(self.spec, MachineCode(self.signatures, make), threads)
 
 
-def record_of(engine: Engine) -> EngineRecord | None:
-    """The plain data of an engine of the back end `lanes`; None for others."""
-    from implicitdsl.backends.lanes.block_engine import BlockEngine
+@dataclass(frozen=True)
+class ShootingRecord:
+    """A boundary value problem: its plain data, and the records of the engines that it is made of."""
 
-    if not isinstance(engine, BlockEngine):
+    spec: ShootingSpec
+    engines: Mapping[str, EngineRecord]
+
+    @property
+    def layer_name(self) -> str:
+        """The layer that the engine is of."""
+        return self.spec.layer_name
+
+    def restore(self, make: Make, threads: int | None) -> Engine:
+        """The engine whose object files `make` gives; the parts of an inner engine bear its name in front."""
+        from implicitdsl.backends.shooting.engine import ShootingEngine
+
+        def inner(name: str) -> Engine:
+            return self.engines[name].restore(lambda part, shared: make(f"{name}{INNER}{part}", shared), threads)
+
+        return ShootingEngine(self.spec, inner)
+
+
+Record = EngineRecord | ShootingRecord
+INNER = "."
+"""Between the names of an inner engine and of its part."""
+
+
+def compiled_engines(engine: Engine) -> dict[str, BlockEngine] | None:
+    """The engines with machine code that an engine is made of, by what stands before the names of their parts; None
+    where some other engine is among them."""
+    from implicitdsl.backends.lanes.block_engine import BlockEngine
+    from implicitdsl.backends.shooting.engine import ShootingEngine
+
+    inner = {f"{n}{INNER}": e for n, e in engine.parts.items()} if isinstance(engine, ShootingEngine) else {"": engine}
+    found = {prefix: part for prefix, part in inner.items() if isinstance(part, BlockEngine)}
+    return found if len(found) == len(inner) else None
+
+
+def entries_ahead(engine: Engine) -> Iterator[tuple[Key, Callable[[], bytes]]]:
+    """Every entry that calls of an engine may run, with what makes its object file anew."""
+    from implicitdsl.backends.shooting.spec import ONLY_SOLVED
+
+    for prefix, inner in (compiled_engines(engine) or {}).items():
+        for part, shared in inner.entries():
+            if part == "solve" or prefix.removesuffix(INNER) not in ONLY_SOLVED:
+                yield (f"{prefix}{part}", shared), partial(inner.code.make, part, shared)
+
+
+def object_file(engine: Engine, part: str, shared: tuple[int, ...]) -> bytes:
+    """The object file of a part of an engine that `record_of` knows."""
+    inner, dot, own = part.rpartition(INNER)
+    found = (compiled_engines(engine) or {})[f"{inner}{dot}"]
+    return found.code.object(own, shared)
+
+
+def record_of(engine: Engine) -> Record | None:
+    """The plain data of an engine of the back end `lanes`; None for others."""
+    from implicitdsl.backends.shooting.engine import ShootingEngine
+
+    found = compiled_engines(engine)
+    if found is None:
         return None
-    made = type(engine)
-    return EngineRecord(made.__module__, made.__qualname__, engine.spec, dict(engine.code.signatures))
+    records = {
+        prefix.removesuffix(INNER): EngineRecord(
+            type(part).__module__, type(part).__qualname__, part.spec, dict(part.code.signatures)
+        )
+        for prefix, part in found.items()
+    }
+    return ShootingRecord(engine.spec, records) if isinstance(engine, ShootingEngine) else records[""]
 
 
 def target() -> str:
@@ -73,14 +146,13 @@ class KeptEngines:
         return self._engines[key]
 
     def _made(self, key: str, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
-        from implicitdsl.backends.lanes.block_engine import BlockEngine
         from implicitdsl.backends.lanes.cache import find, keep
 
         def compiled() -> Engine:
             return self._origin().engine(piece, dtype, call_sizes)
 
         record = find_record(f"{key}.engine")
-        if not isinstance(record, EngineRecord):
+        if not isinstance(record, Record):
             fresh = compiled()
             record = record_of(fresh)
             if record is None:
@@ -91,9 +163,7 @@ class KeptEngines:
             place = f"{key_of(key, part, shared)}.part"
             found = find(place)
             if found is None:
-                fresh = compiled()
-                assert isinstance(fresh, BlockEngine)
-                found = fresh.code.object(part, shared)
+                found = object_file(compiled(), part, shared)
                 keep(place, found)
             return found
 

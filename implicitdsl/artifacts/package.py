@@ -17,7 +17,7 @@ import torch
 
 from implicitdsl.artifacts.construct import plain
 from implicitdsl.artifacts.elf import undefined_symbols
-from implicitdsl.artifacts.engines import record_of
+from implicitdsl.artifacts.engines import entries_ahead, record_of
 from implicitdsl.artifacts.headings import Heading
 from implicitdsl.artifacts.keys import code_options
 from implicitdsl.artifacts.manifest import DATA, FORMAT, MANIFEST, OBJECTS, features_of, runtime, system
@@ -61,11 +61,11 @@ class Draft:
                 if record is None:
                     raise ImpError([_not_compiled(blueprint)])
                 parts: dict[tuple[str, tuple[int, ...]], str] = {}
-                for part, shared in engine.entries():
-                    code = engine.code.make(part, shared)
+                for entry, make in entries_ahead(engine):
+                    code = make()
                     name = hashlib.sha256(code).hexdigest()
                     self.objects[name] = code
-                    parts[part, shared] = name
+                    parts[entry] = name
                 count += len(parts)
                 made[case] = (record, parts)
         options = code_options(replace(blueprint.options, backend=None))
@@ -182,12 +182,6 @@ def _follow(
 
 
 def _not_compiled(blueprint: Blueprint) -> Diagnostic:
-    if blueprint.kind == "bvp":
-        return Diagnostic(
-            "E614",
-            f"{blueprint.name} cannot be compiled ahead yet: a `bvp` is made of several engines",
-            help="in a program implicitdsl.load makes it",
-        )
     return Diagnostic(
         "E614",
         f"{blueprint.name} cannot be compiled ahead: it runs on the back end `python`",

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from implicitdsl.artifacts.engines import EngineRecord
+from implicitdsl.artifacts.engines import Record
 from implicitdsl.artifacts.headings import Heading
 from implicitdsl.artifacts.keys import code_options
 from implicitdsl.artifacts.manifest import DATA, MANIFEST, OBJECTS, check_manifest
@@ -46,7 +46,7 @@ class BuiltLayer:
     blueprint: Blueprint
     options: Options
     usual: frozenset[str]
-    engines: Mapping[Case, tuple[EngineRecord, Mapping[PartOf, str]]]
+    engines: Mapping[Case, tuple[Record, Mapping[PartOf, str]]]
     builds: tuple[str, ...]
 
     @property
@@ -148,7 +148,7 @@ class _Engines:
             def make(part: str, shared: tuple[int, ...]) -> bytes:
                 if (part, shared) not in objects:
                     raise NotBuiltError(
-                        f"{record.spec.layer_name} was compiled for params that all samples share, and for up to three "
+                        f"{record.layer_name} was compiled for params that all samples share, and for up to three "
                         "matrices among the inputs, shared or not; other calls (`vmap` over params) need the layer "
                         f"from its text: implicitdsl.load({self._package.manifest['source']!r})"
                     )

@@ -60,6 +60,93 @@ for name in ("Mix", "Twice"):
 print(json.dumps(found))
 """
 
+IN_TIME = """
+ode Auto(k, y0[2]) -> [2] {
+  param c = 0.5 in positive
+  state x = y0[0], y = y0[1]
+  dx/dt = -k*x + c*y
+  dy/dt = -y + x*y/10
+  from t = 0 to 1
+  return [x, y]
+}
+ode Ball(h0, ts[T]) -> [T] {
+  param e = 0.8 in interval(0, 1)
+  state h = h0, v = 0
+  dh/dt = v
+  dv/dt = -9.81
+  when h < 0 {
+    h := 0
+    v := -e*v
+  }
+  solver rk4(dt = 0.05)
+  return h at ts
+}
+ode Turns(k) -> [2] {
+  state x = 1, y = 0
+  dx/dt = -k*y
+  dy/dt = k*x
+  from t = 0 to 3
+  solver bosh3(dt = 0.01)
+  adjoint discrete(memory = 0.01)
+  return [x, y]
+}
+ode Esdirk(k) -> [2] {
+  state x = 1, y = 0.5
+  dx/dt = -k*x + y
+  dy/dt = -y + x*y/10
+  from t = 0 to 1
+  solver kvaerno5(rtol = 1e-4)
+  return [x, y]
+}
+ode Multistep(k) -> [2] {
+  state x = 1, y = 0.5
+  dx/dt = -k*x + y
+  dy/dt = -y + x*y/10
+  from t = 0 to 1
+  solver bdf(rtol = 1e-4)
+  return [x, y]
+}
+dae Chain(k) -> [6] {
+  state u[6] = 1
+  var   w[6] = 1
+  du/dt = -k*w
+  w^3 + w = u + 0.1*concat([u[5]], u[0:5])
+  from t = 0 to 1
+  solver rodas5p(matrix = sparse, rtol = 1e-4)
+  return w
+}
+bvp Pendulum(a) -> angle {
+  state angle = a*t, v = a
+  dangle/dt = v
+  dv/dt = -sin(angle)
+  angle(0) = 0
+  angle(1) = a
+  from t = 0 to 1/2
+  solver shooting(segments = 2, method = rk4, dt = 0.1)
+  return angle
+}
+"""
+
+CALL_IN_TIME = """
+import json, torch
+F64 = torch.float64
+ks = torch.tensor([1.0, 30.0, 3000.0], dtype=F64)
+inputs = {
+    "Auto": (ks, torch.tensor([1.0, 0.5], dtype=F64)), "Ball": (ks[:2] / 10, torch.tensor([0.1, 0.4, 1.1], dtype=F64)),
+    "Turns": (ks[:2],), "Esdirk": (ks,), "Multistep": (ks,), "Chain": (ks[:2],), "Pendulum": (ks[:1] / 2,),
+}
+found = {}
+for name, given in inputs.items():
+    layer = getattr(models, name)(dtype=F64)
+    given = [x.clone().requires_grad_() for x in given]
+    wrt = [*given, *layer.parameters()]
+    first = torch.autograd.grad((y := layer(*given)).square().sum(), wrt, create_graph=True)
+    second = torch.autograd.grad(sum(g.square().sum() for g in first), wrt, allow_unused=True)
+    every = [t.detach().numpy().tobytes().hex() for t in (y, *first, *second) if t is not None]
+    found[name] = [every, layer.last.status.tolist(), layer.last.steps.tolist()]
+print(json.dumps(found))
+"""
+
 
 def compile_package(source: Path, folder: Path, *words: str) -> str:
     result = CliRunner().invoke(app, ["compile", str(source), "-o", str(folder), *words])
@@ -99,6 +186,26 @@ def test_a_package_runs_without_the_compiler_and_without_a_cache(built: Path, so
     loaded = f"import implicitdsl; models = implicitdsl.load({str(source)!r})\n" + CALL
     # Made for this processor, a package holds the code that `load` makes: the bits are the same.
     assert json.loads(run_python(shipped, cache="/dev/null/none")) == json.loads(run_python(loaded, cache=cache))
+
+
+def test_every_way_through_time_is_shipped_with_the_bits_of_the_layer(cache: Path, tmp_path: Path) -> None:
+    """Two methods in turn, events, a thinned tape, implicit methods of one step and of several, a sparse `dae`, and the
+    flow and the functions of a boundary value problem."""
+    source = tmp_path / "in_time.imp"
+    source.write_text(IN_TIME)
+    builds = ("Auto()", "Ball(T=3)", "Turns()", "Esdirk()", "Multistep()", "Chain()", "Pendulum()")
+    words = [w for build in builds for w in ("--build", f"{build[:-1]}{', ' if '=' in build else ''}dtype=float64)")]
+    compile_package(source, tmp_path / "in_time", "--cpu", "native", *words)
+    shipped = FORBID + f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport in_time as models\n" + CALL_IN_TIME
+    loaded = f"import implicitdsl; models = implicitdsl.load({str(source)!r})\n" + CALL_IN_TIME
+    found = json.loads(run_python(shipped, cache="/dev/null/none"))
+    assert found == json.loads(run_python(loaded, cache=cache))
+    # What `load` has compiled once, it finds again without the compiler.
+    assert found == json.loads(run_python(FORBID + loaded, cache=cache))
+    assert all(status == 0 for _, statuses, _ in found.values() for status in statuses)
+    assert len(found) == len(builds)
+    # tsit5 alone would take a thousand steps.
+    assert found["Auto"][2][2] < 200
 
 
 def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Path, source: Path) -> None:

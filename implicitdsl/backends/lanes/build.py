@@ -12,7 +12,7 @@ from implicitdsl.backends.lanes.net_engine import build_net
 from implicitdsl.backends.lanes.ode_build import build_ode, too_large
 from implicitdsl.backends.lanes.root_build import build_root
 from implicitdsl.backends.settings import Settings, segment_settings
-from implicitdsl.backends.shooting.engine import ShootingEngine
+from implicitdsl.backends.shooting.build import build_shooting
 from implicitdsl.diagnostics import Diagnostic, ImpError
 from implicitdsl.problems.argmin import ArgminProblem
 from implicitdsl.problems.bvp import BvpProblem, flow
@@ -31,7 +31,7 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             return build_ode(problem, settings, dtype, threads)
         case BvpProblem():
             inner = segment_settings(settings)
-            return ShootingEngine(problem, settings, dtype, lambda part: build(part, inner, dtype, threads))
+            return build_shooting(problem, settings, dtype, lambda part: build(part, inner, dtype, threads))
         case NetProblem():
             return build_net(problem, dtype, threads)
         case RootProblem() | FixpointProblem():

@@ -22,7 +22,7 @@ from implicitdsl.backends.python.net_engine import NetEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine
 from implicitdsl.backends.python.stiff_engine import StiffEngine
 from implicitdsl.backends.settings import Settings, segment_settings
-from implicitdsl.backends.shooting.engine import ShootingEngine
+from implicitdsl.backends.shooting.build import build_shooting
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.bvp import BvpProblem, flow
 from implicitdsl.problems.fixpoint import FixpointProblem
@@ -55,7 +55,7 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             return engine(problem, settings, dtype)
         case BvpProblem():
             inner = segment_settings(settings)
-            return ShootingEngine(problem, settings, dtype, lambda part: build(part, inner, dtype))
+            return build_shooting(problem, settings, dtype, lambda part: build(part, inner, dtype))
         case RootProblem() | FixpointProblem():
             return RootEngine(problem, settings, dtype)
         case ArgminProblem():

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import (
-    Argument,
     Array,
     Engine,
     Gradient,
@@ -22,16 +21,13 @@ from implicitdsl.backends.engine import (
     Tangents,
     is_per_sample,
 )
-from implicitdsl.backends.settings import Settings
 from implicitdsl.backends.shooting.derivatives import Answer, Linear
 from implicitdsl.backends.shooting.newton import Found, Goals, shoot
 from implicitdsl.backends.shooting.part import Given, Sums
-from implicitdsl.backends.shooting.system import Make, Rows, System
-from implicitdsl.problems.bvp import BvpProblem
+from implicitdsl.backends.shooting.spec import PARTS, PartEngine, ShootingSpec
+from implicitdsl.backends.shooting.system import Rows, System
 from implicitdsl.solvers import status as codes
 
-SEGMENTS = 16
-ITERATIONS = 50
 REFINED = 4
 """Times as many segments for samples that fail, where the number is not given."""
 FINER = (4, 32)
@@ -48,22 +44,15 @@ failure."""
 class ShootingEngine:
     """du/dt = f(t, u, p), g(u(c), p) = 0, read at times or at the end."""
 
-    def __init__(self, problem: BvpProblem, settings: Settings, dtype: np.dtype[Any], make: Make) -> None:
-        signature = problem.signature
-        inputs = [Argument(i.name, i.leaf.shape, "input") for i in signature.inputs]
-        params = [Argument(i.name, i.leaf.shape, "param") for i in signature.params]
-        consts = [Argument(i.name, i.leaf.shape, "const") for i in signature.consts]
-        self.arguments = (*inputs, *params, *consts)
-        self.dtype = dtype
-        self.layer_name = signature.layer
-        self._at = problem.at is not None
-        self.system = System(problem, self.arguments, make, settings.rtol, settings.atol)
-        self._m = self.system.reads
-        self.outputs: tuple[Shape, ...] = tuple((self._m, *o.shape) if self._at else o.shape for o in problem.outputs)
-        told = settings.options.get("segments")
-        self._levels = (SEGMENTS, REFINED * SEGMENTS) if told is None else (int(told),)
-        self._iterations = int(settings.options.get("iterations", ITERATIONS))
-        self._goals = Goals.of(settings.rtol, dtype)
+    def __init__(self, spec: ShootingSpec, part: PartEngine) -> None:
+        self.spec = spec
+        self.arguments, self.outputs = spec.arguments, spec.outputs
+        self.dtype = np.dtype(spec.dtype)
+        self.layer_name = spec.layer_name
+        self.system = System(spec, part)
+        self._at, self._m = spec.has_times, spec.reads
+        self._levels, self._iterations = spec.levels, spec.iterations
+        self._goals = Goals.of(spec.rtol, self.dtype)
 
     @property
     def saved(self) -> tuple[tuple[Shape, np.dtype[Any]], ...]:
@@ -77,8 +66,7 @@ class ShootingEngine:
     @property
     def parts(self) -> dict[str, Engine]:
         """The engines that it is made of."""
-        names = ("flow", "guess", "instants", "conditions", "linear_conditions", "reading")
-        return {name: getattr(self.system, name).engine for name in names}
+        return {name: getattr(self.system, name).engine for name in PARTS}
 
     @property
     def width(self) -> int:

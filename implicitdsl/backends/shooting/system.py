@@ -6,22 +6,18 @@ states, from a node to a time at which outputs are read. A leg begins at the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Argument, Array, Engine
+from implicitdsl.backends.engine import Array
 from implicitdsl.backends.shooting.matrix import Factors, all_finite, factor
 from implicitdsl.backends.shooting.part import Given, Part
-from implicitdsl.problems import bvp
-from implicitdsl.problems.bvp import BvpProblem
-from implicitdsl.problems.kinds import Problem
+from implicitdsl.backends.shooting.spec import PartEngine, ShootingSpec
 from implicitdsl.solvers import status as codes
 
-Make = Callable[[Problem], Engine]
 Rows = NDArray[np.int64]
 FIELDS = ("s", "c", "g", "by", "v", "status", "steps")
 """The arrays of a sweep."""
@@ -81,38 +77,35 @@ class Sweep:
 class System:
     """The parts of a problem, and what multiple shooting makes of them."""
 
-    def __init__(
-        self, problem: BvpProblem, arguments: Sequence[Argument], make: Make, rtol: float, atol: float
-    ) -> None:
-        self._problem, self._make = problem, make
-        self.arguments = tuple(arguments)
-        self.n, self.places = problem.size, len(problem.places)
-        self.reads = 1 if problem.at is None else problem.at.shape[0]
-        self.rtol, self.atol = rtol, atol
+    def __init__(self, spec: ShootingSpec, part: PartEngine) -> None:
+        self._part = part
+        self.arguments = spec.arguments
+        self.n, self.places, self.reads = spec.states, spec.places, spec.reads
+        self.rtol, self.atol = spec.rtol, spec.atol
 
     @cached_property
     def flow(self) -> Part:
-        return Part(self._make(bvp.flow(self._problem)), 3, self.arguments)
+        return Part(self._part("flow"), 3, self.arguments)
 
     @cached_property
     def guess(self) -> Part:
-        return Part(self._make(bvp.guess(self._problem)), 1, self.arguments)
+        return Part(self._part("guess"), 1, self.arguments)
 
     @cached_property
     def instants(self) -> Part:
-        return Part(self._make(bvp.instants(self._problem)), 0, self.arguments)
+        return Part(self._part("instants"), 0, self.arguments)
 
     @cached_property
     def conditions(self) -> Part:
-        return Part(self._make(bvp.conditions(self._problem)), 1, self.arguments)
+        return Part(self._part("conditions"), 1, self.arguments)
 
     @cached_property
     def linear_conditions(self) -> Part:
-        return Part(self._make(bvp.conditions_jacobian(self._problem)), 1, self.arguments)
+        return Part(self._part("linear_conditions"), 1, self.arguments)
 
     @cached_property
     def reading(self) -> Part:
-        return Part(self._make(bvp.reading(self._problem)), 2, self.arguments)
+        return Part(self._part("reading"), 2, self.arguments)
 
     # ------------------------------------------------------------ times
 
