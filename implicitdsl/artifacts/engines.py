@@ -74,7 +74,7 @@ INNER = "."
 """Between the names of an inner engine and of its part."""
 
 
-def compiled_engines(engine: Engine) -> dict[str, BlockEngine] | None:
+def compiled_engines(engine: Engine) -> Mapping[str, BlockEngine] | None:
     """The engines with machine code that an engine is made of, by what stands before the names of their parts; None
     where some other engine is among them."""
     from implicitdsl.backends.lanes.block_engine import BlockEngine
