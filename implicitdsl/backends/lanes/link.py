@@ -16,12 +16,12 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
-import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from implicitdsl.backends import interrupt
-from implicitdsl.backends.lanes.cache import kept_object
+from implicitdsl.backends.lanes.cache import fingerprint, kept_object
+from implicitdsl.backends.lanes.passes import simplify_apart
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -60,6 +60,8 @@ _hold_over_fork()
 CODE_MODEL = "large"
 """LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
 the smaller models reach no further, and LLVM then ends the process."""
+PIPELINE = ("backends/lanes/link.py", "backends/lanes/passes.py")
+"""The sources that decide what modules become."""
 
 
 @cache
@@ -87,7 +89,8 @@ def make_object(
     """
     parts = list(modules)
     cpu = cpu or _aim.get()
-    found = hashlib.sha256(repr((llvmlite.__version__, processor(cpu), CODE_MODEL, list(entries), inline_all)).encode())
+    made_by = (fingerprint(PIPELINE), processor(cpu), CODE_MODEL, list(entries), inline_all)
+    found = hashlib.sha256(repr(made_by).encode())
     for part in parts:
         found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
     return kept_object(found.hexdigest(), lambda: _make(parts, entries, inline_all=inline_all, cpu=cpu))
@@ -104,13 +107,16 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
     for function in whole.functions:
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
-            if inline_all:
-                function.add_function_attribute("alwaysinline")
     for variable in whole.global_variables:
         if not variable.is_declaration:
             variable.linkage = "internal"
     whole.verify()
     machine = _machine(cpu)
+    if inline_all:
+        simplify_apart(whole, machine)
+        for function in whole.functions:
+            if not function.is_declaration and function.name not in entries:
+                function.add_function_attribute("alwaysinline")
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(whole, passes)
     return machine.emit_object(whole)
