@@ -154,12 +154,13 @@ def integrate_with_delays(
     grid[0] = t0
 
     t_hi = t0
-    t_lo = 0.0 * dt
-    newest = 0.0 * dt - 1.0
-    oldest = 0.0 * dt - 1.0
+    nothing = 0.0 * direction
+    t_lo = nothing
+    newest = nothing - 1.0
+    oldest = nothing - 1.0
     fill(count, -1.0, firsts, 0)
     run_delayed_stages(
-        rhs, history, n, count, lags, p, s, degree, a, c, t_hi, t_lo, 0.0 * dt, t0, 0, 0, width, grid, tape, newest,
+        rhs, history, n, count, lags, p, s, degree, a, c, t_hi, t_lo, nothing, t0, 0, 0, width, grid, tape, newest,
         direction, firsts, rows, place, piece, points, slopes, k,
     )  # fmt: skip
     status, active = judge_start(n, y, k, interval, m, times)
@@ -220,7 +221,7 @@ def integrate_with_delays(
                 # What the last stage read is on the other side of the point.
                 turn_to(count, lags, t0, t_hi, t_lo, direction, oldest, firsts)
                 read_past(
-                    history, n, count, lags, p, degree, width, grid, tape, newest, direction, t_hi, t_lo, 0.0 * dt,
+                    history, n, count, lags, p, degree, width, grid, tape, newest, direction, t_hi, t_lo, nothing,
                     firsts, rows, place, piece, view(points, n, n * count),
                 )  # fmt: skip
                 rhs(t_hi, view(points, 0, wide), p, work)

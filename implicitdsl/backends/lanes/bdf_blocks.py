@@ -60,7 +60,7 @@ def transpose_run(
 
 def replay_run(
     y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
+    states: Array, values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
 ) -> Any:  # fmt: skip
     """Run the steps of a tape of `made` rows with tangents; returns the tangent of the time at which the run ends."""
     tangent_of_start(y2, p2, interval, interval_dot)
@@ -74,8 +74,8 @@ def replay_run(
 
 def transpose_replay(
     p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array, p2_bar: Array,
-    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array, facts: Array,
+    states: Array, states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array,
+    p2_bar: Array, interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array, facts: Array,
 ) -> None:  # fmt: skip
     """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(

@@ -54,8 +54,6 @@ def refusal(problem: Problem) -> str:
 def refuse(problem: Problem, settings: Settings) -> str | None:
     """Why this back end does not run the problem, or None."""
     match problem:
-        case OdeProblem() if problem.delays is not None:
-            return "delays are not executable on the back end `lanes` yet"
         case OdeProblem():
             return too_large(problem, settings)
         case BvpProblem():

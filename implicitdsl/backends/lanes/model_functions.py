@@ -28,17 +28,18 @@ FUNCTIONS = (
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
     "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
     "rhs_costate", "rhs_gradient",
+    "history", "history_vjp", "history_jvp", "history_jvp_vjp", "lags", "lags_vjp", "lags_jvp", "lags_jvp_vjp",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
     "max_steps", "size_kinks", "algebraic", "unknowns", "equations", "constraints", "size_conditions",
     "event_guards", "event_modes", "event_blocks",
-    "carried", "nodes",
+    "carried", "nodes", "delay_lags", "delay_points",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (
     "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "tableau_predict",
-    "mass", "control", "gauss",
+    "mass", "control", "gauss", "delay_breaks",
 )  # fmt: skip
 WHOLE_TABLES = (
     "pattern", "event_places", "event_steps", "event_strict", "event_steers", "event_stops", "event_touches",

@@ -6,7 +6,8 @@ distance of two blocks in q_all, 0 where all have the same), `out_all` and `cot_
 gradients that are added up over all lanes. The tape of a block lies in `grid` and `states`, what else its run leaves in
 `kept`; there is room for `rows` rows. With `kept_step` > 0, the distance of two blocks in `kept`, the tapes of all
 blocks lie one after another, for a pullback to find; with 0 nothing is left for the next block. A function that finds
-the room too small stops and returns 1 + the number of the block; it returns 0 when all blocks are done. `work` and
+the room for a tape that is wanted too small stops and returns 1 + the number of the block; it returns 0 when all blocks
+are done. `work` and
 `trial` are room for what one block needs, by the number of save times and by the size of p_bar.
 """
 
@@ -114,6 +115,16 @@ def row_size() -> int:
     return GRID
 
 
+def state_size() -> int:
+    """Numbers in a row of the states."""
+    return states_of_model()
+
+
+def needs_tape() -> bool:
+    """Whether a run cannot do without its tape."""
+    return False
+
+
 def end_of_run(interval: Array, facts: Array) -> Any:
     """The time at which the run ends."""
     return interval[1]
@@ -144,20 +155,24 @@ def solve(
     kept_step: int, grid: Array, states: Array, rows: int,
 ) -> int:  # fmt: skip
     """Blocks `first` … `last` - 1; 0, or 1 + the block for whose tape there is no room."""
-    n, size = states_of_model(), instants() * size_out()
+    size = instants() * size_out()
     made = 0
     for block in range(first, last):
+        if needs_tape() and made >= rows:
+            return block + 1
         facts = view(facts_all, block * size_facts(), size_facts())
         solve_block(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(out_all, block * size, size), facts, view(kept_all, block * kept_step, kept_size()),
-            view(grid, made * row_size(), (rows - made) * row_size()), view(states, made * n, (rows - made) * n),
-            rows - made,
+            view(grid, made * row_size(), (rows - made) * row_size()),
+            view(states, made * state_size(), (rows - made) * state_size()), rows - made,
         )  # fmt: skip
-        if kept_step > 0:
-            made = made + rows_of(facts)
-            if made > rows:
+        if kept_step > 0 or needs_tape():
+            wanted = made + rows_of(facts)
+            if wanted > rows:
                 return block + 1
+            if kept_step > 0:
+                made = wanted
     return 0
 
 
@@ -248,7 +263,7 @@ def pull(
 ) -> int:  # fmt: skip
     """Blocks `first` … `last` - 1 after their `solve` (`kept_step` > 0), or with a run of their own into one tape (0);
     0, or 1 + the block that needs more rows than there are."""
-    n, size = states_of_model(), instants() * size_out()
+    size = instants() * size_out()
     begin_at = 0
     for block in range(first, last):
         facts = view(facts_all, block * size_facts(), size_facts())
@@ -262,8 +277,8 @@ def pull(
         pull_block(
             p, q, view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
             view(q_bar_all, block * size_q(), size_q()), facts, kept,
-            view(grid, begin_at * row_size(), made * row_size()), view(states, begin_at * n, made * n), made, trial,
-            work,
+            view(grid, begin_at * row_size(), made * row_size()),
+            view(states, begin_at * state_size(), made * state_size()), made, trial, work,
         )  # fmt: skip
         if kept_step > 0:
             begin_at = begin_at + made

@@ -8,6 +8,7 @@ Samples lie in the lanes in the order of their last cost, those of a pullback in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ class OdeEngine(BlockEngine):
                 p.pack(values, rows, room.array(0))
                 q.pack(values, rows, room.array(1))
                 told = room.array(3)
-                entry(0, count, p_at, q_at, 0 if common else q.size, out_at, told_at, kept_at, 0, told_at, told_at, 0)
+                self.run_blocks(entry, count, p_at, q_at, 0 if common else q.size, out_at, told_at, kept_at)
             samples = min(last * self.width, batch) - first * self.width
             flat[rows] = take_lanes(room.array(2), samples)
             facts[rows] = take_lanes(told, samples)
@@ -101,6 +102,11 @@ class OdeEngine(BlockEngine):
             tape = self._close(tape, status, steps)
         answers = self._answers(flat, facts)
         return Solution(answers, status, np.zeros(batch, np.int64), steps, saved, extras, tape)
+
+    def run_blocks(self, entry: Any, count: int, *given: int) -> None:
+        """Runs `count` blocks of which nothing is kept; `given` are the arguments of the entry before its tape."""
+        nowhere = given[-1]
+        entry(0, count, *given, 0, nowhere, nowhere, 0)
 
     def _close(self, tape: OdeTape, status: NDArray[np.int32], steps: Array) -> OdeTape | None:
         """The tape of a whole solve, where it can serve."""
@@ -197,10 +203,10 @@ class OdeEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
-            tape, (wide, _) = self.tape_rows(saved, rows), self.row_parts
+            tape, (wide, deep) = self.tape_rows(saved, rows), self.row_parts
             room = self.arena(
                 (count, p.size), (1 if common else count, q.size), (count, self.read_size), (count, p.size),
-                (count, q.size), (count, self.facts_size), (self.kept_size,), (tape * wide,), (tape * self._n,),
+                (count, q.size), (count, self.facts_size), (self.kept_size,), (tape * wide,), (tape * deep,),
                 (p.size,), (self.bars_size,),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
@@ -246,12 +252,12 @@ class OdeEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, len(order))
-            tape, (wide, _) = self.tape_rows(saved, rows), self.row_parts
+            tape, (wide, deep) = self.tape_rows(saved, rows), self.row_parts
             n, m = self._n, self._m
             kept = count if asked else 1
             room = self.arena(
                 (count, 2 * p.size), (count, 2 * q.size), (kept, flat.shape[1]), (count, flat.shape[1]),
-                (kept, 2 * p.size), (kept, q.size), (count, self.facts_size), (tape * wide,), (tape * n,),
+                (kept, 2 * p.size), (kept, q.size), (count, self.facts_size), (tape * wide,), (tape * deep,),
                 (tape * (2 * n + self.dots),), (max(2 * p.size, q.size),), (4 * m * (n + 1),),
             )  # fmt: skip
             p2_at, q2_at, c_at, out_at, p2_bar_at, q_bar_at, *others = room.addresses

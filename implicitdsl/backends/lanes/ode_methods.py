@@ -44,14 +44,18 @@ _EVENTS = (
     "events_adjoint", "events_tangent", "events_tangent_adjoint",
 )  # fmt: skip
 _STIFF_EVENTS = ("event_stiff_steps",)
+_DELAYS = (
+    "delay_breaks", "delay_reads", "delays", "delays_adjoint", "delays_tangent", "delays_tangent_adjoint",
+)  # fmt: skip
 _ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "": ((), ()),
     "watched": (("stiffness",), ("watched_blocks",)),
     "resumed": ((), ("resumed_blocks",)),
     "costate": (("costate", "continuous_adjoint"), ("costate_blocks",)),
+    "delayed": (_DELAYS, ("delay_blocks", "delay_tangent_blocks")),
 }
 """Solvers and blocks that a method has beside its own in a part of `auto` (first, with an eye on stiffness, and then
-from where the first was left), or where its gradient is that of the costate equation."""
+from where the first was left), where its gradient is that of the costate equation, or where it reads its own past."""
 _TABLEAUS = ("tableau", "rosenbrock_tableau", "esdirk_tableau")
 SOURCES = tuple(
     f"solvers/{name}.py"
@@ -63,6 +67,7 @@ SOURCES = tuple(
             *_BDF,
             *_EVENTS,
             *_STIFF_EVENTS,
+            *_DELAYS,
             *_TABLEAUS,
             "stiffness",
             "costate",
@@ -77,6 +82,8 @@ SOURCES = tuple(
 
 COSTATE = "costate"
 """The role of a method whose gradient is that of the costate equation."""
+DELAYED = "delayed"
+"""The role of a method that reads its own past."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class OdeMethod:
     @property
     def thins(self) -> bool:
         """Whether a row of the tape can be made again from its own state alone."""
-        return not isinstance(self.tableau, Bdf)
+        return not isinstance(self.tableau, Bdf) and self.role != DELAYED
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""

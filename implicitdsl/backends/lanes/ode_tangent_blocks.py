@@ -67,7 +67,7 @@ def add_output_jvp_vjp(
 
 def replay_run(
     y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
+    states: Array, values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
 ) -> Any:  # fmt: skip
     """Run the steps of a tape of `made` rows with tangents; returns the tangent of the time at which the run ends."""
     tangent_replay(
@@ -79,8 +79,8 @@ def replay_run(
 
 def transpose_replay(
     p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array, p2_bar: Array,
-    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array, facts: Array,
+    states: Array, states2: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, y2_bar: Array,
+    p2_bar: Array, interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array, facts: Array,
 ) -> None:  # fmt: skip
     """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
@@ -113,7 +113,7 @@ def second_block(
         interval_dot[0] = times_dot[0]
         interval_dot[1] = times_dot[m - 1]
     end_dot = replay_run(
-        y2, p2, interval, interval_dot, times, times_dot, grid, made, values, values_dot, end2, states2, facts
+        y2, p2, interval, interval_dot, times, times_dot, grid, made, states, values, values_dot, end2, states2, facts
     )
     if has_times() == 1:
         for j in range(m):
@@ -125,14 +125,16 @@ def second_block(
         output_jvp(end_of_run(interval, facts), end2, p2, end_dot, view(end2, n, n), p_dot, out_dot)
     if asked == 1:
         transpose_block(
-            p2, q2, cot, p2_bar, q_bar, grid, made, states2, trial, work, interval, interval_dot, end2, end_dot, facts,
+            p2, q2, cot, p2_bar, q_bar, grid, made, states, states2, trial, work, interval, interval_dot, end2, end_dot,
+            facts,
         )  # fmt: skip
     return 0
 
 
 def transpose_block(
-    p2: Array, q2: Array, cot: Array, p2_bar: Array, q_bar: Array, grid: Array, made: int, states2: Array, trial: Array,
-    work: Array, interval: Array, interval_dot: Array, end2: Array, end_dot: Any, facts: Array,
+    p2: Array, q2: Array, cot: Array, p2_bar: Array, q_bar: Array, grid: Array, made: int, states: Array,
+    states2: Array, trial: Array, work: Array, interval: Array, interval_dot: Array, end2: Array, end_dot: Any,
+    facts: Array,
 ) -> None:  # fmt: skip
     """The gradients of <cot, tangents> of one block, after its replay; in the first half of `p2_bar`."""
     n, m, k, size = states_of_model(), save_times(), size_out(), size_p()
@@ -163,8 +165,8 @@ def transpose_block(
         )  # fmt: skip
     add_end_bars(facts, view(end2_bar, n, n), interval_dot_bar)
     transpose_replay(
-        p2, interval, interval_dot, times, times_dot, grid, made, states2, values_bar, values_dot_bar, end2_bar, y2_bar,
-        p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar, facts,
+        p2, interval, interval_dot, times, times_dot, grid, made, states, states2, values_bar, values_dot_bar, end2_bar,
+        y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar, facts,
     )  # fmt: skip
     ends_to_times(interval_bar, times_bar)
     ends_to_times(interval_dot_bar, times_dot_bar)

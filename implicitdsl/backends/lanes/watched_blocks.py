@@ -60,7 +60,7 @@ def record_block(
 
 def replay_run(
     y2: Array, p2: Array, interval: Array, interval_dot: Array, times: Array, times_dot: Array, grid: Array, made: int,
-    values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
+    states: Array, values: Array, values_dot: Array, end2: Array, states2: Array, facts: Array,
 ) -> Any:  # fmt: skip
     """Run the steps of a tape of `made` rows with tangents, that of the end of the run included; returns the tangent of
     the time at which a run ends that is not left."""
