@@ -7,7 +7,6 @@ always right takes the place of the wrong one, and reading goes on at the next l
 from __future__ import annotations
 
 import functools
-import importlib.resources
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from implicitdsl.diagnostics import Diagnostic, Source
 from implicitdsl.syntax.complaint import complain
 from implicitdsl.syntax.scanner import Word
+from implicitdsl.syntax.tables import parser
 from implicitdsl.syntax.words import MOST_FINDINGS
 
 if TYPE_CHECKING:
@@ -38,28 +38,8 @@ HEADERS: dict[str, dict[str, str]] = {
 
 @functools.cache
 def grammar() -> Lark:
-    """The parser, built at the first use; LALR(1), and an error if the grammar has a conflict."""
-    import lark
-
-    class Ready(lark.lexer.Lexer):
-        """Hands on the words of the scanner."""
-
-        def __init__(self, lexer_conf: object) -> None:
-            pass
-
-        def lex(self, lexer_state: Any, parser_state: Any) -> Any:
-            return iter(lexer_state)
-
-    text = importlib.resources.files("implicitdsl.syntax").joinpath("imp.lark").read_text(encoding="utf-8")
-    return lark.Lark(
-        text,
-        parser="lalr",
-        lexer=Ready,
-        strict=True,
-        start=["file", "expr", "choice"],
-        maybe_placeholders=True,
-        propagate_positions=True,
-    )
+    """The parser, made at the first use."""
+    return parser()
 
 
 @functools.cache
@@ -113,8 +93,8 @@ class Parse:
         """Read all words; `tree` is set if there was no error."""
         from lark import UnexpectedToken
 
-        parser: Any = grammar()
-        self.state: Any = parser.parse_interactive(start=self.start).parser_state
+        made: Any = grammar()
+        self.state: Any = made.parse_interactive(start=self.start).parser_state
         self.places = [self._here(0)]
         i = 0
         while i < len(self.words) and len(self.findings) <= MOST_FINDINGS:
