@@ -26,13 +26,14 @@ Make = Callable[[str, tuple[int, ...]], bytes]
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """An engine without its machine code: its class (module and name), its plain data, and the parameters of its
-    entries."""
+    """An engine without its machine code: its class (module and name), its plain data, the parameters of its entries,
+    and the entries of its parts."""
 
     module: str
     name: str
     spec: Spec
     signatures: Mapping[str, str]
+    parts: Mapping[str, tuple[str, ...]]
 
     @property
     def layer_name(self) -> str:
@@ -44,7 +45,7 @@ class EngineRecord:
         from implicitdsl.backends.lanes.machine_code import MachineCode
 
         made: Any = getattr(import_module(self.module), self.name)
-        return made(self.spec, MachineCode(self.signatures, make), threads)
+        return made(self.spec, MachineCode(self.signatures, make, self.parts), threads)
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,12 @@ def compiled_engines(engine: Engine) -> Mapping[str, BlockEngine] | None:
 
 
 def entries_ahead(engine: Engine) -> Iterator[tuple[Key, Callable[[], bytes]]]:
-    """Every entry that calls of an engine may run, with what makes its object file anew."""
+    """Every part that calls of an engine may run, with what makes its object file anew."""
     from implicitdsl.backends.shooting.spec import ONLY_SOLVED
 
     for prefix, inner in (compiled_engines(engine) or {}).items():
         for part, shared in inner.entries():
-            if part == "solve" or prefix.removesuffix(INNER) not in ONLY_SOLVED:
+            if "solve" in inner.code.entries_of(part) or prefix.removesuffix(INNER) not in ONLY_SOLVED:
                 yield (f"{prefix}{part}", shared), partial(inner.code.make, part, shared)
 
 
@@ -111,7 +112,7 @@ def record_of(engine: Engine) -> Record | None:
         return None
     records = {
         prefix.removesuffix(INNER): EngineRecord(
-            type(part).__module__, type(part).__qualname__, part.spec, dict(part.code.signatures)
+            type(part).__module__, type(part).__qualname__, part.spec, dict(part.code.signatures), part.code.grouped
         )
         for prefix, part in found.items()
     }

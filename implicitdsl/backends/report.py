@@ -135,6 +135,6 @@ def _kernels(back_end: str, engines: Sequence[Engine]) -> str:
     for engine in engines:
         for name, part in getattr(engine, "parts", {"": engine}).items():
             code: Any = getattr(part, "code", None)
-            kernels = [] if code is None else [f"{name} {kernel}".strip() for kernel in code.signatures]
+            kernels = [] if code is None else [f"{name} {kernel}".strip() for kernel in code.parts]
             found += [kernel for kernel in kernels if kernel not in found]
     return f"{', '.join(found)}; each is compiled, or found in the cache, at its first use"

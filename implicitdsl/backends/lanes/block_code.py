@@ -38,7 +38,7 @@ def arguments_of(signature: Signature) -> tuple[Argument, ...]:
 
 @cache
 def block_solver(entry: str, signature: str, dtype: str, width: int, modules: tuple[str, ...]) -> bytes:
-    """Bitcode that defines `imp_PART` for `entry`, `module.part` of this package.
+    """Bitcode that defines `imp_PART` for `entry`, `module.PART` of this package.
 
     The signature has one letter a parameter: n a whole number, a an array of elements. `modules` are all solvers that
     the entry calls, paths inside the package `implicitdsl` without ending."""
@@ -71,7 +71,7 @@ def _lowered(blocks: str, part: str, signature: str, dtype: str, width: int, mod
 
 
 class BlockCode:
-    """Makes the object file of one part for one layout of an engine's arguments."""
+    """Makes the object files of an engine: one for each part and layout of its arguments."""
 
     def __init__(
         self,
@@ -82,35 +82,45 @@ class BlockCode:
         blocks: str,
         signatures: Mapping[str, str],
         calls: Mapping[str, Sequence[str]],
+        parts: Mapping[str, tuple[str, ...]] | None = None,
         modules: tuple[str, ...] = (),
         reals: Mapping[str, float] | None = None,
     ) -> None:
-        """`calls` names the functions of the model that each part calls, `reals` numbers that solvers read."""
+        """`calls` names the functions of the model that each entry calls, `parts` is that of `MachineCode`, `reals` are
+        numbers that solvers read."""
         self.spec, self._leaves, self._functions = spec, leaves, functions
         self._blocks, self._signatures, self._calls = blocks, signatures, calls
-        self._modules, self._reals = modules, dict(reals or {})
+        self._parts, self._modules, self._reals = dict(parts or {}), modules, dict(reals or {})
         self._simple: dict[str, Derived] = {}
         self._lock = threading.Lock()
 
     def chosen(self, part: str) -> list[Derived]:
         """The functions that a part calls."""
+        names = dict.fromkeys(name for entry in self.entries(part) for name in self._calls[entry])
         with self._lock:
-            for name in self._calls[part]:
+            for name in names:
                 if name not in self._simple:
                     self._simple[name] = simplified(self._functions[name])
-            return [self._simple[name] for name in self._calls[part]]
+            return [self._simple[name] for name in names]
+
+    def entries(self, part: str) -> tuple[str, ...]:
+        """The entries of a part."""
+        return self._parts.get(part, (part,))
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        """The object file that defines `imp_PART`, the arguments `shared` being arrays that all samples share."""
+        """The object file that defines `imp_ENTRY` for the entries of a part, the arguments `shared` being arrays that
+        all samples share."""
         spec = self.spec
-        code = block_solver(
-            f"{self._blocks}.{part}", self._signatures[part], spec.dtype, spec.width, self._modules
-        )  # fmt: skip
+        entries = self.entries(part)
+        code = [
+            block_solver(f"{self._blocks}.{e}", self._signatures[e], spec.dtype, spec.width, self._modules)
+            for e in entries
+        ]
         common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
         given, every = arranged(chosen, common)
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
-        return make_object([code, model, self._constants(shared)], [f"imp_{part}"])
+        return make_object([*code, model, self._constants(shared)], [f"imp_{e}" for e in entries])
 
     def _constants(self, shared: tuple[int, ...]) -> str:
         spec = self.spec

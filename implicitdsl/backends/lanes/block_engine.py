@@ -152,7 +152,7 @@ class BlockEngine:
         first = self.layouts(every=False)[0]
         for part, shared in self.entries(every=False):
             if not LATER.match(part) and (batch or shared in ((), first)):
-                self.code.entry(part, shared)
+                self.code.load(part, shared)
 
     # ------------------------------------------------------------ tasks
 

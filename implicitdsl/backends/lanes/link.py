@@ -27,6 +27,8 @@ llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 llvm.add_symbol(interrupt.SYMBOL, interrupt.ADDRESS)
 
+OWN = "imp_"
+"""How the names begin by which modules know one another's functions."""
 PORTABLE = "x86-64-v3"
 """AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""
 
@@ -101,6 +103,11 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
     parsed = [
         llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
     ]
+    for module in parsed:
+        for function in module.functions:
+            # Two solvers may hold functions of one name, which need not be the same.
+            if not (function.is_declaration or function.name.startswith(OWN)):
+                function.linkage = "internal"
     whole = parsed[0]
     for other in parsed[1:]:
         whole.link_in(other)

@@ -1,4 +1,4 @@
-"""The machine code of one engine: entries by part and layout, each made, or found on disk, at its first use."""
+"""The machine code of one engine: parts by layout, each made, or found on disk, at its first use."""
 
 from __future__ import annotations
 
@@ -10,27 +10,41 @@ from typing import Any
 from implicitdsl.backends.lanes.link import Loaded
 
 Key = tuple[str, tuple[int, ...]]
-"""A part of an engine (`solve`, `pull` …) and the arguments that all samples share."""
+"""A part of an engine (`solve`, `pull` …), or an entry of one, and the arguments that all samples share."""
 
 
 class MachineCode:
     """Makes, loads and holds entries.
 
-    `make(part, shared)` gives the object file that defines `imp_PART`; `signatures[part]` has one letter a parameter: n
-    a whole number, a an array. Entries return a whole number.
+    `signatures[entry]` has one letter a parameter: n a whole number, a an array. Entries return a whole number.
+    `make(part, shared)` gives the object file that defines `imp_ENTRY` for every entry of a part: what one call of the
+    engine wants is made at once. `parts` names the entries of each part; an entry in none is a part of its own.
     """
 
-    def __init__(self, signatures: Mapping[str, str], make: Callable[[str, tuple[int, ...]], bytes]) -> None:
+    def __init__(
+        self,
+        signatures: Mapping[str, str],
+        make: Callable[[str, tuple[int, ...]], bytes],
+        parts: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.signatures = signatures
         self.make = make
+        self.grouped = dict(parts or {})
+        self._part_of = {entry: part for part, entries in self.grouped.items() for entry in entries}
         self._entries: dict[Key, Any] = {}
+        self._loaded: dict[Key, Loaded] = {}
         self._objects: dict[Key, bytes] = {}
         self._lock = threading.Lock()
 
-    def entry(self, part: str, shared: tuple[int, ...]) -> Any:
-        """The function of a part."""
-        found = self._entries.get((part, shared))
-        return self._load(part, shared) if found is None else found
+    def entry(self, name: str, shared: tuple[int, ...]) -> Any:
+        """The function of an entry."""
+        found = self._entries.get((name, shared))
+        if found is None:
+            kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in self.signatures[name]]
+            loaded = self.load(self._part_of.get(name, name), shared)
+            found = loaded.function(f"imp_{name}", ctypes.c_int64, *kinds)
+            self._entries[name, shared] = found
+        return found
 
     def object(self, part: str, shared: tuple[int, ...]) -> bytes:
         """The object file of a part."""
@@ -45,17 +59,20 @@ class MachineCode:
     @property
     def parts(self) -> tuple[str, ...]:
         """All parts of the engine."""
-        return tuple(self.signatures)
+        return tuple(dict.fromkeys(self._part_of.get(entry, entry) for entry in self.signatures))
+
+    def entries_of(self, part: str) -> tuple[str, ...]:
+        """The entries of a part."""
+        return self.grouped.get(part, (part,))
 
     @property
     def made(self) -> tuple[Key, ...]:
-        """The entries that are loaded."""
-        return tuple(self._entries)
+        """The parts that are loaded."""
+        return tuple(self._loaded)
 
-    def _load(self, part: str, shared: tuple[int, ...]) -> Any:
+    def load(self, part: str, shared: tuple[int, ...]) -> Loaded:
+        """The machine code of a part."""
         with self._lock:
-            if (part, shared) not in self._entries:
-                kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in self.signatures[part]]
-                code = self.object(part, shared)
-                self._entries[part, shared] = Loaded(code).function(f"imp_{part}", ctypes.c_int64, *kinds)
-            return self._entries[part, shared]
+            if (part, shared) not in self._loaded:
+                self._loaded[part, shared] = Loaded(self.object(part, shared))
+            return self._loaded[part, shared]

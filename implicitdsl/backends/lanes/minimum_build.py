@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of, block_solver
-from implicitdsl.backends.lanes.block_engine import Spec
+from implicitdsl.backends.lanes.block_engine import APART, Spec
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -29,7 +29,15 @@ CALLS: dict[str, tuple[str, ...]] = {
     "pushed": ("output_jvp",), "seed_second": ("output_jvp_z",), "bend": ("residual_jvp_z",),
     "finish_second": ("output_jvp_p", "residual_jvp_p", "residual_p"),
 }  # fmt: skip
-"""The functions of the model that each part calls."""
+"""The functions of the model that each entry calls."""
+PARTS = {
+    "solve": ("matrices", "vectors", "begin", "outputs"),
+    "pull": ("seed", "finish"),
+    "second": ("push", "pushed", "seed_second", "bend", "finish_second"),
+    "program": ("program_prepare", "program_solve"),
+    "program_slopes": ("program_factor", "program_held"),
+}
+"""The entries that know the model, and those of the programs, by what calls them."""
 SIGNATURES = {
     "matrices": "naa", "vectors": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa",
     "push": "naaaa",
@@ -83,7 +91,7 @@ def build_minimum(
         },
     )  # fmt: skip
     maker = _Code(spec, problem.signature.arguments, functions, masks)
-    return MinimumEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
+    return MinimumEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS), threads)
 
 
 def too_general(problem: ArgminProblem, settings: Settings) -> str | None:
@@ -124,16 +132,16 @@ class _Code(BlockCode):
     def __init__(self, spec: Spec, leaves: tuple[Leaf, ...], functions: dict[str, Derived], masks: int) -> None:
         super().__init__(
             spec, leaves, functions, blocks="program_blocks", signatures=SIGNATURES, calls=CALLS,
-            modules=("solvers/block_prepared",),
+            parts=PARTS, modules=("solvers/block_prepared",),
         )  # fmt: skip
         self._masks = masks
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        if part in CALLS:
+        if not part.startswith(APART):
             return super().make(part, shared)
-        spec = self.spec
-        code = block_solver(f"program_kernel.{part}", SIGNATURES[part], spec.dtype, spec.width, SOLVERS)
-        return make_object([code], [f"imp_{part}"])
+        spec, entries = self.spec, self.entries(part)
+        code = [block_solver(f"program_kernel.{e}", SIGNATURES[e], spec.dtype, spec.width, SOLVERS) for e in entries]
+        return make_object(code, [f"imp_{e}" for e in entries])
 
     def _constants(self, shared: tuple[int, ...]) -> str:
         # The masks of the active set are an argument more.

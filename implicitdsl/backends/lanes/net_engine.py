@@ -15,12 +15,17 @@ from implicitdsl.backends.lanes.block_engine import WIDTH, BlockEngine, Spec, fa
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import transpose
 from implicitdsl.problems.net import NetProblem, derive
 from implicitdsl.solvers import status as codes
 
 SIGNATURES = {"solve": "nnaa", "pull": "nnaaa", "push": "nnaaa", "second": "nnaaaa"}
 CALLS = {"solve": ("output",), "pull": ("output_vjp",), "push": ("output_jvp",), "second": ("output_jvp_p",)}
+PARTS = {"second": ("push", "second")}
+"""The entries that are called together."""
+SMALL = 24
+"""Nodes up to which a function and its derivatives are made in one piece: each piece more costs more than they do."""
 
 
 def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = None) -> NetEngine:
@@ -38,8 +43,10 @@ def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = N
         groups={"p": tuple(range(len(leaves)))},
         numbers={"size_out": sum(o.size for o in problem.outputs)},
     )
-    maker = BlockCode(spec, leaves, functions, blocks="net_blocks", signatures=SIGNATURES, calls=CALLS)
-    return NetEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
+    small = sum(1 for _ in walk(functions["output"].nodes)) <= SMALL
+    parts = {"all": tuple(SIGNATURES)} if small else PARTS
+    maker = BlockCode(spec, leaves, functions, blocks="net_blocks", signatures=SIGNATURES, calls=CALLS, parts=parts)
+    return NetEngine(spec, MachineCode(SIGNATURES, maker.make, parts), threads)
 
 
 class NetEngine(BlockEngine):

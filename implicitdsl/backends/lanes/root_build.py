@@ -32,6 +32,8 @@ CALLS = {
     "second_gather": ("output_jvp_p", "residual_jvp_p", "residual_p"),
     "one": tuple(one_root.MODEL),
 }
+PARTS = {"pull": ("adjoint", "gather"), "second": ("second_adjoint", "second_gather")}
+"""The entries that are called together."""
 SOLVERS = ("block_implicit", "block_judge", "block_newton", "block_picard", "block_system", "pivoted_lu")
 
 
@@ -60,10 +62,10 @@ def build_root(
         },
     )  # fmt: skip
     maker = RootCode(
-        spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS,
+        spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS, parts=PARTS,
         modules=tuple(f"solvers/{name}" for name in SOLVERS), reals={"rtol": settings.rtol},
     )  # fmt: skip
-    return RootEngine(spec, MachineCode(SIGNATURES, maker.make), threads)
+    return RootEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS), threads)
 
 
 class RootCode(BlockCode):
