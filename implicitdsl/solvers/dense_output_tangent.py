@@ -6,7 +6,14 @@ Rows of states and stages are (value, tangent), 2n numbers. The weight w of stag
 
 from __future__ import annotations
 
-from implicitdsl.solvers.dense_output import direction_of, fraction, has_begun, lies_inside, stage_polynomial
+from implicitdsl.solvers.dense_output import (
+    begin_values,
+    direction_of,
+    fraction,
+    has_begun,
+    lies_inside,
+    stage_polynomial,
+)
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -69,6 +76,26 @@ def read_tangents(
         else:
             going = False
     return cursor
+
+
+def begin_tangents(n: int, y2: Array, start: Element, m: int, times: Array, values: Array, values_dot: Array) -> None:
+    """As `dense_output.begin_values`, with tangents; 0 at times not reached."""
+    begin_values(n, y2, start, m, times, values)
+    for j in range(m):
+        for i in range(n):
+            values_dot[j * n + i] = select(times[j] == start, y2[n + i], 0.0)
+
+
+def hold_tangent_start(
+    n: int, interval: Array, m: int, times: Array, values_bar: Array, values_dot_bar: Array, started: Mask, lam: Array,
+    y2_bar: Array,
+) -> None:  # fmt: skip
+    """As `dense_output_adjoint.hold_start`, for the cotangents of y0 and its tangent."""
+    for j in range(m):
+        held = select(and_(times[j] == interval[0], not_(started)), 1.0, 0.0)
+        axpy(n, held, values_bar, j * n, lam, 0)
+        axpy(n, held, values_dot_bar, j * n, lam, n)
+    axpy(2 * n, 1.0, lam, 0, y2_bar, 0)
 
 
 def transpose_tangent_reads(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of, lies_inside, read_values
+from implicitdsl.solvers.dense_output import direction_of, lies_inside, read_values
 from implicitdsl.solvers.status import DIVERGED, NONFINITE, STALLED
 from implicitdsl.solvers.step_control import scaled_rms
 from implicitdsl.solvers.step_matrix import (
@@ -27,13 +27,11 @@ from implicitdsl.solvers.step_matrix import (
 )
 from implicitdsl.solvers.stepping import (
     COURSE,
-    LAST_TIME,
-    ROWS,
     after_step,
-    begin_course,
-    judge_start,
+    close_run,
     keep_row,
     next_step,
+    open_run,
     stage_moment,
 )
 from implicitdsl.solvers.vocabulary import (
@@ -254,11 +252,9 @@ def integrate(
     y1 = view(points, last_stage * n, n)
     slope = view(k, 0, n)
     read_k = view(k, last_stage * n, (s + 1) * n)
-    copy(n, y0, 0, points, 0)
-    begin_values(n, y0, interval[0], m, times, values)
-    rhs(interval[0], y, p, slope)
-    status, active = judge_start(n, y, slope, interval, m, times)
-    begin_course(rhs, n, y, p, interval, slope, control, rtol, atol, dt, y1, work, statistics, course)
+    status, active = open_run(
+        rhs, n, y0, p, interval, m, times, control, rtol, atol, dt, y, slope, y1, work, values, statistics, course
+    )
 
     t_hi = interval[0]
     t_lo = 0.0 * dt
@@ -306,7 +302,5 @@ def integrate(
             status = select(open_stage, DIVERGED, status)
         status = select(unread, STALLED, status)
         active = and_(active, not_(unread))
-    copy(n, y, 0, y_end, 0)
-    statistics[LAST_TIME] = t_hi
-    statistics[ROWS] = row
+    close_run(n, y, t_hi, row, y_end, statistics)
     return status

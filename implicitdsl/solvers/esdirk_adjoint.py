@@ -17,7 +17,8 @@ from implicitdsl.solvers.dense_output import direction_of, has_begun, lies_insid
 from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
 from implicitdsl.solvers.esdirk import run_stages
 from implicitdsl.solvers.step_matrix import factor_size, factor_step, jacobian_size, solve_step_matrix_transposed
-from implicitdsl.solvers.stepping import GRID, end_of_row, stage_moment
+from implicitdsl.solvers.stepping import stage_moment
+from implicitdsl.solvers.sweeps import begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -27,7 +28,6 @@ from implicitdsl.solvers.vocabulary import (
     axpy,
     buffer,
     copy,
-    copy_where,
     dot,
     fill,
     fma,
@@ -128,12 +128,7 @@ def sweep(
     for row in range(rows - 1, -1, -1):
         if interrupted():
             break
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        live = grid[row * GRID + 3] > 0.0
-        last = grid[row * GRID + 3] == 2.0
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         copy(n, states, row * n, points, 0)
         final = last_stage
         if any_inside(live, times, cursor, t_hi, t_lo, end_hi, end_lo, interval[0], direction):
@@ -145,23 +140,16 @@ def sweep(
             pivots, points, k, rtol, atol,
         )  # fmt: skip
 
-        fill(stages * n, 0.0, k_bar, 0)
-        fill(n, 0.0, y_bar, 0)
-        fill(2, 0.0, ends, 0)
+        begin_transpose(live, stages * n, n, lam, held_lam, k_bar, y_bar, 2, ends)
         cursor, _ = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, read_k, times, cursor, values_bar,
             read_k_bar, y_bar, times_bar, ends,
         )  # fmt: skip
-        for i in range(n):
-            held_lam[i] = select(live, lam[i], 0.0)
         transpose_stages(
             linearise, rhs_vjp, n, mass, pattern, p, gamma, last_stage, stages, final, couple, c, t_hi, t_lo, h, end_hi, live,
             matrix, drift, lu, pivots, points, k, held_lam, k_bar, y_bar, p_bar, ends,
         )  # fmt: skip
-        copy_where(live, n, y_bar, 0, lam, 0)
-        interval_bar[0] = interval_bar[0] + select(live, ends[0] - select(last, ends[1], 0.0), 0.0)
-        interval_bar[1] = interval_bar[1] + select(last, ends[1], 0.0)
-        started = or_(started, live)
+        started = end_transpose(live, last, n, y_bar, lam, ends, interval_bar, started)
     return cursor, started
 
 

@@ -17,19 +17,18 @@ from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.stepping import (
     COURSE,
     GRID,
-    LAST_TIME,
-    ROWS,
     after_step,
-    begin_course,
+    close_run,
     end_of_row,
-    judge_start,
-    keep_row,
+    keep_step,
     next_step,
+    open_run,
     paired_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    Mask,
     all_finite,
     and_,
     any_,
@@ -90,6 +89,17 @@ def run_stages(
             keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)
 
 
+def try_step(
+    rhs: Model, n: int, p: Array, s: int, a: Array, c: Array, error: Array, t_hi: Element, t_lo: Element, h: Element,
+    end_hi: Element, points: Array, slopes: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
+) -> tuple[Mask, Element]:  # fmt: skip
+    """(finite, err): stages 1 … s, whether they and y1 came to numbers, and the error of the step."""
+    run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+    y1 = view(points, s * n, n)
+    finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
+    return finite, paired_error(n, s, error, h, k, points, y1, rtol, atol, dt, work)
+
+
 def integrate(
     rhs: Model,
     n: int,
@@ -133,11 +143,9 @@ def integrate(
     y = view(points, 0, n)
     work = buffer(y0, n)
     course = buffer(y0, COURSE)
-    copy(n, y0, 0, points, 0)
-    begin_values(n, y0, interval[0], m, times, values)
-    rhs(interval[0], y, p, view(k, 0, n))
-    status, active = judge_start(n, y, k, interval, m, times)
-    begin_course(rhs, n, y, p, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
+    status, active = open_run(
+        rhs, n, y0, p, interval, m, times, control, rtol, atol, dt, y, view(k, 0, n), y1, work, values, statistics, course
+    )  # fmt: skip
 
     t_hi = interval[0]
     t_lo = 0.0 * dt
@@ -145,17 +153,15 @@ def integrate(
     row = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
-        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
-        finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        finite, err = try_step(
+            rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
+        )
         ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
-            cursor = read_values(
-                ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
-                values, work,
+            row, cursor = keep_step(
+                ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
+                values, work, row, grid, grid_rows, states, state_rows, every,
             )  # fmt: skip
-            copy_where(ok, n, y1, 0, y, 0)
             copy_where(ok, n, k, s * n, k, 0)
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
@@ -163,9 +169,7 @@ def integrate(
             status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
 
-    copy(n, y, 0, y_end, 0)
-    statistics[LAST_TIME] = t_hi
-    statistics[ROWS] = row
+    close_run(n, y, t_hi, row, y_end, statistics)
     return status
 
 

@@ -17,7 +17,7 @@ from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
 from implicitdsl.solvers.explicit_rk import run_stages, stage_time
 from implicitdsl.solvers.split_stages import keep_part
-from implicitdsl.solvers.stepping import GRID, end_of_row
+from implicitdsl.solvers.sweeps import begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -25,13 +25,10 @@ from implicitdsl.solvers.vocabulary import (
     axpy,
     buffer,
     copy,
-    copy_where,
     dot,
     fill,
     fma,
     interrupted,
-    or_,
-    select,
     view,
 )
 
@@ -104,37 +101,20 @@ def sweep(
     for row in range(rows - 1, -1, -1):
         if interrupted():
             break
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        flag = grid[row * GRID + 3]
-        live = flag > 0.0
-        last = flag == 2.0
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         copy(n, states, row * n, points, 0)
         run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
 
-        fill((s + 1) * n, 0.0, k_bar, 0)
-        fill(n, 0.0, y_bar, 0)
-        fill(2, 0.0, ends, 0)
+        begin_transpose(live, (s + 1) * n, n, lam, point_bar, k_bar, y_bar, 2, ends)
         cursor, read = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
             y_bar, times_bar, ends,
         )  # fmt: skip
-        t_bar = ends[0]
-        h_bar = ends[1]
-
-        for i in range(n):
-            point_bar[i] = select(live, lam[i], 0.0)
-        t_bar, h_bar = transpose_stages(
-            rhs_vjp, n, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar, t_bar,
-            h_bar, y_bar, p_bar,
+        ends[0], ends[1] = transpose_stages(
+            rhs_vjp, n, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar, ends[0],
+            ends[1], y_bar, p_bar,
         )  # fmt: skip
-
-        copy_where(live, n, y_bar, 0, lam, 0)
-        interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)
-        interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)
-        started = or_(started, live)
+        started = end_transpose(live, last, n, y_bar, lam, ends, interval_bar, started)
     return cursor, started
 
 

@@ -16,15 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of
-from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_tangent import (
+    begin_tangents,
+    hold_tangent_start,
+    read_tangents,
+    transpose_tangent_reads,
+)
 from implicitdsl.solvers.explicit_rk import stage_time
 from implicitdsl.solvers.split_stages import keep_part
-from implicitdsl.solvers.stepping import GRID, end_of_row
+from implicitdsl.solvers.sweeps import add_ends, begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
-    and_,
     axpy,
     buffer,
     copy,
@@ -32,8 +36,6 @@ from implicitdsl.solvers.vocabulary import (
     dot,
     fill,
     fma,
-    not_,
-    or_,
     select,
     view,
 )
@@ -103,27 +105,18 @@ def tangent_replay(
     y2 = (y0, ẏ0), interval_dot = (ṫ0, ṫ1). The values are the bits of `explicit_rk.replay` wherever `rhs_tangent`
     gives the bits of `rhs`. Times not reached give NaN and the tangent 0.
     """
-    t0 = interval[0]
     direction_of(interval)
     points = buffer(y2, 2 * (s + 1) * n)
     slopes = buffer(y2, 2 * (s + 1) * n)
     k = buffer(y2, 2 * (s + 1) * n)
     found = buffer(y2, 2 * n)
     copy(2 * n, y2, 0, points, 0)
-    begin_values(n, y2, t0, m, times, values)
-    for j in range(m):
-        for i in range(n):
-            values_dot[j * n + i] = select(times[j] == t0, y2[n + i], 0.0)
+    begin_tangents(n, y2, interval[0], m, times, values, values_dot)
 
     cursor = 0
     for row in range(rows):
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        live = grid[row * GRID + 3] > 0.0
-        last = grid[row * GRID + 3] == 2.0
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, points, 0, states2, 2 * row * n)
         run_tangent_stages(
             rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, points, slopes, k
@@ -213,7 +206,6 @@ def tangent_pullback(
     With values_bar = 0, values_dot_bar = g, end2_bar = (0, g_end) the bars of y0, p, t0, t1 and the times are the second
     derivative of <g, outputs> applied to the direction, and the bars of their tangents are its gradient.
     """
-    t0 = interval[0]
     direction = direction_of(interval)
     t_dot = interval_dot[0]
     points = buffer(states2, 2 * (s + 1) * n)
@@ -229,41 +221,21 @@ def tangent_pullback(
     started = direction != direction
     cursor = m
     for row in range(rows - 1, -1, -1):
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        live = grid[row * GRID + 3] > 0.0
-        last = grid[row * GRID + 3] == 2.0
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, states2, 2 * row * n, points, 0)
         run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
 
-        fill(2 * (s + 1) * n, 0.0, k_bar, 0)
-        fill(2 * n, 0.0, state_bar, 0)
-        fill(4, 0.0, ends, 0)
+        begin_transpose(live, 2 * (s + 1) * n, 2 * n, lam, point_bar, k_bar, state_bar, 4, ends)
         cursor, read = transpose_tangent_reads(
             live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot, cursor,
             values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
         )  # fmt: skip
-
-        for i in range(2 * n):
-            point_bar[i] = select(live, lam[i], 0.0)
         transpose_tangent_stages(
             rhs_tangent_vjp, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, read, points, slopes, k_bar, point_bar,
             stage_t_bar, ends, state_bar, p2_bar,
         )  # fmt: skip
-        t_bar, h_bar, t_dot_bar, h_dot_bar = ends[0], ends[1], ends[2], ends[3]
+        started = end_transpose(live, last, 2 * n, state_bar, lam, ends, interval_bar, started)
+        add_ends(live, last, ends[2], ends[3], interval_dot_bar)
 
-        copy_where(live, 2 * n, state_bar, 0, lam, 0)
-        interval_bar[0] = interval_bar[0] + select(live, t_bar - select(last, h_bar, 0.0), 0.0)
-        interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)
-        interval_dot_bar[0] = interval_dot_bar[0] + select(live, t_dot_bar - select(last, h_dot_bar, 0.0), 0.0)
-        interval_dot_bar[1] = interval_dot_bar[1] + select(last, h_dot_bar, 0.0)
-        started = or_(started, live)
-
-    for j in range(m):
-        held = select(and_(times[j] == t0, not_(started)), 1.0, 0.0)
-        axpy(n, held, values_bar, j * n, lam, 0)
-        axpy(n, held, values_dot_bar, j * n, lam, n)
-    axpy(2 * n, 1.0, lam, 0, y2_bar, 0)
+    hold_tangent_start(n, interval, m, times, values_bar, values_dot_bar, started, lam, y2_bar)

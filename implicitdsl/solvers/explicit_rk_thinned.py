@@ -12,15 +12,14 @@ from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start
 from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.explicit_rk_adjoint import sweep
-from implicitdsl.solvers.stepping import GRID, KEPT, end_of_row
+from implicitdsl.solvers.stepping import KEPT
+from implicitdsl.solvers.sweeps import remake_row, segment_of
 from implicitdsl.solvers.vocabulary import (
     Array,
     buffer,
     copy,
     copy_where,
     interrupted,
-    is_finite,
-    not_,
     select,
     view,
 )
@@ -41,18 +40,9 @@ def retrace(
     copy(n, kept, KEPT, points, 0)
     rhs(t_hi, view(points, 0, n), p, view(k, 0, n))
     for row in range(rows):
-        mark = marks[row]
-        live = not_(mark == 0.0)
-        last = not_(is_finite(mark))
-        h = select(last, (interval[1] - t_hi) - t_lo, mark)
-        grid[row * GRID] = t_hi
-        grid[row * GRID + 1] = t_lo
-        grid[row * GRID + 2] = h
-        grid[row * GRID + 3] = select(last, 2.0, select(live, 1.0, 0.0))
-        copy(n, points, 0, states, row * n)
+        live, h, end_hi, end_lo = remake_row(n, marks[row], row, interval, t_hi, t_lo, points, grid, states)
         # The state after the last row is nobody's.
         if row + 1 < rows:
-            end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
             copy_where(live, n, points, s * n, points, 0)
             copy_where(live, n, k, s * n, k, 0)
@@ -72,13 +62,10 @@ def pullback_thinned(
     direction = direction_of(interval)
     started = direction != direction
     cursor = m
-    segments = (rows + every - 1) // every
-    for back in range(segments):
+    for back in range((rows + every - 1) // every):
         if interrupted():
             break
-        segment = segments - 1 - back
-        first = segment * every
-        count = min(every, rows - first)
+        segment, first, count = segment_of(back, rows, every)
         retrace(
             rhs, n, p, interval, s, a, c, view(kept, segment * (KEPT + n), KEPT + n), view(marks, first, count), count,
             grid, states,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, read_values
 from implicitdsl.solvers.step_matrix import (
     factor_size,
     factor_step,
@@ -23,13 +22,11 @@ from implicitdsl.solvers.step_matrix import (
 )
 from implicitdsl.solvers.stepping import (
     COURSE,
-    LAST_TIME,
-    ROWS,
     after_step,
-    begin_course,
-    judge_start,
-    keep_row,
+    close_run,
+    keep_step,
     next_step,
+    open_run,
     stage_moment,
     step_error,
 )
@@ -42,7 +39,6 @@ from implicitdsl.solvers.vocabulary import (
     axpy,
     buffer,
     copy,
-    copy_where,
     fill,
     fma,
     interrupted,
@@ -162,11 +158,9 @@ def integrate(
     y = view(points, 0, n)
     work = buffer(y0, n)
     course = buffer(y0, COURSE)
-    copy(n, y0, 0, points, 0)
-    begin_values(n, y0, interval[0], m, times, values)
-    rhs(interval[0], y, p, view(k, 0, n))
-    status, active = judge_start(n, y, k, interval, m, times)
-    begin_course(rhs, n, y, p, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
+    status, active = open_run(
+        rhs, n, y0, p, interval, m, times, control, rtol, atol, dt, y, view(k, 0, n), y1, work, values, statistics, course
+    )  # fmt: skip
 
     t_hi = interval[0]
     t_lo = 0.0 * dt
@@ -183,19 +177,15 @@ def integrate(
         err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
         ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
-            cursor = read_values(
-                ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
-                values, work,
+            row, cursor = keep_step(
+                ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
+                values, work, row, grid, grid_rows, states, state_rows, every,
             )  # fmt: skip
-            copy_where(ok, n, y1, 0, y, 0)
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
         status, active = after_step(
             status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
 
-    copy(n, y, 0, y_end, 0)
-    statistics[LAST_TIME] = t_hi
-    statistics[ROWS] = row
+    close_run(n, y, t_hi, row, y_end, statistics)
     return status

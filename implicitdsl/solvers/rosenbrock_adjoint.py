@@ -26,7 +26,8 @@ from implicitdsl.solvers.step_matrix import (
     multiply_jacobian,
     solve_step_matrix_transposed,
 )
-from implicitdsl.solvers.stepping import GRID, end_of_row, stage_moment
+from implicitdsl.solvers.stepping import stage_moment
+from implicitdsl.solvers.sweeps import begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -34,12 +35,10 @@ from implicitdsl.solvers.vocabulary import (
     axpy,
     buffer,
     copy,
-    copy_where,
     dot,
     fill,
     fma,
     interrupted,
-    or_,
     select,
     view,
 )
@@ -145,13 +144,7 @@ def sweep(
     for row in range(rows - 1, -1, -1):
         if interrupted():
             break
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        flag = grid[row * GRID + 3]
-        live = flag > 0.0
-        last = flag == 2.0
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         copy(n, states, row * n, points, 0)
         factor_step(linearise, n, mass, pattern, gamma, t_hi, h, points, p, matrix, drift, lu, pivots)
         run_stages(
@@ -179,23 +172,16 @@ def sweep(
             work,
         )
 
-        fill((s + 1) * n, 0.0, k_bar, 0)
-        fill(n, 0.0, y_bar, 0)
-        fill(2, 0.0, ends, 0)
+        begin_transpose(live, (s + 1) * n, n, lam, held_lam, k_bar, y_bar, 2, ends)
         cursor, _ = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
             y_bar, times_bar, ends,
         )  # fmt: skip
-        for i in range(n):
-            held_lam[i] = select(live, lam[i], 0.0)
         transpose_stages(
             rhs_vjp, linearise_vjp, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, matrix,
             drift, lu, pivots, points, slopes, k, held_lam, k_bar, y_bar, p_bar, ends,
         )  # fmt: skip
-        copy_where(live, n, y_bar, 0, lam, 0)
-        interval_bar[0] = interval_bar[0] + select(live, ends[0] - select(last, ends[1], 0.0), 0.0)
-        interval_bar[1] = interval_bar[1] + select(last, ends[1], 0.0)
-        started = or_(started, live)
+        started = end_transpose(live, last, n, y_bar, lam, ends, interval_bar, started)
     return cursor, started
 
 

@@ -14,8 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of
-from implicitdsl.solvers.dense_output_tangent import read_tangents, transpose_tangent_reads
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.dense_output_tangent import (
+    begin_tangents,
+    hold_tangent_start,
+    read_tangents,
+    transpose_tangent_reads,
+)
 from implicitdsl.solvers.step_matrix import (
     add_jacobian_transposed,
     add_outer_product,
@@ -26,12 +31,12 @@ from implicitdsl.solvers.step_matrix import (
     solve_step_matrix,
     solve_step_matrix_transposed,
 )
-from implicitdsl.solvers.stepping import GRID, end_of_row, stage_moment
+from implicitdsl.solvers.stepping import stage_moment
+from implicitdsl.solvers.sweeps import add_ends, begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
-    and_,
     any_,
     axpy,
     buffer,
@@ -40,8 +45,6 @@ from implicitdsl.solvers.vocabulary import (
     dot,
     fill,
     fma,
-    not_,
-    or_,
     select,
     view,
 )
@@ -151,7 +154,6 @@ def tangent_replay(
     states2: Array,
 ) -> None:
     """Run the steps of a tape with tangents, as `explicit_rk_tangent.tangent_replay` says."""
-    t0 = interval[0]
     points = buffer(y2, 2 * (s + 2) * n)
     slopes = buffer(y2, 2 * (s + 2) * n)
     k = buffer(y2, 2 * (s + 1) * n)
@@ -161,20 +163,12 @@ def tangent_replay(
     pivots = buffer(y2, n)
     found = buffer(y2, 2 * n)
     copy(2 * n, y2, 0, points, 0)
-    begin_values(n, y2, t0, m, times, values)
-    for j in range(m):
-        for i in range(n):
-            values_dot[j * n + i] = select(times[j] == t0, y2[n + i], 0.0)
+    begin_tangents(n, y2, interval[0], m, times, values, values_dot)
 
     cursor = 0
     for row in range(rows):
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        live = grid[row * GRID + 3] > 0.0
-        last = grid[row * GRID + 3] == 2.0
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, points, 0, states2, 2 * row * n)
         run_tangent_step(
             rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo,
@@ -325,7 +319,6 @@ def tangent_pullback(
     times_dot_bar: Array,
 ) -> None:
     """Transpose `tangent_replay`; everything as `explicit_rk_tangent.tangent_pullback` says."""
-    t0 = interval[0]
     direction = direction_of(interval)
     t_dot = interval_dot[0]
     points = buffer(states2, 2 * (s + 2) * n)
@@ -344,43 +337,26 @@ def tangent_pullback(
     started = direction != direction
     cursor = m
     for row in range(rows - 1, -1, -1):
-        t_hi = grid[row * GRID]
-        t_lo = grid[row * GRID + 1]
-        h = grid[row * GRID + 2]
-        live = grid[row * GRID + 3] > 0.0
-        last = grid[row * GRID + 3] == 2.0
+        t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, states2, 2 * row * n, points, 0)
         run_tangent_step(
             rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot, h,
             h_dot, end_hi, matrix2, drift2, lu, pivots, points, slopes, k,
         )  # fmt: skip
 
-        fill(2 * (s + 1) * n, 0.0, k_bar, 0)
-        fill(2 * n, 0.0, state_bar, 0)
-        fill(4, 0.0, ends, 0)
+        begin_transpose(live, 2 * (s + 1) * n, 2 * n, lam, held_lam, k_bar, state_bar, 4, ends)
         cursor, _ = transpose_tangent_reads(
             live, n, s, degree, dense, t_hi, t_lo, t_dot, h, h_dot, end_hi, end_lo, interval, k, times, times_dot,
             cursor, values_bar, values_dot_bar, k_bar, state_bar, times_bar, times_dot_bar, ends,
         )  # fmt: skip
-        for i in range(2 * n):
-            held_lam[i] = select(live, lam[i], 0.0)
         transpose_tangent_step(
             rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, p2, s, a, couple, c, drive, t_hi, t_lo, t_dot,
             h, h_dot, end_hi, live, matrix2, drift2, lu, pivots, points, slopes, k, held_lam, k_bar, state_bar,
             p2_bar, ends,
         )  # fmt: skip
 
-        copy_where(live, 2 * n, state_bar, 0, lam, 0)
-        interval_bar[0] = interval_bar[0] + select(live, ends[0] - select(last, ends[1], 0.0), 0.0)
-        interval_bar[1] = interval_bar[1] + select(last, ends[1], 0.0)
-        interval_dot_bar[0] = interval_dot_bar[0] + select(live, ends[2] - select(last, ends[3], 0.0), 0.0)
-        interval_dot_bar[1] = interval_dot_bar[1] + select(last, ends[3], 0.0)
-        started = or_(started, live)
+        started = end_transpose(live, last, 2 * n, state_bar, lam, ends, interval_bar, started)
+        add_ends(live, last, ends[2], ends[3], interval_dot_bar)
 
-    for j in range(m):
-        held = select(and_(times[j] == t0, not_(started)), 1.0, 0.0)
-        axpy(n, held, values_bar, j * n, lam, 0)
-        axpy(n, held, values_dot_bar, j * n, lam, n)
-    axpy(2 * n, 1.0, lam, 0, y2_bar, 0)
+    hold_tangent_start(n, interval, m, times, values_bar, values_dot_bar, started, lam, y2_bar)

@@ -9,15 +9,14 @@ from implicitdsl.solvers.dense_output_adjoint import hold_start
 from implicitdsl.solvers.rosenbrock import run_stages
 from implicitdsl.solvers.rosenbrock_adjoint import sweep
 from implicitdsl.solvers.step_matrix import factor_size, factor_step, jacobian_size
-from implicitdsl.solvers.stepping import GRID, KEPT, end_of_row
+from implicitdsl.solvers.stepping import KEPT
+from implicitdsl.solvers.sweeps import remake_row, segment_of
 from implicitdsl.solvers.vocabulary import (
     Array,
     buffer,
     copy,
     copy_where,
     interrupted,
-    is_finite,
-    not_,
     select,
     view,
 )
@@ -42,17 +41,8 @@ def retrace(
     t_lo = kept[1]
     copy(n, kept, KEPT, points, 0)
     for row in range(rows):
-        mark = marks[row]
-        live = not_(mark == 0.0)
-        last = not_(is_finite(mark))
-        h = select(last, (interval[1] - t_hi) - t_lo, mark)
-        grid[row * GRID] = t_hi
-        grid[row * GRID + 1] = t_lo
-        grid[row * GRID + 2] = h
-        grid[row * GRID + 3] = select(last, 2.0, select(live, 1.0, 0.0))
-        copy(n, points, 0, states, row * n)
+        live, h, end_hi, end_lo = remake_row(n, marks[row], row, interval, t_hi, t_lo, points, grid, states)
         if row + 1 < rows:
-            end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             factor_step(linearise, n, mass, pattern, gamma, t_hi, h, view(points, 0, n), p, matrix, drift, lu, pivots)
             run_stages(
                 rhs, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, matrix, drift, lu, pivots, points, slopes,
@@ -76,13 +66,10 @@ def pullback_thinned(
     direction = direction_of(interval)
     started = direction != direction
     cursor = m
-    segments = (rows + every - 1) // every
-    for back in range(segments):
+    for back in range((rows + every - 1) // every):
         if interrupted():
             break
-        segment = segments - 1 - back
-        first = segment * every
-        count = min(every, rows - first)
+        segment, first, count = segment_of(back, rows, every)
         retrace(
             rhs, linearise, n, mass, pattern, p, interval, s, gamma, a, couple, c, drive,
             view(kept, segment * (KEPT + n), KEPT + n), view(marks, first, count), count, grid, states,

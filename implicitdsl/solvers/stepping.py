@@ -8,19 +8,18 @@ and its state stands still; such rows arise only where several samples run in on
 
 The loop of a method is
 
-    status, active = judge_start(…)                 # who runs at all
     course = buffer(y0, COURSE)                   # step length and history of the errors
-    begin_course(…)
+    status, active = open_run(…)                   # who runs at all
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(…)
         …                                         # the method: y1, what dense output needs, whether all is finite
         err = step_error(…)                       # 0 where dt is given
         ok = and_(active, and_(finite, err <= 1.0))
         if any_(ok):
-            row = keep_row(…)
-            …                                     # values in the step; y, t_hi, t_lo := those of its end where ok
+            row, cursor = keep_step(…)            # values in the step; y := y1 where ok
+            …                                     # t_hi, t_lo := those of its end where ok
         status, active = after_step(…)
-    statistics[LAST_TIME], statistics[ROWS] = t_hi, row
+    close_run(…)
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from implicitdsl.solvers.dense_output import direction_of, times_in_order
+from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values, times_in_order
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (
     DT0,
@@ -48,6 +47,7 @@ from implicitdsl.solvers.vocabulary import (
     and_,
     axpy,
     copy,
+    copy_where,
     epsilon,
     fill,
     fma,
@@ -143,6 +143,27 @@ def set_course(length: Element, dt: Element, control: Array, statistics: Array, 
     statistics[REJECTED] = 0.0 * dt
 
 
+def open_run(
+    rhs: Model, n: int, y0: Array, p: Array, interval: Array, m: int, times: Array, control: Array, rtol: Element,
+    atol: Element, dt: Element, y: Array, slope: Array, work: Array, work_slope: Array, values: Array, statistics: Array,
+    course: Array,
+) -> tuple[Element, Mask]:  # fmt: skip
+    """(status, active) of a run from y0: its state `y` and `slope`, the `values` at its start, and its `course`."""
+    copy(n, y0, 0, y, 0)
+    begin_values(n, y0, interval[0], m, times, values)
+    rhs(interval[0], y, p, slope)
+    status, active = judge_start(n, y, slope, interval, m, times)
+    begin_course(rhs, n, y, p, interval, slope, control, rtol, atol, dt, work, work_slope, statistics, course)
+    return status, active
+
+
+def close_run(n: int, y: Array, t_hi: Element, row: int, y_end: Array, statistics: Array) -> None:
+    """Note where a run ended, and the rows of its tape."""
+    copy(n, y, 0, y_end, 0)
+    statistics[LAST_TIME] = t_hi
+    statistics[ROWS] = row
+
+
 def next_step(
     interval: Array, t_hi: Element, t_lo: Element, dt: Element, course: Array
 ) -> tuple[Mask, Element, Element, Element]:
@@ -213,6 +234,39 @@ def keep_row(
         if row < state_rows:
             copy(n, y, 0, states, row * n)
     return row + 1
+
+
+def keep_step(
+    ok: Mask, active: Mask, last: Mask, n: int, s: int, degree: int, dense: Array, t_hi: Element, t_lo: Element, h: Element,
+    end_hi: Element, end_lo: Element, interval: Array, y: Array, y1: Array, k: Array, m: int, times: Array, cursor: int,
+    values: Array, work: Array, row: int, grid: Array, grid_rows: int, states: Array, state_rows: int, every: int,
+) -> tuple[int, int]:  # fmt: skip
+    """(row, cursor) after an accepted step: its row of the tape, the values in it, and y1 in place of y."""
+    row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
+    cursor = read_values(
+        ok,
+        active,
+        n,
+        s,
+        degree,
+        dense,
+        t_hi,
+        t_lo,
+        h,
+        end_hi,
+        end_lo,
+        interval,
+        y,
+        y1,
+        k,
+        m,
+        times,
+        cursor,
+        values,
+        work,
+    )
+    copy_where(ok, n, y1, 0, y, 0)
+    return row, cursor
 
 
 def after_step(

@@ -17,30 +17,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values
-from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.explicit_rk import try_step
 from implicitdsl.solvers.stepping import (
     ACCEPTED,
     COURSE,
-    LAST_TIME,
     REJECTED,
-    ROWS,
     after_step,
-    begin_course,
-    judge_start,
-    keep_row,
+    close_run,
+    keep_step,
     next_step,
-    paired_error,
+    open_run,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
-    all_finite,
     and_,
     any_,
     buffer,
-    copy,
     copy_where,
     fma,
     interrupted,
@@ -125,11 +120,9 @@ def integrate_until_stiff(
     y = view(points, 0, n)
     work = buffer(y0, n)
     course = buffer(y0, COURSE)
-    copy(n, y0, 0, points, 0)
-    begin_values(n, y0, interval[0], m, times, values)
-    rhs(interval[0], y, p, view(k, 0, n))
-    status, active = judge_start(n, y, k, interval, m, times)
-    begin_course(rhs, n, y, p, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
+    status, active = open_run(
+        rhs, n, y0, p, interval, m, times, control, rtol, atol, dt, y, view(k, 0, n), y1, work, values, statistics, course
+    )  # fmt: skip
 
     t_hi = interval[0]
     t_lo = 0.0 * dt
@@ -139,9 +132,9 @@ def integrate_until_stiff(
     turn = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
-        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
-        finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        finite, err = try_step(
+            rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
+        )
         ok = and_(active, and_(finite, err <= 1.0))
         # Every lane under way tries one step a turn, so its turns are its own, whatever its neighbours do.
         due = and_(ok, or_(count > 0.0, 0.0 * count + turn % EVERY < 0.5))
@@ -150,12 +143,10 @@ def integrate_until_stiff(
             beyond = is_beyond_stability(n, s, h, points, k, rtol, atol)
             count = select(due, vmax(count + select(beyond, 1.0, -1.0), 0.0), count)
         if any_(ok):
-            row = keep_row(ok, last, n, t_hi, t_lo, h, y, row, grid, grid_rows, states, state_rows, every)
-            cursor = read_values(
-                ok, active, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
-                values, work,
+            row, cursor = keep_step(
+                ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
+                values, work, row, grid, grid_rows, states, state_rows, every,
             )  # fmt: skip
-            copy_where(ok, n, y1, 0, y, 0)
             copy_where(ok, n, k, s * n, k, 0)
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
@@ -167,7 +158,7 @@ def integrate_until_stiff(
         status = select(stiff, HANDED_OVER, status)
         active = and_(active, not_(stiff))
 
-    copy(n, y, 0, end, 0)
+    close_run(n, y, t_hi, row, end, statistics)
     end[n + END_TIME] = t_hi
     end[n + DIRECTION] = direction_of(interval)
     end[n + STEPS] = statistics[ACCEPTED] + statistics[REJECTED]
@@ -175,6 +166,4 @@ def integrate_until_stiff(
     for j in range(m):
         reached = end[n + DIRECTION] * ((times[j] - t_hi) - t_lo) <= 0.0
         end[n + REACHED] = end[n + REACHED] + select(reached, 1.0, 0.0)
-    statistics[LAST_TIME] = t_hi
-    statistics[ROWS] = row
     return status

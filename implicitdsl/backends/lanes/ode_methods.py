@@ -31,6 +31,7 @@ _READING = (
     "dense_output_tangent",
     "step_control",
     "stepping",
+    "sweeps",
     "split_stages",
     "explicit_rk",
 )

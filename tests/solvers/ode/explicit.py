@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -46,7 +47,7 @@ class Run:
     p: np.ndarray
     interval: np.ndarray
     times: np.ndarray
-    tableau: Tableau
+    tableau: Any
 
     @property
     def rows(self) -> int:
@@ -155,8 +156,10 @@ def second(
         run.times, np.array(times_dot), run.tableau.stages, run.tableau.degree, a, c, dense, run.grid, run.rows, states2,
         np.zeros(m * n), np.array(values_bar, float).ravel(), np.concatenate([np.zeros(n), end_bar]), *bars,
     )  # fmt: skip
-    y2, p2, interval, interval_dot_bar, times, times_dot_bar = bars
-    return (
-        np.concatenate([y2[:n], p2[:q], interval, times]),
-        np.concatenate([y2[n:], p2[q:], interval_dot_bar, times_dot_bar]),
-    )
+    return halves(n, q, bars)
+
+
+def halves(n, q, bars):
+    """The bars of a transposed tangent run by (y0, p, t0, t1, times): those of the values, and those of the tangents."""
+    y2, p2, interval, interval_dot, times, times_dot = bars
+    return np.concatenate([y2[:n], p2[:q], interval, times]), np.concatenate([y2[n:], p2[q:], interval_dot, times_dot])
