@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, Array, is_per_sample
-from implicitdsl.backends.lanes.layout import Packing, Rows, set_address
+from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, set_address, take_lanes
 
 CHUNKS = 64
 CHUNK_BYTES = 1 << 26
@@ -68,6 +68,10 @@ class Gradients:
             at = start + packed.own_size
             for place in range(at, at + len(packed.shared)):
                 set_address(into, place, self._waste.__array_interface__["data"][0])
+
+    def gather(self, packed: Packing, bars: Array, first: int, rows: Rows) -> None:
+        """As `add`, out of the lanes of blocks (blocks, size, width)."""
+        self.add(packed, take_lanes(bars[:, : packed.own_size], count_of(rows)), first, rows)
 
     def add(self, packed: Packing, found: Array, first: int, rows: Rows) -> None:
         """The gradients of the own members (samples, own size) of blocks from `first` on; `rows` are their samples."""

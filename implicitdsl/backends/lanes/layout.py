@@ -35,6 +35,11 @@ def shared_arguments(arguments: Sequence[Argument], args: Sequence[Array], batch
     return tuple(found)
 
 
+def count_of(rows: Rows) -> int:
+    """How many samples there are in a part of the batch."""
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
 def flat_values(arguments: Sequence[Argument], args: Sequence[Array], dtype: np.dtype[Any], batch: int) -> list[Array]:
     """The arguments as (batch, size), or (size,) where shared, contiguous."""
     found: list[Array] = []

@@ -113,7 +113,7 @@ class NetEngine(BlockEngine):
                 entry(0, count, p_at, dot_at, c_at, bar_at)
             else:
                 entry(0, count, p_at, c_at, bar_at)
-            grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
+            grads.gather(p, p_bar, first, rows)
 
         if len(order):
             elements = (2 if dots is None else 3) * p.size + self._out

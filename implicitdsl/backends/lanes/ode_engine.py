@@ -191,42 +191,7 @@ class OdeEngine(BlockEngine):
         if self._empty:
             return Gradient([np.zeros(a.shape, self.dtype) for a in args], found)
         every = self.spacing(saved[0])
-        if every > 1:
-            return swept(self, "thin", args, batch, saved, status, cotangents, every)
-        cot, asked = self.asked_cotangent(cotangents, batch)
-        values, shared = self.values(args, batch), self.layout(args, batch)
-        p, q = self.packing("p", shared), self.packing("q", shared)
-        common = self.is_common("q", values)
-        order = self.lanes_of(saved[0], asked & (status == codes.SUCCESS))
-        grads = Gradients(self.arguments, args, (p, q), self.blocks_of(len(order)), self.width)
-        entry = self.code.entry("pull", shared)
-
-        def work(first: int, last: int) -> None:
-            count, rows = last - first, self.samples_of(order, first, last, len(order))
-            tape, (wide, deep) = self.tape_rows(saved, rows), self.row_parts
-            room = self.arena(
-                (count, p.size), (1 if common else count, q.size), (count, self.read_size), (count, p.size),
-                (count, q.size), (count, self.facts_size), (self.kept_size,), (tape * wide,), (tape * deep,),
-                (p.size,), (self.bars_size,),
-            )  # fmt: skip
-            p.pack(values, rows, room.array(0))
-            q.pack(values, rows, room.array(1))
-            fill_lanes(room.array(2), cot[:, : self.read_size], rows, fill=0.0)
-            self.tell(room.array(5), cot, rows)
-            p_bar = room.array(3)
-            grads.set_addresses(p, p_bar, first)
-            p_at, q_at, c_at, p_bar_at, q_bar_at, facts_at, kept_at, grid_at, states_at, *others = room.addresses
-            done = entry(
-                0, count, p_at, q_at, 0 if common else q.size, c_at, p_bar_at, q_bar_at, facts_at, kept_at, 0, grid_at,
-                states_at, tape, *others,
-            )  # fmt: skip
-            assert done == 0, "a run repeated took more steps"
-            self.statuses(take_lanes(room.array(5), len(rows)), rows, found)
-            grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
-            grads.add(q, take_lanes(room.array(4), len(rows)), first, rows)
-
-        self.run_order("pull", order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
-        return Gradient(grads.result(failed(status, asked)), found)
+        return swept(self, "pull" if every == 1 else "thin", args, batch, saved, status, cotangents, every)
 
     def run_order(
         self, part: str, order: NDArray[np.int64], elements: int, work: Callable[[int, int], None], chunk: int
@@ -280,8 +245,8 @@ class OdeEngine(BlockEngine):
             flat[rows] = take_lanes(room.array(3), len(rows))
             facts[rows] = take_lanes(room.array(6), len(rows))
             if asked:
-                grads.add(p, take_lanes(p2_bar[:, : p.own_size], len(rows)), first, rows)
-                grads.add(q, take_lanes(room.array(5), len(rows)), first, rows)
+                grads.gather(p, p2_bar, first, rows)
+                grads.gather(q, room.array(5), first, rows)
 
         self.run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
         return self._answers(flat, facts), grads

@@ -30,11 +30,11 @@ def spacing_of(engine: OdeEngine, steps: Array) -> int:
 
 
 def swept(
-    engine: OdeEngine, part: Literal["thin", "costate"], args: list[Array], batch: int, saved: list[Array],
+    engine: OdeEngine, part: Literal["pull", "thin", "costate"], args: list[Array], batch: int, saved: list[Array],
     status: NDArray[np.int32], cotangents: list[Array], every: int = 1,
 ) -> Gradient:  # fmt: skip
-    """The pullback of `engine` by a part that runs each block again: `thin` keeps every `every`-th state of its tape,
-    `costate` has a full tape, or none where the solution is carried backwards."""
+    """The pullback of `engine` by a part that runs each block again: `pull` keeps a full tape, `thin` one with every
+    `every`-th state, and `costate` a full one, or none where the solution is carried backwards."""
     n, facts = engine.spec.numbers["states"], engine.facts_size
     cot, asked = engine.asked_cotangent(cotangents, batch)
     values, shared = engine.values(args, batch), engine.layout(args, batch)
@@ -48,9 +48,10 @@ def swept(
     def work(first: int, last: int) -> None:
         count, rows = last - first, engine.samples_of(order, first, last, len(order))
         tape = engine.tape_rows(saved, rows)
+        rooms = room(tape, n, every) if every > 1 else (*(tape * k for k in engine.row_parts), 0, 0)
         arena = engine.arena(
             (count, p.size), (1 if common else count, q.size), (count, engine.read_size), (count, p.size),
-            (count, q.size), (count, facts), (engine.kept_size,), *((k,) for k in room(tape, n, every)),
+            (count, q.size), (count, facts), (engine.kept_size,), *((k,) for k in rooms),
             (p.size,), (engine.bars_size,),
         )  # fmt: skip
         p.pack(values, rows, arena.array(0))
@@ -60,12 +61,16 @@ def swept(
         p_bar = arena.array(3)
         grads.set_addresses(p, p_bar, first)
         p_at, q_at, *bars = arena.addresses
+        # What runs leave is kept apart for each block where tapes are, and here in one place for all.
+        step = (0,) if part == "pull" else ()
         segment = (every, *bars[7:9]) if part == "thin" else ()
-        done = entry(0, count, p_at, q_at, 0 if common else q.size, *bars[:7], tape, *segment, *bars[9:])
+        done = entry(
+            0, count, p_at, q_at, 0 if common else q.size, *bars[:5], *step, *bars[5:7], tape, *segment, *bars[9:]
+        )
         assert done == 0, "a run repeated took more steps"
-        grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
-        grads.add(q, take_lanes(arena.array(4), len(rows)), first, rows)
-        engine.statuses(arena.array(5), rows, found)
+        grads.gather(p, p_bar, first, rows)
+        grads.gather(q, arena.array(4), first, rows)
+        engine.statuses(take_lanes(arena.array(5), len(rows)), rows, found)
 
     engine.run_order(part, order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
     return Gradient(grads.result(failed(status, asked)), found)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import Array, Gradient, is_per_sample
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, count_of, fill_lanes, take_lanes
 from implicitdsl.solvers.stepping import ROWS
 
 if TYPE_CHECKING:
@@ -124,10 +124,9 @@ class OdeTape:
                     e.kept_size, *memory.addresses, capacity, trial_at, work_at,
                 )  # fmt: skip
                 assert done == 0, "a tape is shorter than it was"
-            samples = min(last * e.width, self.batch) - first * e.width
-            e.statuses(take_lanes(piece.room.array(2), samples), rows, found)
-            grads.add(p, take_lanes(p_bar[:, : p.own_size], samples), first, rows)
-            grads.add(q, take_lanes(room.array(2), samples), first, rows)
+            e.statuses(take_lanes(piece.room.array(2), count_of(rows)), rows, found)
+            grads.gather(p, p_bar, first, rows)
+            grads.gather(q, room.array(2), first, rows)
 
         e.run_these("pull", list(self.pieces), work)
         return Gradient(grads.result(np.zeros(self.batch, np.bool_)), found)

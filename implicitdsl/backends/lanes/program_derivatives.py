@@ -182,7 +182,7 @@ class ProgramEngine(BlockEngine):
                     entries["finish_second"](
                         blocks, p_at, w_at, v_at, dot_at, c_at, mu_at, lam_at, at[8], p_bar_at
                     )  # fmt: skip
-                grads.add(p, take_lanes(p_bar[:, : p.own_size], len(rows)), first, rows)
+                grads.gather(p, p_bar, first, rows)
             done[rows] = take_lanes(good, len(rows))[:, 0] > 0
             if told is not None:
                 told[rows] = failure

@@ -136,7 +136,7 @@ class RootEngine(BlockEngine):
                 array[here] = take_lanes(room.array(k), len(here))
             if grads is not None:
                 p_bar = room.array(inputs + len(sizes))
-                grads.add(p, take_lanes(p_bar[:, : p.own_size], len(here)), first, here)
+                grads.gather(p, p_bar, first, here)
 
         if len(rows):
             whole = 1 if grads is None else grads.chunk
