@@ -211,6 +211,14 @@ def elementary_functions(widths: dict[Dtype, Sequence[int]]) -> None:
             library = Timed(f, dtype, each[0], blocks=1).seconds()
             elementary_polynomials.FUNCTIONS.update(kept)
             print(f"  {name:6} {1e9 * own / 512 / each[0]:5.2f} {1e9 * library / 512 / each[0]:5.2f}", flush=True)
+        for power in (5, 10, 31, -6, -12):
+            # The library is called where the exponent is not known while code is made.
+            known, asked = b.power(inside, float(power)), b.power(inside, b.add(b.mul(x, 0.0), float(power)))
+            own, library = (
+                Timed(Derived("f", (group("p", (x,)),), (group("out", (f,)),)), dtype, each[0], blocks=1).seconds()
+                for f in (known, asked)
+            )
+            print(f"  x^{power:<4} {1e9 * own / 512 / each[0]:5.2f} {1e9 * library / 512 / each[0]:5.2f}", flush=True)
 
 
 WIDTHS: dict[Dtype, Sequence[int]] = {"float64": (8, 4), "float32": (16, 8)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -28,7 +30,9 @@ def cases():
     for name, record in SCALAR.items():
         for k, fixed in enumerate(constants(record)):
             found.append((f"{name}_{k}", record, fixed, expression(record, fixed)))
-    for k, p in enumerate((2.0, 3.0, 4.0, -1.0, -2.0, -3.0, 0.5, 2.5, -4.0)):
+    for k, p in enumerate(
+        (2.0, 3.0, 4.0, -1.0, -2.0, -3.0, 0.5, 2.5, -4.0, 7.0, 10.0, 15.0, 31.0, -6.0, -12.0, -32.0, 33.0)
+    ):
         found.append((f"pow_fixed_{k}", SCALAR["pow"], {1: p}, apply("pow", Arg(0), Const(p))))
     return found
 
@@ -140,3 +144,21 @@ def test_no_operation_carries_a_fast_math_flag():
     assert not any(
         flag in text for flag in (" fast ", " contract ", " reassoc ", " nnan ", " ninf ", " arcp ", " afn ")
     )
+
+
+def test_whole_powers_are_nearly_correctly_rounded():
+    """Against rational arithmetic, within 0.51 units in the last place of 1 and more."""
+    exponents = (5.0, 7.0, 10.0, 31.0, -4.0, -6.0, -12.0, -32.0)
+    functions = [
+        Derived(f"power_{k}", (group("p", (X, Y, Z)),), (group("out", (mapped(expr, (X, Y, Z)),)),))
+        for k, expr in enumerate(apply("pow", Arg(0), Const(p)) for p in exponents)
+    ]
+    run = Compiled(functions, "float64", 8)
+    rng = np.random.default_rng(2)
+    points = np.zeros((256, 3))
+    points[:, 0] = np.exp(rng.uniform(-3, 3, 256)) * np.where(rng.uniform(size=256) < 0.3, -1.0, 1.0)
+    for k, p in enumerate(exponents):
+        got = run(f"power_{k}", [points])[0][:, 0]
+        for x, value in zip(points[:, 0], got, strict=True):
+            exact = Fraction(float(x)) ** round(p)
+            assert abs(Fraction(float(value)) - exact) <= Fraction(51, 100) * Fraction(math.ulp(float(exact))), (x, p)

@@ -18,6 +18,7 @@ from llvmlite import ir
 from implicitdsl.backends.lanes import elementary_polynomials
 from implicitdsl.backends.lanes.lane_code import I32, LaneCode
 from implicitdsl.backends.lanes.sleef import sleef_library, vector_symbol
+from implicitdsl.backends.lanes.whole_powers import is_whole, whole_power
 from implicitdsl.functions import erf as cody
 from implicitdsl.functions.expression import Apply, Arg, Const, Expr
 from implicitdsl.functions.scalar import SCALAR, walk
@@ -121,12 +122,12 @@ def cost(expr: Expr) -> int:
 
 
 def _fixed_power(c: LaneCode, x: Any, p: float) -> Any:
-    """Small whole powers by products, the reciprocal taken first, so that no product overflows on the way; the square
-    root, as NumPy has it."""
+    """Small whole powers by products, the reciprocal taken first, so that no product overflows on the way, larger ones
+    by exact products; the square root, as NumPy has it."""
     if p == 0.5:
         return c.intrinsic("llvm.sqrt", x)
     if p not in (2.0, 3.0, 4.0, -1.0, -2.0, -3.0):
-        return call(c, "pow", x, c.number(p))
+        return whole_power(c, x, p) if is_whole(p) else call(c, "pow", x, c.number(p))
     base = x if p > 0.0 else c.div(c.one, x)
     square = c.mul(base, base)
     match abs(p):
