@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from implicitdsl.backends.auto import AUTO
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.ode import OdeProblem, used_arguments
-from implicitdsl.solvers.quadrature import nodes_for
+from implicitdsl.solvers.bdf import BDF
+from implicitdsl.solvers.esdirk_tableau import ESDIRK
+from implicitdsl.solvers.quadrature import gauss_rule, lobatto_rule, nodes_for
+from implicitdsl.solvers.rosenbrock_tableau import RODAS5P, ROSENBROCK
 from implicitdsl.solvers.tableau import TABLEAUS
+
+STIFF = (*ROSENBROCK, *ESDIRK, BDF.name)
+"""The methods whose costate is as stiff as their equation: it is integrated by `COSTATE_METHOD`."""
+COSTATE_METHOD = RODAS5P
 
 SECOND = (
     "second derivatives are exact with `adjoint discrete` and `adjoint forward`; `{name}` integrates the costate, "
@@ -24,9 +36,12 @@ class Continuous:
     carried: int
     gauss: bool
 
-    def nodes(self, solver: str) -> int:
-        """The nodes of Gauss's rule with that method, 0 where its own weights serve."""
-        return nodes_for(TABLEAUS[solver].order) if self.gauss else 0
+    def rule(self, solver: str, dtype: DTypeLike) -> NDArray[Any]:
+        """The rule of the integral with that method, nodes before weights; empty where its own weights serve."""
+        if self.gauss:
+            order = TABLEAUS[solver].order if solver in TABLEAUS else COSTATE_METHOD.order
+            return gauss_rule(nodes_for(order), dtype)
+        return lobatto_rule(dtype) if solver in STIFF else np.zeros(0, dtype)
 
 
 CONTINUOUS: dict[str, Continuous] = {
@@ -45,10 +60,15 @@ def refuse_adjoint(problem: OdeProblem, solver: str, adjoint: str) -> str | None
         return None
     if problem.events is not None:
         return f"`adjoint {adjoint}` does not pass events and located jumps; `discrete` and `forward` do"
-    if solver not in TABLEAUS:
+    if solver in (*STIFF, AUTO) and CONTINUOUS[adjoint].carried:
         return (
-            f"`adjoint {adjoint}` integrates the costate with the explicit Runge-Kutta method of the layer, and "
-            f"`{solver}` is none; `discrete` and `forward` go with every solver"
+            f"`adjoint {adjoint}` runs the solution backwards, where what decays fast grows as fast, and `{solver}` is for "
+            "equations that have that; `interpolated` and `gauss` keep the forward run"
+        )
+    if solver not in (*STIFF, *TABLEAUS, AUTO):
+        return (
+            f"`adjoint {adjoint}` integrates the costate with the method of the layer or with `{COSTATE_METHOD.name}`, "
+            f"and `{solver}` has no steps for it; `discrete` and `forward` go with every solver"
         )
     return None
 

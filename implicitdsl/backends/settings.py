@@ -159,9 +159,6 @@ ADJOINTS: dict[str, Method] = {
     )
 }
 
-COSTATE = ("backsolve", "interpolated", "gauss")
-"""The adjoints that integrate the costate equation."""
-
 DEFAULT_SOLVER = {
     "net": "",
     "ode": "auto",
@@ -241,8 +238,8 @@ def resolve(
     method without `dt`."""
     _refuse_unheard(kind, python_solver, python_adjoint, given, where)
     adjoint, adjoint_options = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
-    # The continuous adjoints run the costate with the explicit method of the layer.
-    default = "tsit5" if adjoint in COSTATE else DEFAULT_SOLVER[kind]
+    # `auto` may turn out stiff, and then no solution runs backwards.
+    default = "tsit5" if adjoint == "backsolve" else DEFAULT_SOLVER[kind]
     solver, options = python_solver or file_solver or (default, {})
     if kind == "net":
         return Settings("", "", 0.0, 0.0, None, 0)

@@ -4,17 +4,25 @@ Accurate to the tolerance of the run, not the exact derivative of the computed s
 the forward tape, row by row, with y(t) from dense output (`sweep_costate`: the adjoints `interpolated` and `gauss`), or
 without a tape, y running backwards beside lambda (`backsolve_costate`).
 
+`sweep_costate` takes the method as three functions, so that one sweep serves them all:
+`remake(p, t_hi, t_lo, h, end_hi, live, row, grid, states, k)` makes the stages `k` of a row's polynomial again, which with
+the row's state is read by `dense_output.step_value`, and gives the samples that have it;
+`advance(p, unit, status, wanted, t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course)` is `integrate_costate` or
+`integrate_stiff_costate` with the tables of its method;
+`slope(p, t, value, sigma, h, k, out)` is the slope of the solution in a step at t, sigma after its begin: f of the value, or
+where the equation is stiff, so that f of a value a little off is far off, that of the polynomial.
+
 t1, t0 and the save times act through f: dL/dt1 = end_bar' f(t1), dL/dt_j = values_bar_j' f(t_j), dL/dt0 = -lambda(t0)' f(t0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from implicitdsl.solvers.costate import integrate_costate
 from implicitdsl.solvers.dense_output import direction_of, has_begun, lies_inside
-from implicitdsl.solvers.explicit_rk import run_stages
-from implicitdsl.solvers.status import SUCCESS
+from implicitdsl.solvers.status import STALLED, SUCCESS
 from implicitdsl.solvers.stepping import COURSE, GRID, LENGTH, REACH, STATISTICS, end_of_row, set_course
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -29,6 +37,7 @@ from implicitdsl.solvers.vocabulary import (
     copy_where,
     dot,
     interrupted,
+    not_,
     select,
     vabs,
     view,
@@ -36,6 +45,7 @@ from implicitdsl.solvers.vocabulary import (
 )
 
 Model = Callable[..., None]
+Step = Callable[..., Any]
 
 
 def unit_of_costate(n: int, m: int, values_bar: Array, end_bar: Array) -> Element:
@@ -50,12 +60,11 @@ def unit_of_costate(n: int, m: int, values_bar: Array, end_bar: Array) -> Elemen
 
 
 def jump(
-    rhs: Model, n: int, p: Array, inside: Mask, unit: Element, j: int, times: Array, values: Array, values_bar: Array,
-    lam: Array, times_bar: Array, work: Array,
-) -> None:  # fmt: skip
-    """lambda := lambda + the cotangent of save time number j, and the gradient of that time, where `inside`."""
-    rhs(times[j], view(values, j * n, n), p, work)
-    along = dot(n, values_bar, j * n, work, 0)
+    n: int, inside: Mask, unit: Element, j: int, values_bar: Array, slope: Array, lam: Array, times_bar: Array
+) -> None:
+    """lambda := lambda + the cotangent of save time number j, and the gradient of that time, where `inside`; `slope` is that
+    of the solution there."""
+    along = dot(n, values_bar, j * n, slope, 0)
     times_bar[j] = times_bar[j] + select(inside, along, 0.0)
     for i in range(n):
         lam[i] = select(inside, lam[i] + values_bar[j * n + i] / unit, lam[i])
@@ -74,17 +83,15 @@ def end_costate(
 
 
 def sweep_costate(
-    rhs: Model, rhs_costate: Model, rhs_gradient: Model, n: int, y0: Array, p: Array, interval: Array, m: int, times: Array,
-    nodes: int, gauss: Array, s: int, degree: int, a: Array, c: Array, error: Array, dense: Array, control: Array,
-    rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array, y_end: Array, grid: Array, rows: int,
+    remake: Step, advance: Step, slope: Model, rhs: Model, n: int, y0: Array, p: Array, interval: Array, m: int, times: Array,
+    size: int, final: float, control: Array, dt: Element, values: Array, y_end: Array, grid: Array, rows: int,
     states: Array, values_bar: Array, end_bar: Array, y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
 ) -> Element:  # fmt: skip
     """From the cotangents of `values` (m*n) and `y_end` (n) of a run to those of y0, p, (t0, t1), times, which are added to;
-    returns a status. The solution is that of the tape of `rows` rows, with the polynomial of each step."""
+    returns a status. The solution is that of the tape of `rows` rows, with the polynomial of each step, of `size` numbers
+    beside the state; flags from `final` on are those of steps that end at t1. `control`: that of the costate's method."""
     direction = direction_of(interval)
-    points = buffer(states, (s + 1) * n)
-    slopes = buffer(states, (s + 1) * n)
-    k = buffer(states, (s + 1) * n)
+    k = buffer(states, size)
     lam = buffer(states, n)
     work = buffer(states, n)
     span = buffer(states, 2)
@@ -92,8 +99,6 @@ def sweep_costate(
     course = buffer(states, COURSE)
     unit = unit_of_costate(n, m, values_bar, end_bar)
     set_course(0.0 * interval[0] + dt, dt, control, statistics, course)
-    rhs(interval[1], y_end, p, work)
-    interval_bar[1] = interval_bar[1] + dot(n, end_bar, 0, work, 0)
     for i in range(n):
         lam[i] = end_bar[i] / unit
     status = select(direction_of(interval) == 0.0, SUCCESS, SUCCESS)
@@ -104,10 +109,16 @@ def sweep_costate(
         t_hi = grid[row * GRID]
         t_lo = grid[row * GRID + 1]
         h = grid[row * GRID + 2]
-        live = grid[row * GRID + 3] > 0.0
-        end_hi, end_lo = end_of_row(grid[row * GRID + 3] == 2.0, interval[1], t_hi, t_lo, h)
-        copy(n, states, row * n, points, 0)
-        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+        flag = grid[row * GRID + 3]
+        live = flag > 0.0
+        last = flag >= final
+        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+        y = view(states, row * n, n)
+        made = remake(p, t_hi, t_lo, h, end_hi, live, row, grid, states, k)
+        status = select(and_(and_(live, not_(made)), status == SUCCESS), STALLED, status)
+        if any_(last):
+            slope(p, interval[1], y_end, h, h, k, work)
+            interval_bar[1] = interval_bar[1] + select(last, dot(n, end_bar, 0, work, 0), 0.0)
         fresh = and_(live, course[LENGTH] == 0.0)
         course[REACH] = select(fresh, 1.01 * vabs(h), course[REACH])
         course[LENGTH] = select(fresh, vabs(h), course[LENGTH])
@@ -121,13 +132,13 @@ def sweep_costate(
                 target = select(beyond == 0.0, h, (times[j] - t_hi) - t_lo)
                 span[0] = at
                 span[1] = target
-                status = integrate_costate(
-                    rhs, rhs_costate, rhs_gradient, n, p, 0, nodes, gauss, s, degree, a, c, error, dense, control, rtol, atol,
-                    unit, dt, max_steps, status, and_(inside, status == SUCCESS), t_hi, t_lo, span, h, points, k, lam,
-                    p_bar, statistics, course,
+                status = advance(
+                    p, unit, status, and_(inside, status == SUCCESS), t_hi, t_lo, span, h, y, k, lam, p_bar, statistics,
+                    course,
                 )  # fmt: skip
                 at = select(inside, target, at)
-                jump(rhs, n, p, inside, unit, j, times, values, values_bar, lam, times_bar, work)
+                slope(p, times[j], view(values, j * n, n), target, h, k, work)
+                jump(n, inside, unit, j, values_bar, work, lam, times_bar)
             begun = has_begun(times[j], t_hi, t_lo, interval[0], direction, inside)
             if j == cursor - 1 and all_(begun):
                 cursor = j
@@ -135,11 +146,9 @@ def sweep_costate(
             j = j - 1
         span[0] = at
         span[1] = 0.0 * at
-        status = integrate_costate(
-            rhs, rhs_costate, rhs_gradient, n, p, 0, nodes, gauss, s, degree, a, c, error, dense, control, rtol, atol, unit, dt,
-            max_steps, status, and_(live, status == SUCCESS), t_hi, t_lo, span, h, points, k, lam, p_bar, statistics,
-            course,
-        )  # fmt: skip
+        status = advance(
+            p, unit, status, and_(live, status == SUCCESS), t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course
+        )
     end_costate(rhs, n, p, interval, y0, unit, lam, status, y0_bar, interval_bar, work)
     return status
 
@@ -183,7 +192,8 @@ def backsolve_costate(
         )  # fmt: skip
         if j >= 0:
             good = status == SUCCESS
-            jump(rhs, n, p, good, unit, j, times, values, values_bar, state, times_bar, work)
+            rhs(times[j], view(values, j * n, n), p, work)
+            jump(n, good, unit, j, values_bar, work, state, times_bar)
             copy_where(good, n, values, j * n, state, n)
         begin = base
     end_costate(rhs, n, p, interval, y0, unit, state, status, y0_bar, interval_bar, work)

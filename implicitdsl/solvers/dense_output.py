@@ -18,6 +18,7 @@ from implicitdsl.solvers.vocabulary import (
     any_,
     axpy,
     copy,
+    fill,
     fma,
     is_finite,
     not_,
@@ -92,6 +93,17 @@ def step_value(
     for i in range(s + 1):
         q, _, _ = stage_polynomial(i, degree, dense, theta)
         axpy(n, sigma * q, k, i * n, out, 0)
+
+
+def step_slope(
+    n: int, s: int, degree: int, dense: Array, sigma: Element, h: Element, k: Array, out: Array
+) -> None:
+    """out := the slope of the step's polynomial at t + sigma."""
+    theta = fraction(sigma, h)
+    fill(n, 0.0, out, 0)
+    for i in range(s + 1):
+        q, dq, _ = stage_polynomial(i, degree, dense, theta)
+        axpy(n, fma(theta, dq, q), k, i * n, out, 0)
 
 
 def read_values(

@@ -250,8 +250,6 @@ def test_a_running_cost_is_a_state() -> None:
 
 def test_what_a_costate_cannot_pass_is_refused_at_construction() -> None:
     for adjoint in CONTINUOUS:
-        with pytest.raises(implicitdsl.ImpError, match="explicit Runge-Kutta method"):
-            layer("Proth", adjoint, solver="rodas5p")
         with pytest.raises(implicitdsl.ImpError, match="events and located jumps"):
             layer("Switched", adjoint)
     given = [torch.tensor(1.7, dtype=torch.float64), torch.tensor(0.6, dtype=torch.float64)]

@@ -14,9 +14,17 @@ from tests.reference.test_ode_solutions import ALL, RTOL
 
 ADJOINTS = ["forward", "interpolated", "gauss", "backsolve"]
 # What decays forwards grows backwards, so `backsolve` multiplies the error of its states by the strongest contraction of the
-# case: the cycle of van der Pol's oscillator at mu = 1 has the Floquet exponent -1.059, over a time of 20; Lorenz's system has
-# the Lyapunov exponent -14.57, over a time of 1.
-GROWTH = {"VanDerPol": math.exp(1.059 * 20), "Lorenz-28": math.exp(14.57), "Lorenz-21": math.exp(14.57)}
+# case: Lorenz's system has the Lyapunov exponent -14.57, over a time of 1. The cycle of van der Pol's oscillator at mu = 1 has
+# the Floquet exponent -1.059: over the time 20 of the case that leaves no digit, so `backsolve` stands the test at time 2.
+GROWTH = {"Lorenz-28": math.exp(14.57), "Lorenz-21": math.exp(14.57)}
+BRIEF = {"VanDerPol": {"T": 2}}
+
+
+def case_for(case: Case, adjoint: str) -> Case:
+    """The case itself, or one of the same layer that the adjoint can stand."""
+    if adjoint == "backsolve" and case.name in BRIEF:
+        return replace(case, given={**case.given, **BRIEF[case.name]}, values=None, slopes={})
+    return case
 
 
 def bound(case: Case, adjoint: str) -> float:
@@ -40,20 +48,20 @@ def gradient(case: Case, adjoint: str) -> tuple[torch.Tensor, ...]:
 # One test a case, so that the discrete gradient is computed once wherever the tests are split over processes.
 @pytest.mark.parametrize("case", ALL, ids=lambda c: c.name)
 def test_every_adjoint_agrees_on_every_reference_case(case: Case) -> None:
-    wanted = gradient(case, "discrete")
-    # Next to a gradient that is large, one that is small has the error of the large one.
-    scale = max(w.abs().max().item() for w in wanted)
     for adjoint in ADJOINTS:
+        chosen = case_for(case, adjoint)
+        wanted = gradient(chosen, "discrete")
+        # Next to a gradient that is large, one that is small has the error of the large one.
+        scale = max(w.abs().max().item() for w in wanted)
         allowed = bound(case, adjoint)
-        for found, known in zip(gradient(case, adjoint), wanted, strict=True):
+        for found, known in zip(gradient(chosen, adjoint), wanted, strict=True):
             assert error(found, known) <= allowed or (found - known).abs().max().item() <= allowed * scale, adjoint
 
 
-SLOPES = [(c, i) for c in ALL for i in c.slopes]
+SLOPES = [(c, i, a) for c in ALL for i in c.slopes for a in ADJOINTS if i in case_for(c, a).slopes]
 
 
-@pytest.mark.parametrize("adjoint", ADJOINTS)
-@pytest.mark.parametrize(("case", "output"), SLOPES, ids=[f"{c.name}-{i}" for c, i in SLOPES])
+@pytest.mark.parametrize(("case", "output", "adjoint"), SLOPES, ids=[f"{c.name}-{i}-{a}" for c, i, a in SLOPES])
 def test_the_gradient_is_the_known_one(case: Case, output: int, adjoint: str) -> None:
     with_it = told(case, adjoint)
     wanted = case.slopes[output]

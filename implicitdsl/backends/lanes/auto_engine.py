@@ -67,11 +67,14 @@ class WatchedEngine(OdeEngine):
 class AutoEngine(HandoverEngine, BlockEngine):
     """The two together."""
 
+    watched: type[WatchedEngine] = WatchedEngine
+    rest: type[OdeEngine] = OdeEngine
+
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         BlockEngine.__init__(self, spec, code, threads)
         plain = {part: letters for part, letters in code.signatures.items() if not part.startswith(LATER)}
-        self.first = WatchedEngine(spec.more["first"], code.only("", plain), threads)
-        self._rest = OdeEngine(spec.more["second"], code.only(LATER, plain), threads)
+        self.first = self.watched(spec.more["first"], code.only("", plain), threads)
+        self._rest = self.rest(spec.more["second"], code.only(LATER, plain), threads)
         self.reads_times = bool(spec.numbers["has_times"])
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.adjoints import no_second
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution
 from implicitdsl.backends.forward_adjoint import ByTangents
-from implicitdsl.backends.lanes.auto_engine import AutoEngine
+from implicitdsl.backends.lanes.auto_engine import AutoEngine, WatchedEngine
 from implicitdsl.backends.lanes.events_engine import EventsEngine
 from implicitdsl.backends.lanes.layout import Rows
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
@@ -20,7 +20,7 @@ from implicitdsl.solvers.status import APPROXIMATE
 
 
 class CostateEngine(OdeEngine):
-    """dx/dt = f(t, x, p) by an explicit method, differentiated to tolerance by its costate."""
+    """dx/dt = f(t, x, p), differentiated to tolerance by its costate."""
 
     def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
         """See `Engine`."""
@@ -52,6 +52,16 @@ class CostateEngine(OdeEngine):
     ) -> Second:
         """Raises NotImplementedError."""
         raise no_second(self.spec.more["adjoint"])
+
+
+class WatchedCostateEngine(CostateEngine, WatchedEngine):
+    """An explicit method that leaves stiff samples."""
+
+
+class AutoCostateEngine(AutoEngine):
+    """Two methods, each with the costate of its own steps."""
+
+    watched, rest = WatchedCostateEngine, CostateEngine
 
 
 class TangentOdeEngine(ByTangents, OdeEngine):

@@ -27,7 +27,7 @@ FUNCTIONS = (
     "conditions", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
     "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
-    "rhs_costate", "rhs_gradient",
+    "rhs_costate", "rhs_gradient", "rhs_costate_rate",
     "history", "history_vjp", "history_jvp", "history_jvp_vjp", "lags", "lags_vjp", "lags_jvp", "lags_jvp_vjp",
 )  # fmt: skip
 NUMBERS = (
@@ -39,7 +39,8 @@ NUMBERS = (
 REALS = ("rtol", "atol", "dt")
 TABLES = (
     "tableau_a", "tableau_c", "tableau_error", "tableau_dense", "tableau_couple", "tableau_drive", "tableau_predict",
-    "mass", "control", "gauss", "delay_breaks",
+    "mass", "control", "gauss", "costate_a", "costate_couple", "costate_c", "costate_drive", "costate_error",
+    "costate_dense", "costate_control", "delay_breaks",
 )  # fmt: skip
 WHOLE_TABLES = (
     "pattern", "event_places", "event_steps", "event_strict", "event_steers", "event_stops", "event_touches",

@@ -8,14 +8,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from implicitdsl.backends.adjoints import CONTINUOUS, save_times_argument
+from implicitdsl.backends.adjoints import CONTINUOUS, COSTATE_METHOD, save_times_argument
 from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.costate_engine import (
+    AutoCostateEngine,
     CostateEngine,
     TangentAutoEngine,
     TangentEventsEngine,
@@ -41,7 +43,6 @@ from implicitdsl.problems.ode import OdeProblem, used_arguments
 from implicitdsl.problems.separable import parts
 from implicitdsl.problems.step_pattern import StepPattern
 from implicitdsl.solvers.delay_breaks import break_counts
-from implicitdsl.solvers.quadrature import gauss_rule
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stiffness import END
 from implicitdsl.solvers.tableau import SPLIT
@@ -70,7 +71,10 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 FUNCTIONS["thin"] = FUNCTIONS["pull"]
-FUNCTIONS["costate"] = ("rhs", "begin", "at", "rhs_costate", "rhs_gradient", "begin_vjp", "at_vjp", "output_vjp")
+FUNCTIONS["costate"] = (
+    "rhs", "linearise", "begin", "at", "rhs_costate", "rhs_gradient", "rhs_costate_rate", "begin_vjp", "at_vjp",
+    "output_vjp",
+)  # fmt: skip
 """The functions of the model that a part calls, where the method has them."""
 
 
@@ -108,7 +112,7 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         settings = replace(settings, solver=f"{settings.solver} {COSTATE}")
         spec = ode_spec(problem, settings, dtype)
         make = Maker(spec, settings, problem).make
-        return CostateEngine(spec, MachineCode(_entries("solve", "second", "costate"), make), threads)
+        return CostateEngine(spec, MachineCode(_entries(*COSTATE_PARTS), make), threads)
     if problem.delays is not None:
         settings = replace(settings, solver=f"{settings.solver} {DELAYED}")
     spec = ode_spec(problem, settings, dtype)
@@ -125,6 +129,8 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
 
 PARTS: tuple[Part, ...] = ("solve", "pull", "second", "thin")
 """The parts of an engine of one method without events."""
+COSTATE_PARTS: tuple[Part, ...] = ("solve", "second", "costate")
+"""Those where the gradient is that of the costate equation."""
 
 
 def _entries(*parts: Part) -> dict[Part, str]:
@@ -133,7 +139,9 @@ def _entries(*parts: Part) -> dict[Part, str]:
 
 def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None) -> AutoEngine:
     """The engine of two methods; nothing is derived for the second before it is needed."""
-    plain, stiff = replace(settings, solver=f"{PLAIN} watched"), of_rest(settings, role=" resumed")
+    continuous = settings.adjoint in CONTINUOUS
+    role = f" {COSTATE}" if continuous else ""
+    plain, stiff = replace(settings, solver=f"{PLAIN} watched{role}"), of_rest(settings, role=f" resumed{role}")
     rest = rest_of(problem)
     first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
     first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))
@@ -144,8 +152,9 @@ def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], t
             return makers[1].make(part.removeprefix(LATER), shared)
         return makers[0].make(part, shared)
 
-    engine = TangentAutoEngine if settings.adjoint == "forward" else AutoEngine
-    return engine(spec_of(first, second), MachineCode(signatures(_entries(*PARTS)), make), threads)
+    engine = TangentAutoEngine if settings.adjoint == "forward" else AutoCostateEngine if continuous else AutoEngine
+    parts = _entries(*(COSTATE_PARTS if continuous else PARTS))
+    return engine(spec_of(first, second), MachineCode(signatures(parts), make), threads)
 
 
 def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> Spec:
@@ -157,7 +166,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
     outputs: tuple[Shape, ...] = tuple(
         (times, *o.shape) if problem.at is not None else o.shape for o in problem.outputs
     )
-    continuous = CONTINUOUS.get(settings.adjoint)
+    carried = settings.adjoint in CONTINUOUS and CONTINUOUS[settings.adjoint].carried
     method = ode_method(settings.solver)
     pattern = method.pattern(problem, matrix_choice(settings))
     about = "" if pattern is None else pattern.about
@@ -179,8 +188,8 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
             "algebraic": problem.algebraic,
-            "carried": 0 if continuous is None else continuous.carried,
-            "nodes": 0 if continuous is None else continuous.nodes(settings.solver.removesuffix(f" {COSTATE}")),
+            "carried": int(carried),
+            "nodes": len(_rule(settings, dtype)) // 2,
             **_sizes_of(problem),
         },
         more={
@@ -193,6 +202,12 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "save_times": save_times_argument(problem),
         },
     )  # fmt: skip
+
+
+def _rule(settings: Settings, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The quadrature rule of a continuous adjoint, nodes before weights."""
+    continuous = CONTINUOUS.get(settings.adjoint)
+    return np.zeros(0) if continuous is None else continuous.rule(settings.solver.split()[0], dtype)
 
 
 def _sizes_of(problem: OdeProblem) -> dict[str, int]:
@@ -240,8 +255,11 @@ class Maker:
         common = {self._leaves[i] for i in shared}
         nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
         written_out = (nodes + spec.numbers["states"]) * method.stages <= WRITTEN_OUT
+        # Two methods with tables of the same names meet in the costate of a stiff one.
+        written_out = written_out and not (part == COSTATE and method.is_stiff)
         far = spec.more["room"] * spec.width > STACK
-        code = solver(part, method.name, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
+        named = method.name if part == COSTATE else method.name.removesuffix(f" {COSTATE}")
+        code = solver(part, named, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
@@ -269,11 +287,14 @@ class Maker:
             tables["tableau_a"] = np.array([*np.ravel(tables["tableau_a"]), *moved], dtype)
         still = spec.numbers["algebraic"]
         tables["mass"] = np.repeat(np.array([1.0, 0.0], dtype), [spec.numbers["states"] - still, still])
-        tables["gauss"] = gauss_rule(max(spec.numbers["nodes"], 1), dtype)
         if lags := spec.numbers.get("delay_lags", 0):
             tables["delay_breaks"] = break_counts(lags, method.tableau.order, dtype)
             numbers["delay_points"] = tables["delay_breaks"].size // lags
+        tables["gauss"] = _rule(settings, dtype) if spec.numbers["nodes"] else np.zeros(1)
         tables["control"] = settings.control(method.tableau, dtype)
+        if COSTATE in method.roles and method.is_stiff:
+            tables |= {f"costate_{name}": table for name, table in COSTATE_METHOD.tables(dtype).items()}
+            tables["costate_control"] = settings.control(COSTATE_METHOD, dtype)
         reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
         flat = {name: np.ravel(t) for name, t in tables.items()}
         pattern = (DENSE,) if self._pattern is None else self._pattern.numbers.tolist()

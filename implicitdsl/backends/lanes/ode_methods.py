@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from implicitdsl.problems.costate import costate_functions
+from implicitdsl.problems.costate import costate_functions, costate_rate
 from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.ode import OdeProblem, derive
 from implicitdsl.problems.step_pattern import StepPattern
 from implicitdsl.problems.stiff import linearisation, pattern_of
-from implicitdsl.solvers.bdf import BDF, Bdf
+from implicitdsl.solvers.bdf import BDF, LAST, Bdf
 from implicitdsl.solvers.bdf_history import PAST
 from implicitdsl.solvers.esdirk_tableau import ESDIRK, EsdirkTableau
 from implicitdsl.solvers.events import STATISTICS as EVENT_STATISTICS
@@ -49,7 +49,6 @@ _DELAYS = (
     "delay_breaks", "delay_reads", "delays", "delays_adjoint", "delays_tangent", "delays_tangent_adjoint",
 )  # fmt: skip
 _ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "": ((), ()),
     "watched": (("stiffness",), ("watched_blocks",)),
     "resumed": ((), ("resumed_blocks",)),
     "costate": (("costate", "continuous_adjoint"), ("costate_blocks",)),
@@ -57,6 +56,11 @@ _ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Solvers and blocks that a method has beside its own in a part of `auto` (first, with an eye on stiffness, and then
 from where the first was left), where its gradient is that of the costate equation, or where it reads its own past."""
+_COSTATE = (
+    "costate", "costate_stiff", "continuous_adjoint", "explicit_rk_row", "rosenbrock_row", "esdirk_row",
+    "bdf_row",
+)  # fmt: skip
+_STIFF_COSTATE = (("costate_stiff", "rosenbrock_row"), ("stiff_costate_blocks",))
 _TABLEAUS = ("tableau", "rosenbrock_tableau", "esdirk_tableau")
 SOURCES = tuple(
     f"solvers/{name}.py"
@@ -70,9 +74,8 @@ SOURCES = tuple(
             *_STIFF_EVENTS,
             *_DELAYS,
             *_TABLEAUS,
+            *_COSTATE,
             "stiffness",
-            "costate",
-            "continuous_adjoint",
             "status",
             "vocabulary",
         )
@@ -82,7 +85,7 @@ SOURCES = tuple(
 
 
 COSTATE = "costate"
-"""The role of a method whose gradient is that of the costate equation."""
+"""The role of a method whose gradient is that of the costate equation; it is named last."""
 DELAYED = "delayed"
 """The role of a method that reads its own past."""
 
@@ -90,7 +93,7 @@ DELAYED = "delayed"
 @dataclass(frozen=True)
 class OdeMethod:
     """One method. `stages` counts the evaluations of a step; `places` are the globals of the sources that name its
-    numbers; `role` is a key of _ROLES."""
+    numbers; `roles` are keys of _ROLES."""
 
     name: str
     stages: int
@@ -98,7 +101,7 @@ class OdeMethod:
     tableau: Tableau | RosenbrockTableau | EsdirkTableau | Bdf
     events: bool = False
     """Whether the model has events."""
-    role: str = ""
+    roles: tuple[str, ...] = ()
 
     @property
     def is_stiff(self) -> bool:
@@ -108,7 +111,7 @@ class OdeMethod:
     @property
     def thins(self) -> bool:
         """Whether a row of the tape can be made again from its own state alone."""
-        return not isinstance(self.tableau, Bdf) and self.role != DELAYED
+        return not isinstance(self.tableau, Bdf) and DELAYED not in self.roles
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""
@@ -128,7 +131,7 @@ class OdeMethod:
 
     def modules(self) -> list[ModuleType]:
         """The sources; where two define one name, the later counts."""
-        more_solvers, more_blocks = _ROLES[self.role]
+        more_solvers, more_blocks = self._role_sources()
         match self.tableau:
             case EsdirkTableau():
                 solvers, own = _ESDIRK, ["stiff_blocks", "esdirk_blocks"]
@@ -146,21 +149,40 @@ class OdeMethod:
         blocks += more_blocks
         return found + [import_module(f"implicitdsl.backends.lanes.{name}") for name in blocks]
 
+    def _role_sources(self) -> tuple[list[str], list[str]]:
+        """Solvers and blocks beside those of the method itself."""
+        found = [_ROLES[role] for role in self.roles]
+        if COSTATE in self.roles:
+            # How a row of the tape is read, and which method runs back.
+            match self.tableau:
+                case EsdirkTableau():
+                    found += [_STIFF_COSTATE, (("esdirk_row",), ("esdirk_costate_blocks",))]
+                case Bdf():
+                    found += [_STIFF_COSTATE, (("bdf_row",), ("bdf_costate_blocks",))]
+                case RosenbrockTableau():
+                    found += [_STIFF_COSTATE]
+                case _:
+                    found += [(("explicit_rk_row",), ())]
+        return [name for part, _ in found for name in part], [name for _, part in found for name in part]
+
     def pattern(self, problem: OdeProblem, matrix: str) -> StepPattern | None:
         """How the matrix of a step is held, `matrix` being the choice that settings make; None where there is none."""
         return pattern_of(problem, matrix) if self.is_stiff else None
 
     def functions(self, problem: OdeProblem, pattern: StepPattern | None) -> dict[str, Derived]:
         """The functions of the model, by name."""
+        found = derive(problem)
+        if COSTATE in self.roles:
+            rate = {} if pattern is None else {"rhs_costate_rate": costate_rate(found["rhs"])}
+            found = found | costate_functions(found["rhs"]) | rate
         if pattern is None:
-            found = derive(problem)
-            return found | (costate_functions(found["rhs"]) if self.role == COSTATE else {})
+            return found
         linear = linearisation(problem, pattern)
         if isinstance(self.tableau, EsdirkTableau | Bdf):
             # f_y alone, and its tangent where a start is made consistent.
             kept = ("linearise", "linearise_tangent") if problem.algebraic else ("linearise",)
             linear = {name: linear[name] for name in kept}
-        return derive(problem) | linear
+        return found | linear
 
     def working_bytes(self, states: int, pattern: StepPattern | None, width_bytes: int) -> int:
         """Bytes that a block works in, in its largest part, the transposed tangent; `width_bytes` are those of an
@@ -172,23 +194,25 @@ class OdeMethod:
 
 
 def ode_method(name: str, *, events: bool = False) -> OdeMethod:
-    """The method of that name, which a role may follow (`tsit5 watched`), for a model with or without events."""
-    plain, _, role = name.partition(" ")
+    """The method of that name, which roles may follow (`tsit5 watched`), for a model with or without events."""
+    plain, *words = name.split()
+    roles = tuple(words)
     more: dict[str, int | float] = {"FACTS": 1 + EVENT_STATISTICS} if events else {}
     if plain in ROSENBROCK:
         rosenbrock = ROSENBROCK[plain]
         places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
         more |= {"LAST_ROW": rosenbrock.stages + 1} if events else {}
-        return OdeMethod(name, rosenbrock.stages + 1, places | more, rosenbrock, events, role)
+        return OdeMethod(name, rosenbrock.stages + 1, places | more, rosenbrock, events, roles)
     if plain in ESDIRK:
         esdirk = ESDIRK[plain]
         places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
-        return OdeMethod(name, esdirk.rows, places | more, esdirk, events, role)
+        return OdeMethod(name, esdirk.rows, places | more, esdirk, events, roles)
     if plain == BDF.name:
         places = {"S": BDF.degree - 1, "DEGREE": BDF.degree, "HIGHEST_ORDER": BDF.highest}
+        more |= {"FINAL_FLAG": LAST + 1.0}
         # A step has one stage, but its sweeps hold as many rows of states as two pasts have.
-        return OdeMethod(name, 2 * PAST, places | more, BDF, events, role)
+        return OdeMethod(name, 2 * PAST, places | more, BDF, events, roles)
     explicit = EXPLICIT[plain].eager
     places = {"S": explicit.stages, "DEGREE": explicit.degree}
     more |= {"LAST_ROW": explicit.stages, "GAMMA": 0.0} if events else {}
-    return OdeMethod(name, explicit.stages, places | more, explicit, events, role)
+    return OdeMethod(name, explicit.stages, places | more, explicit, events, roles)

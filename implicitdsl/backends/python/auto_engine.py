@@ -76,9 +76,12 @@ class RestEngine(StiffEngine):
 class AutoEngine(HandoverEngine):
     """The two together."""
 
+    watched: type[WatchedEngine] = WatchedEngine
+    rest: type[RestEngine] = RestEngine
+
     def __init__(self, problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> None:
         self._problem, self._settings, self.dtype = problem, settings, dtype
-        self.first = WatchedEngine(problem, replace(settings, solver=PLAIN), dtype)
+        self.first = self.watched(problem, replace(settings, solver=PLAIN), dtype)
         self.arguments, self.layer_name = self.first.arguments, self.first.layer_name
         *read, end = self.first.outputs
         self.outputs = tuple(read)
@@ -92,4 +95,4 @@ class AutoEngine(HandoverEngine):
     @cached_property
     def _rest(self) -> RestEngine:
         """Made when it is needed."""
-        return RestEngine(rest_of(self._problem), of_rest(self._settings), self.dtype)
+        return self.rest(rest_of(self._problem), of_rest(self._settings), self.dtype)

@@ -12,7 +12,7 @@ from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.forward_adjoint import by_tangents
 from implicitdsl.backends.python.auto_engine import AutoEngine
 from implicitdsl.backends.python.bdf_engine import BdfEngine
-from implicitdsl.backends.python.costate_engine import CostateEngine
+from implicitdsl.backends.python.costate_engine import by_costate
 from implicitdsl.backends.python.delay_engine import DelayEngine
 from implicitdsl.backends.python.esdirk_engine import EsdirkEngine
 from implicitdsl.backends.python.events_engine import EventsEngine
@@ -47,7 +47,7 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             if problem.delays is not None:
                 return DelayEngine(problem, settings, dtype)
             if settings.adjoint in CONTINUOUS:
-                return CostateEngine(problem, settings, dtype)
+                return by_costate(settings.solver)(problem, settings, dtype)
             engine = _ode_engine(settings.solver) if problem.events is None else EventsEngine
             engine = AutoEngine if settings.solver == AUTO else engine
             if settings.adjoint == "forward":
