@@ -62,8 +62,8 @@ def refuse_adjoint(problem: OdeProblem, solver: str, adjoint: str) -> str | None
         return f"`adjoint {adjoint}` does not pass events and located jumps; `discrete` and `forward` do"
     if solver in (*STIFF, AUTO) and CONTINUOUS[adjoint].carried:
         return (
-            f"`adjoint {adjoint}` runs the solution backwards, where what decays fast grows as fast, and `{solver}` is for "
-            "equations that have that; `interpolated` and `gauss` keep the forward run"
+            f"`adjoint {adjoint}` runs the solution backwards, where what decays fast grows as fast, and `{solver}` "
+            "is for equations that have that; `interpolated` and `gauss` keep the forward run"
         )
     if solver not in (*STIFF, *TABLEAUS, AUTO):
         return (

@@ -1,7 +1,7 @@
 """What the continuous adjoints of x' = f(t, x, p) ask for beside f: lambda' f_y and lambda' f_p, each alone.
 
-The costate obeys d lambda/dt = -f_y' lambda and dL/dp is the integral of lambda' f_p: again an ode and its quadrature. Its
-own Jacobian is -f_y'; a method that takes the derivative in time of a right-hand side asks for that of lambda' f_y.
+The costate obeys d lambda/dt = -f_y' lambda and dL/dp is the integral of lambda' f_p: again an ode and its quadrature.
+Its own Jacobian is -f_y'; a method that takes the derivative in time of a right-hand side asks for that of lambda' f_y.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def costate_functions(rhs: Derived) -> dict[str, Derived]:
 
 
 def costate_rate(rhs: Derived) -> Derived:
-    """`rhs_costate_rate` (t, y, p, lam, t_dot, y_dot) adds the derivative of lam' f_y along (t_dot, y_dot) to `rate`."""
+    """`rhs_costate_rate` (t, y, p, lam, t_dot, y_dot) adds the derivative of lam' f_y along (t_dot, y_dot) to
+    `rate`."""
     costate = transpose(rhs, ("y",))
     t, y = costate.inputs[:2]
     given = {leaf: tangent_leaf(leaf) for leaf in (*t.leaves, *y.leaves)}

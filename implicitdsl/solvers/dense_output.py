@@ -95,9 +95,7 @@ def step_value(
         axpy(n, sigma * q, k, i * n, out, 0)
 
 
-def step_slope(
-    n: int, s: int, degree: int, dense: Array, sigma: Element, h: Element, k: Array, out: Array
-) -> None:
+def step_slope(n: int, s: int, degree: int, dense: Array, sigma: Element, h: Element, k: Array, out: Array) -> None:
     """out := the slope of the step's polynomial at t + sigma."""
     theta = fraction(sigma, h)
     fill(n, 0.0, out, 0)

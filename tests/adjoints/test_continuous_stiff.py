@@ -76,7 +76,8 @@ VAN_DER_POL = [f64([1e-3, 0.5]), f64([0.1, -0.3]), f64([1.5, 1.0]), f64([0.002, 
 
 
 @pytest.mark.parametrize(
-    ("method", "adjoint"), [("rodas5p", "interpolated"), ("kvaerno5", "gauss"), ("bdf", "gauss"), ("auto", "interpolated")]
+    ("method", "adjoint"),
+    [("rodas5p", "interpolated"), ("kvaerno5", "gauss"), ("bdf", "gauss"), ("auto", "interpolated")],
 )
 def test_the_known_sensitivities_of_robertson(method: str, adjoint: str) -> None:
     built = models("stiff").Robertson(
@@ -111,7 +112,10 @@ def test_both_back_ends_give_one_gradient_and_a_sample_alone_has_its_bits(method
     for one, two in zip(found, oracle, strict=True):
         # Steps are chosen by errors that are differences of nearly equal numbers.
         assert error(one, two) < 1e-6
-    built, inputs = layer("VanDerPol", method, adjoint, backend="lanes"), [g[:1].clone().requires_grad_() for g in given]
+    built, inputs = (
+        layer("VanDerPol", method, adjoint, backend="lanes"),
+        [g[:1].clone().requires_grad_() for g in given],
+    )
     x, v = built(*inputs)
     weights = torch.cos(torch.arange(16).double())
     alone = torch.autograd.grad(weights[:4] @ x[0] + weights[8:12] @ v[0], inputs)

@@ -91,11 +91,11 @@ def test_warn_keeps_the_values_up_to_the_failure():
 def test_every_sample_takes_its_own_steps():
     layer = ODE.VanDerPol(rtol=1e-6, atol=1e-9, dtype=D)
     mu = f64([0.1, 1.0, 5.0])
-    x, v = layer(2.0, 0.0, mu)
+    x, v = layer(2.0, 0.0, mu, 20.0)
     together = layer.last.steps.tolist()
     assert len(set(together)) == 3
     for i in range(3):
-        alone = layer(2.0, 0.0, mu[i])
+        alone = layer(2.0, 0.0, mu[i], 20.0)
         assert torch.equal(torch.stack(alone), torch.stack([x[i], v[i]]))
         assert int(layer.last.steps) == together[i]
 

@@ -137,8 +137,8 @@ def costate(
         stopped = costate_block(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
-            view(q_bar_all, block * size_q(), size_q()), view(facts_all, block * size_facts(), size_facts()), left, grid, states,
-            rows, trial, work,
+            view(q_bar_all, block * size_q(), size_q()), view(facts_all, block * size_facts(), size_facts()), left,
+            grid, states, rows, trial, work,
         )  # fmt: skip
         if stopped == 1:
             return block + 1

@@ -1,4 +1,5 @@
-"""A function of `costate_blocks.py` for ESDIRK methods: compiled in its place, the rest being `stiff_costate_blocks.py`."""
+"""A function of `costate_blocks.py` for ESDIRK methods: compiled in its place, the rest being
+`stiff_costate_blocks.py`."""
 
 from __future__ import annotations
 

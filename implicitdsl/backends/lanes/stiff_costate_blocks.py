@@ -1,5 +1,5 @@
-"""Functions of `costate_blocks.py` for methods that solve with the Jacobian: compiled in their place. The costate is run by
-one Rosenbrock–Wanner method, whatever method ran the solution; `remake` is that of Rosenbrock–Wanner steps."""
+"""Functions of `costate_blocks.py` for methods that solve with the Jacobian: compiled in their place. The costate is
+run by one Rosenbrock–Wanner method, whatever method ran the solution; `remake` is that of Rosenbrock–Wanner steps."""
 
 from __future__ import annotations
 

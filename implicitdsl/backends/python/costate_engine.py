@@ -34,9 +34,12 @@ from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.status import APPROXIMATE
 from implicitdsl.solvers.stepping import ACCEPTED
 
+Model = Callable[..., None]
+
 
 class ByCostate(OdeEngine):
-    """What an engine of one method has in place of the derivative of its steps: a gradient to tolerance by its costate."""
+    """What an engine of one method has in place of the derivative of its steps: a gradient to tolerance by its
+    costate."""
 
     final: float = 2.0
     """The smallest flag of a step that ends at t1."""
@@ -65,7 +68,10 @@ class ByCostate(OdeEngine):
         """(s, degree, dense) of the steps of the run."""
 
     @abstractmethod
-    def _remake(self, p: Array, *rest: Any) -> Any:
+    def _remake(
+        self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
+        k: Array,
+    ) -> Any:  # fmt: skip
         """See `sweep_costate`."""
 
     @abstractmethod
@@ -85,8 +91,8 @@ class ByCostate(OdeEngine):
         return int(
             sweep_costate(
                 self._remake, self._advance, self._slope_at, self._functions["rhs"], self._n, start.y0, start.p,
-                start.interval, self._m, start.times, (stages + 1) * self._n, self.final, self._costate_control(), dt, run.values,
-                run.y_end, run.grid, run.rows, run.states, *bars,
+                start.interval, self._m, start.times, (stages + 1) * self._n, self.final, self._costate_control(), dt,
+                run.values, run.y_end, run.grid, run.rows, run.states, *bars,
             )
         )  # fmt: skip
 
@@ -102,26 +108,29 @@ class CostateEngine(ByCostate):
     def _polynomial(self) -> tuple[int, int, Array]:
         return self._tableau.stages, self._tableau.degree, self._dense
 
-    def _remake(self, p: Array, *rest: Any) -> Any:
-        *moment, row, _, states, k = rest
+    def _remake(
+        self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
+        k: Array,
+    ) -> Any:  # fmt: skip
         return explicit_rk_row.remake_row(
-            self._functions["rhs"], self._n, p, self._tableau.stages, self._a, self._c, *moment, row, states, k
-        )
+            self._functions["rhs"], self._n, p, self._tableau.stages, self._a, self._c, t_hi, t_lo, h, end_hi, live,
+            row, states, k,
+        )  # fmt: skip
 
     @property
-    def _method(self) -> tuple[Any, ...]:
+    def _own(self) -> tuple[int, int, Array, Array, Array, Array, Array]:
         t = self._tableau
         return (t.stages, t.degree, self._a, self._c, self._error, self._dense, self._control)
 
     @property
-    def _model(self) -> tuple[Any, ...]:
+    def _model(self) -> tuple[Model, Model, Model, int]:
         f = self._functions
         return (f["rhs"], f["rhs_costate"], f["rhs_gradient"], self._n)
 
     def _advance(self, p: Array, unit: Any, *rest: Any) -> Any:
         rtol, atol, dt, max_steps = self._limits
         return integrate_costate(
-            *self._model, p, 0, self._rule.size // 2, self._rule, *self._method, rtol, atol, unit, dt, max_steps, *rest
+            *self._model, p, 0, self._rule.size // 2, self._rule, *self._own, rtol, atol, unit, dt, max_steps, *rest
         )
 
     def _slope_at(self, p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
@@ -138,14 +147,14 @@ class CostateEngine(ByCostate):
             return super()._transpose(start, run, *bars)
         return int(
             backsolve_costate(
-                *self._model, start.y0, start.p, start.interval, self._m, start.times, *self._method, *self._limits,
+                *self._model, start.y0, start.p, start.interval, self._m, start.times, *self._own, *self._limits,
                 run.values, run.y_end, run.statistics[ACCEPTED], *bars,
             )
         )  # fmt: skip
 
 
 class StiffByCostate(ByCostate, StiffEngine):
-    """A method that solves with the Jacobian: its costate is run by the same steps transposed, of one method for all."""
+    """A method that solves with the Jacobian: its costate is run by transposed steps, of one method for all."""
 
     def _choose_method(self, problem: OdeProblem) -> None:
         super()._choose_method(problem)
@@ -168,7 +177,7 @@ class StiffByCostate(ByCostate, StiffEngine):
         step_slope(self._n, *self._polynomial(), sigma, h, k, out)
 
     @property
-    def _stiff_model(self) -> tuple[Any, ...]:
+    def _stiff_model(self) -> tuple[Model, Model, int, Array, Array]:
         f = self._functions
         return (f["rhs"], f["linearise"], self._n, self._mass, self._pattern)
 
@@ -177,28 +186,35 @@ class RosenbrockCostateEngine(StiffByCostate):
     """Rosenbrock–Wanner steps."""
 
     def _polynomial(self) -> tuple[int, int, Array]:
-        stages, degree, *_ = self._method
+        stages, degree, _, _, _, _, _ = self._method
         return stages, degree, self._table["dense"]
 
-    def _remake(self, p: Array, *rest: Any) -> Any:
-        *moment, row, _, states, k = rest
-        stages, _, gamma, *tables = self._method
-        return rosenbrock_row.remake_row(*self._stiff_model, p, stages, gamma, *tables, *moment, row, states, k)
+    def _remake(
+        self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
+        k: Array,
+    ) -> Any:  # fmt: skip
+        stages, _, gamma, a, couple, c, drive = self._method
+        return rosenbrock_row.remake_row(
+            *self._stiff_model, p, stages, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, row, states, k
+        )
 
 
 class EsdirkCostateEngine(StiffByCostate, EsdirkEngine):
     """ESDIRK steps."""
 
     def _polynomial(self) -> tuple[int, int, Array]:
-        _, readers, degree, *_, dense = self._numbers
+        _, readers, degree, _, _, _, _, dense = self._numbers
         return readers, degree, dense
 
-    def _remake(self, p: Array, *rest: Any) -> Any:
-        *moment, row, _, states, k = rest
-        last, readers, _, *tables, _ = self._numbers
+    def _remake(
+        self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
+        k: Array,
+    ) -> Any:  # fmt: skip
+        last, readers, _, gamma, couple, predict, c, _ = self._numbers
         return esdirk_row.remake_row(
-            *self._stiff_model, p, last, readers, *tables, *self._tolerances, *moment, row, states, k
-        )
+            *self._stiff_model, p, last, readers, gamma, couple, predict, c, *self._tolerances, t_hi, t_lo, h, end_hi,
+            live, row, states, k,
+        )  # fmt: skip
 
 
 class BdfCostateEngine(StiffByCostate, BdfEngine):
@@ -209,9 +225,11 @@ class BdfCostateEngine(StiffByCostate, BdfEngine):
     def _polynomial(self) -> tuple[int, int, Array]:
         return HIGHEST - 1, HIGHEST, self._dense
 
-    def _remake(self, p: Array, *rest: Any) -> Any:
-        t_hi, _, *rest_of_row = rest
-        return bdf_row.remake_row(*self._stiff_model, p, *self._tolerances, t_hi, *rest_of_row)
+    def _remake(
+        self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
+        k: Array,
+    ) -> Any:  # fmt: skip
+        return bdf_row.remake_row(*self._stiff_model, p, *self._tolerances, t_hi, h, end_hi, live, row, grid, states, k)
 
 
 class WatchedCostateEngine(CostateEngine, WatchedEngine):
