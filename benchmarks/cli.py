@@ -36,6 +36,9 @@ def main() -> None:
         "--peers", help="those whose names begin so, separated by commas; '' for ours alone (default: all)"
     )
     parser.add_argument(
+        "--only", help="the problems of `precision` whose names begin so; the rows of the others stay as they were"
+    )
+    parser.add_argument(
         "--results", type=Path, default=RESULTS, help="file of JSON lines to write (default: %(default)s)"
     )
     parser.add_argument(
@@ -57,9 +60,9 @@ def _run(given: argparse.Namespace) -> None:
     facts = machine.describe()
     chosen = given.works or list(MODULES)
     found: list[Row] = []
-    # Works that are not run keep the rows that they had.
+    # What is not run keeps the rows that it had.
     there = read_results(given.results) if given.works and given.results.exists() else Results({}, ())
-    kept = [row for row in there.rows if row.work not in chosen]
+    kept = [row for row in there.rows if row.work not in chosen or _is_left(row, given.only)]
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     facts["commands"] = [*(there.machine.get("commands", []) if kept else []), command]
     for threads in (int(part) for part in given.threads.split(",")):
@@ -68,10 +71,16 @@ def _run(given: argparse.Namespace) -> None:
             options = ["--threads", str(threads), "--seconds", str(given.seconds)]
             options += ["--backend", given.backend] if given.backend else []
             options += ["--peers", given.peers] if given.peers is not None else []
+            options += ["--only", given.only] if given.only is not None else []
             found += list(rows_of(name, options))
             # After each work, so that a run which is stopped leaves what it has.
             write_results(given.results, facts, sorted([*kept, *found], key=lambda row: list(MODULES).index(row.work)))
     print(machine_line(facts), "", summary(Results(facts, tuple(found))), sep="\n")
+
+
+def _is_left(row: Row, only: str | None) -> bool:
+    """Whether a row of a work that is run is of a part which is not."""
+    return only is not None and not any(row.mode.startswith(name) for name in only.split(",") if name)
 
 
 def rows_of(name: str, options: list[str]) -> Iterator[Row]:

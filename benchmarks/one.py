@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--backend", default="")
     parser.add_argument("--peers")
+    parser.add_argument("--only")
     given = parser.parse_args()
     # Before torch, jax and the others are imported: their pools take the number of processors that they find.
     hold_to(given.threads)
@@ -32,8 +33,10 @@ def main() -> None:
     from benchmarks.works import work
 
     torch.set_num_threads(given.threads)
-    peers = None if given.peers is None else tuple(name for name in given.peers.split(",") if name)
-    settings = Settings(given.threads, given.seconds, given.backend, peers)
+    peers, only = (
+        None if each is None else tuple(n for n in each.split(",") if n) for each in (given.peers, given.only)
+    )
+    settings = Settings(given.threads, given.seconds, given.backend, peers, only)
     chosen = work(given.work)
     rows = compare(chosen, settings) if isinstance(chosen, Comparison) else chosen.rows(settings)
     for row in rows:

@@ -25,16 +25,22 @@ OURS = "implicitdsl"
 @dataclass(frozen=True)
 class Settings:
     """How a run is made: `threads` for every library alike, `seconds` of timing a contender, `backend` of our layers
-    ("" for their default), which `peers` take part by the beginning of their names (None: all)."""
+    ("" for their default), which `peers` take part by the beginning of their names (None: all), and which parts of a
+    work that has many, by the beginning of their names (`only`; None: all)."""
 
     threads: int = 1
     seconds: float = 2.0
     backend: str = ""
     peers: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
 
     def takes(self, peer: str) -> bool:
         """Whether a peer takes part."""
         return self.peers is None or any(peer.startswith(name) for name in self.peers)
+
+    def has(self, part: str) -> bool:
+        """Whether a part of a work is run."""
+        return self.only is None or any(part.startswith(name) for name in self.only)
 
     def layer(self) -> dict[str, Any]:
         """The keywords that every layer of ours takes in this run."""

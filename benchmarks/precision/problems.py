@@ -1,11 +1,12 @@
-"""The problems of the work–precision diagrams: five stiff ones and one that is not.
+"""The problems of the work–precision diagrams: five stiff ones and two that are not.
 
 A right-hand side is written once, by arithmetic alone, and every library takes it on numbers of its own: floats,
 tracers or symbols. Ours are the models of `benchmarks/models/precision.imp`.
 
 Sources: HIRES (Schäfer 1975), the Oregonator (Field and Noyes 1974) and van der Pol as in Hairer and Wanner, Solving
 Ordinary Differential Equations II, section IV.10, with the times of the Test Set for IVP Solvers (Mazzia and Magherini
-2008); POLLU is Verwer, SIAM J. Sci. Comput. 15 (1994); ROBERTSON is Robertson (1966).
+2008); POLLU is Verwer, SIAM J. Sci. Comput. 15 (1994); ROBERTSON is Robertson (1966); Pleiades as in Hairer, Nørsett and
+Wanner, Solving Ordinary Differential Equations I, section II.10.
 """
 
 from __future__ import annotations
@@ -124,10 +125,27 @@ def lotka_volterra(x: Sequence[Any], k: Sequence[Any]) -> list[Any]:
     return [k[0] * x[0] - k[1] * both, k[3] * both - k[2] * x[1]]
 
 
+def pleiades(z: Sequence[Any], k: Sequence[Any]) -> list[Any]:
+    """Seven stars of masses k in a plane that come near to one another: places x, y, then speeds."""
+    x, y = z[:7], z[7:14]
+    pulls: tuple[list[Any], list[Any]] = ([], [])
+    for i in range(7):
+        along = [0.0, 0.0]
+        for j in range(7):
+            if i != j:
+                across, up = x[j] - x[i], y[j] - y[i]
+                weight = k[j] / (across * across + up * up) ** 1.5
+                along = [along[0] + across * weight, along[1] + up * weight]
+        pulls[0].append(along[0])
+        pulls[1].append(along[1])
+    return [*z[14:], *pulls[0], *pulls[1]]
+
+
 RATES = (
     0.35, 26.6, 12300, 0.86e-3, 0.82e-3, 15000, 0.13e-3, 24000, 16500, 9000, 0.022, 12000, 1.88, 16300, 4.8e6, 0.35e-3,
     0.0175, 1e8, 4.44e11, 1240, 2.1, 5.78, 0.0474, 1780, 3.12,
 )  # fmt: skip
+STARS = (3, 3, -1, -3, 2, -2, 2, 3, -3, 2, 0, 0, -4, 4, 0, 0, 0, 0, 0, 1.75, -1.5, 0, 0, 0, -1.25, 1, 0, 0)
 AIR = (0, 0.2, 0, 0.04, 0, 0, 0.1, 0.3, 0.01, 0, 0, 0, 0, 0, 0, 0, 0.007, 0, 0, 0)
 
 PROBLEMS = (
@@ -141,5 +159,6 @@ PROBLEMS = (
     Problem(
         "Lotka–Volterra", "LotkaVolterra", lotka_volterra, (1, 1), (1.5, 1.0, 3.0, 1.0), 20, 0.1, 1.0, stiff=False
     ),
+    Problem("Pleiades", "Pleiades", pleiades, STARS, (1, 2, 3, 4, 5, 6, 7), 3, 0.01, 1.0, stiff=False),
     Problem("POLLU", "Pollution", pollution, AIR, RATES, 60, 0.1, 1e-7),
 )  # fmt: skip

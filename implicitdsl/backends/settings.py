@@ -13,6 +13,7 @@ from typing import Any
 from numpy.typing import DTypeLike, NDArray
 
 from implicitdsl.diagnostics import Diagnostic, ImpError, Span
+from implicitdsl.solvers.bdf import BDF
 from implicitdsl.solvers.step_control import CONTROLLERS, PI_CONTROLLER, Orders
 
 Choice = tuple[str, dict[str, float | str]]
@@ -106,7 +107,7 @@ SOLVERS: dict[str, Method] = {
         Method(
             "bdf",
             TIMED,
-            IMPLICIT,
+            (*IMPLICIT, "order"),
             about="backward differentiation of variable order 1 to 5 and variable step, for stiff systems (Gear 1971)",
         ),
         Method(
@@ -221,6 +222,11 @@ def matrix_choice(settings: Settings) -> str:
     return str(settings.options.get("matrix", "auto"))
 
 
+def highest_order(settings: Settings) -> float | str:
+    """The highest order that a method of variable order may take."""
+    return settings.options.get("order", BDF.highest)
+
+
 def resolve(
     *,
     kind: str,
@@ -274,6 +280,8 @@ def resolve(
     ):
         raise _error("E610", "rtol, atol and dt are positive numbers", where)
     _check_steps(found, where)
+    if highest_order(found) not in range(1, BDF.highest + 1):
+        raise _error("E610", f"`order` is a whole number from 1 to {BDF.highest}", where)
     if kind == "bvp":
         _check_shooting(found, where)
     return found

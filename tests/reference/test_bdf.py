@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
+import implicitdsl
 from implicitdsl.solvers.bdf_history import HIGHEST, LEAD, PAST, SLOPE, WEIGHTS, combine, divide, remember, weigh
 from implicitdsl.solvers.status import status_name
 from tests.reference.cases import error, f64, leaf, models
@@ -54,6 +55,48 @@ def test_a_smooth_problem_takes_the_steps_of_a_high_order():
         counts.append(int(layer.last.steps))
     # Order 1 would take 30 times as many for a thousandth of the error, order 4 four times.
     assert counts[1] < 5 * counts[0]
+
+
+FORCED = """
+# Every solution comes to sin t + t, the one that starts there, within a few tenths of a unit of time.
+ode Forced(T) -> y {
+  state y = 0
+  from t = 0 to T
+  dy/dt = -20*(y - sin(t) - t) + cos(t) + 1
+  return y
+}
+"""
+
+
+@pytest.mark.parametrize("order", range(1, HIGHEST + 1))
+def test_the_error_falls_with_the_order_that_is_the_highest_allowed(order):
+    steps = (0.04, 0.02, 0.01)
+    built = (
+        implicitdsl.loads(FORCED).Forced(
+            solver=f"bdf(dt = {h}, order = {order})", backend="python", dtype=torch.float64
+        )
+        for h in steps
+    )
+    # What the first steps, of lower orders, did wrong is forgotten at 2.
+    errors = [abs(layer(f64(2.0)).item() - np.sin(2.0) - 2.0) for layer in built]
+    slopes = [np.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    assert abs(slopes[1] - order) < 0.2 and abs(slopes[0] - order) < 0.4
+
+
+def test_the_highest_order_bounds_the_orders_that_are_chosen():
+    given = f64(3.0), f64([0.0, 10.0])
+    counts = {}
+    for order in (1, 2, 5):
+        layer = build("stiff", "ProtheroRobinson", "bdf", rtol=1e-5, atol=1e-5, order=order)
+        layer(*given)
+        counts[order] = int(layer.last.steps)
+    plain = build("stiff", "ProtheroRobinson", "bdf", rtol=1e-5, atol=1e-5)
+    assert torch.equal(plain(*given), layer(*given)) and counts[1] > 2 * counts[2] > 3 * counts[5]
+    for order in ("0", "6", "2.5", "two"):
+        with pytest.raises(implicitdsl.ImpError, match="whole number from 1 to 5"):
+            build("stiff", "ProtheroRobinson", "bdf", order=order)
+    with pytest.raises(implicitdsl.ImpError, match="no option `order`"):
+        build("stiff", "ProtheroRobinson", "rodas5p", order=3)
 
 
 @pytest.mark.parametrize("file", ["stiff", "dae"])

@@ -27,8 +27,7 @@ rhs, rhs_vjp, rhs_tangent, linearise = (model[name] for name in ("rhs", "rhs_vjp
 states_of_model, save_times, max_steps = (model[name] for name in ("states", "save_times", "max_steps"))
 rtol, atol, dt, control = model["rtol"], model["atol"], model["dt"], model["control"]
 mass, pattern, tableau_dense = model["mass"], model["pattern"], model["tableau_dense"]
-HIGHEST_ORDER = 0
-"""As S and DEGREE."""
+highest_order = model["highest_order"]
 
 
 def record_block(
@@ -38,7 +37,7 @@ def record_block(
     """Integrate, keeping `rows` rows of the tape; writes the facts."""
     began = consistent_block(p, y0, interval)
     ran = integrate(
-        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, HIGHEST_ORDER,
+        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, highest_order(),
         tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS),
         grid, rows, states, rows,
     )  # fmt: skip

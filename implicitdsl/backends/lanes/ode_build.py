@@ -34,7 +34,7 @@ from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
-from implicitdsl.backends.settings import Settings, matrix_choice
+from implicitdsl.backends.settings import Settings, highest_order, matrix_choice
 from implicitdsl.ir.node import Node, walk
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.events import tables as event_tables
@@ -187,7 +187,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "states": sum(s.size for s in problem.states), "save_times": times,
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
             "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
-            "algebraic": problem.algebraic,
+            "algebraic": problem.algebraic, "highest_order": int(highest_order(settings)),
             "carried": int(carried),
             "nodes": len(_rule(settings, dtype)) // 2,
             **_sizes_of(problem),
@@ -266,7 +266,7 @@ class Maker:
         modules = [code, model, self._constants(shared)]
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
-        whole = written_out and not method.is_stiff and not events and method.role != DELAYED
+        whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
         return make_object(modules, [f"imp_{part}"], inline_all=whole)
 
     def _constants(self, shared: tuple[int, ...]) -> str:

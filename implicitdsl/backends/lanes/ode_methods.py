@@ -208,7 +208,7 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
         places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
         return OdeMethod(name, esdirk.rows, places | more, esdirk, events, roles)
     if plain == BDF.name:
-        places = {"S": BDF.degree - 1, "DEGREE": BDF.degree, "HIGHEST_ORDER": BDF.highest}
+        places = {"S": BDF.degree - 1, "DEGREE": BDF.degree}
         more |= {"FINAL_FLAG": LAST + 1.0}
         # A step has one stage, but its sweeps hold as many rows of states as two pasts have.
         return OdeMethod(name, 2 * PAST, places | more, BDF, events, roles)

@@ -10,7 +10,7 @@ import numpy as np
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.ode_engine import Run, Slope, Start, TangentRun
 from implicitdsl.backends.python.stiff_engine import StiffEngine
-from implicitdsl.backends.settings import matrix_choice
+from implicitdsl.backends.settings import highest_order, matrix_choice
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.ode import OdeProblem
@@ -34,6 +34,7 @@ class BdfEngine(StiffEngine):
         self._pattern = pattern.numbers
         self._algebraic = problem.algebraic
         self._control = self._settings.control(BDF, self._dtype)
+        self._highest = int(highest_order(self._settings))
         self._dense = BDF.tables(self._dtype)["dense"]
 
     @property
@@ -53,7 +54,7 @@ class BdfEngine(StiffEngine):
         run.status = int(
             integrate(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
-                self._m, start.times, BDF.highest, self._dense, self._control, *self._tolerances,
+                self._m, start.times, self._highest, self._dense, self._control, *self._tolerances,
                 self._dtype.type(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows,
                 run.states, rows,
             )
