@@ -5,8 +5,8 @@ tracers or symbols. Ours are the models of `benchmarks/models/precision.imp`.
 
 Sources: HIRES (Schäfer 1975), the Oregonator (Field and Noyes 1974) and van der Pol as in Hairer and Wanner, Solving
 Ordinary Differential Equations II, section IV.10, with the times of the Test Set for IVP Solvers (Mazzia and Magherini
-2008); POLLU is Verwer, SIAM J. Sci. Comput. 15 (1994); ROBERTSON is Robertson (1966); Pleiades as in Hairer, Nørsett and
-Wanner, Solving Ordinary Differential Equations I, section II.10.
+2008); POLLU is Verwer, SIAM J. Sci. Comput. 15 (1994); ROBERTSON is Robertson (1966); Pleiades as in Hairer, Nørsett
+and Wanner, Solving Ordinary Differential Equations I, section II.10.
 """
 
 from __future__ import annotations

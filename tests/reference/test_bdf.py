@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -79,7 +81,7 @@ def test_the_error_falls_with_the_order_that_is_the_highest_allowed(order):
     )
     # What the first steps, of lower orders, did wrong is forgotten at 2.
     errors = [abs(layer(f64(2.0)).item() - np.sin(2.0) - 2.0) for layer in built]
-    slopes = [np.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    slopes = [np.log2(a / b) for a, b in pairwise(errors)]
     assert abs(slopes[1] - order) < 0.2 and abs(slopes[0] - order) < 0.4
 
 
