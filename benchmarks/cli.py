@@ -62,7 +62,7 @@ def _run(given: argparse.Namespace) -> None:
     found: list[Row] = []
     # What is not run keeps the rows that it had.
     there = read_results(given.results) if given.works and given.results.exists() else Results({}, ())
-    kept = [row for row in there.rows if row.work not in chosen or _is_left(row, given.only)]
+    kept = [row for row in there.rows if row.work not in chosen or is_left(row, given.only)]
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     facts["commands"] = [*(there.machine.get("commands", []) if kept else []), command]
     for threads in (int(part) for part in given.threads.split(",")):
@@ -78,7 +78,7 @@ def _run(given: argparse.Namespace) -> None:
     print(machine_line(facts), "", summary(Results(facts, tuple(found))), sep="\n")
 
 
-def _is_left(row: Row, only: str | None) -> bool:
+def is_left(row: Row, only: str | None) -> bool:
     """Whether a row of a work that is run is of a part which is not."""
     return only is not None and not any(row.mode.startswith(name) for name in only.split(",") if name)
 

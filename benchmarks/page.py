@@ -23,7 +23,7 @@ MARKED = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.S
 
 FIGURES: dict[str, Callable[[Results], str]] = {
     "machine": lambda results: tables.machine_line(results.machine),
-    "summary": tables.summary,
+    "summary": lambda results: tables.summary(results, diagram.goals(results)),
     "anatomy": tables.anatomy,
     "growth": tables.growth,
     "waiting": tables.waiting,
@@ -31,7 +31,22 @@ FIGURES: dict[str, Callable[[Results], str]] = {
     "left_out": diagram.left_out,
     **{
         name: lambda results, name=name: tables.contenders(results, name)
-        for name in ("lv", "node", "deq", "qp10", "qp50", "single", "robertson", "cold", "warm", "training_memory")
+        for name in (
+            "lv",
+            "node",
+            "deq",
+            "qp10",
+            "qp50",
+            "single",
+            "ball",
+            "robertson",
+            "brusselator100",
+            "brusselator",
+            "brusselator2000",
+            "cold",
+            "warm",
+            "training_memory",
+        )
     },
 }
 

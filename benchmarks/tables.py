@@ -43,13 +43,16 @@ def machine_line(machine: dict[str, Any]) -> str:
     )
 
 
-def summary(results: Results) -> str:
-    """One line for every (work, mode, threads) that we ran: us, the best peer, the ratio, the goals, the floor."""
+def summary(results: Results, more: Sequence[tuple[str, str, int, str]] = ()) -> str:
+    """One line for every (work, mode, threads) that we ran: us, the best peer, the ratio, the goals, the floor. `more`:
+    (work, mode, threads, what became of the goal) of works whose goal is one of many rows together."""
     lines = []
     for (work, mode, threads), rows in groups(results.rows).items():
         verdict = judge(rows) if work != "growth" else None
         if verdict is not None and (verdict.ours.best is not None or verdict.goals or verdict.ours.note):
             lines.append([work, mode, str(threads), *_cells(verdict)])
+    none = "–"
+    lines += [[work, mode, str(threads), *(none,) * 9, said, none] for work, mode, threads, said in more]
     head = (
         "work", "mode", "threads:", "ours, ms:", "processor:", "back end", "best peer", "its ms:", "processor:",
         "ratio:", "of rounds:", "of cpu:", "asked for", "above the floor:",

@@ -18,6 +18,8 @@ SURE = 3.0
 """An accuracy is told of where the two references differ by less than it over this."""
 
 Curves = dict[str, list[tuple[float, float]]]
+Best = tuple[str, float] | None
+"""A contender and its milliseconds."""
 
 
 def curves(rows: Iterable[Row]) -> dict[str, Curves]:
@@ -50,37 +52,65 @@ def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return kept
 
 
-def best_at(accuracy: float, found: Curves, *, ours: bool) -> tuple[str, float] | None:
+def best_at(accuracy: float, found: Curves, *, ours: bool) -> Best:
     """The fastest of ours, or of the peers, at an accuracy."""
     times = {name: time_at(accuracy, points) for name, points in found.items() if name.startswith(OURS) is ours}
     reached = [(name, time) for name, time in times.items() if time is not None]
     return min(reached, key=lambda each: each[1], default=None)
 
 
+def compared(results: Results) -> dict[str, list[tuple[Best, Best] | None]]:
+    """By problem the best of ours and of the peers at each accuracy, None where nothing can be said."""
+    doubts = doubts_of(results)
+    found: dict[str, list[tuple[Best, Best] | None]] = {}
+    for problem, lines in curves(results.rows).items():
+        found[problem] = []
+        for accuracy in ACCURACIES:
+            ours, peer = (best_at(accuracy, lines, ours=own) for own in (True, False))
+            sure = doubts[problem] <= accuracy / SURE and (ours is not None or peer is not None)
+            found[problem].append((ours, peer) if sure else None)
+    return found
+
+
+def doubts_of(results: Results) -> dict[str, float]:
+    """By problem the difference of its two references."""
+    return {row.mode.rsplit(", ", 1)[0]: row.facts["doubt"] for row in results.rows if row.work == "precision"}
+
+
+def counted(results: Results) -> tuple[int, int]:
+    """The accuracies, of all problems, at which we are ahead of the best peer, and of how many."""
+    pairs = [pair for cells in compared(results).values() for pair in cells if pair is not None]
+    # Where no peer was asked tightly enough there is nobody to be ahead of.
+    against = [(ours, peer) for ours, peer in pairs if peer is not None]
+    return sum(ours is not None and ours[1] < peer[1] for ours, peer in against), len(against)
+
+
+def goals(results: Results) -> list[tuple[str, str, int, str]]:
+    """What was asked of the diagrams, as a line of the summary."""
+    ahead, of = counted(results)
+    if not of:
+        return []
+    said = "met" if 2 * ahead > of else "missed"
+    threads = next(row.threads for row in results.rows if row.work == "precision")
+    return [("precision", "forward", threads, f"ahead at most accuracies: {said} at {ahead} of {of}")]
+
+
 def table(results: Results) -> str:
     """A line for every problem: our best over the peers' best at each accuracy, then the count."""
-    doubts = {row.mode.rsplit(", ", 1)[0]: row.facts["doubt"] for row in results.rows if row.work == "precision"}
-    lines, ahead, of = [], 0, 0
-    for problem, found in curves(results.rows).items():
-        cells = []
-        for accuracy in ACCURACIES:
-            ours, peer = (best_at(accuracy, found, ours=own) for own in (True, False))
-            if doubts[problem] > accuracy / SURE or (ours is None and peer is None):
-                cells.append("–")
-                continue
-            # Where no peer was asked tightly enough there is nobody to be ahead of.
-            of += peer is not None
-            ahead += ours is not None and peer is not None and ours[1] < peer[1]
-            cells.append(_cell(ours, peer))
-        lines.append([problem, *cells, number(doubts[problem], 2)])
+    doubts = doubts_of(results)
+    lines = [
+        [problem, *("–" if pair is None else _cell(*pair) for pair in cells), number(doubts[problem], 2)]
+        for problem, cells in compared(results).items()
+    ]
     if not lines:
         return NOT_RUN
     head = ("problem", *(f"error {accuracy:.0e}" for accuracy in ACCURACIES), "the two references differ by:")
+    ahead, of = counted(results)
     count = f"Ahead of the best peer at {ahead} of {of} accuracies."
     return f"![Error against time](pictures/work_precision.png)\n\n{count}\n\n{markdown(head, lines)}"
 
 
-def _cell(ours: tuple[str, float] | None, peer: tuple[str, float] | None) -> str:
+def _cell(ours: Best, peer: Best) -> str:
     name, best = (each[0] if each else "" for each in (ours, peer))
     name = name.removeprefix(OURS).strip()
     if ours is None:

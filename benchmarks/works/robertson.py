@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.row import Goal
 from benchmarks.work import Array, Call, Comparison, Contender, Floor, Mode, Settings, Values, facts_of
 
 MODEL = Path(__file__).parents[1] / "models" / "robertson.imp"
@@ -150,6 +151,7 @@ def make(batch: int = 128) -> Comparison:
         reference=partial(reference, batch),
         bounds={"forward": 1e-3, "gradient": 1e-1},
         floor=partial(floor, batch=batch),
+        goals={"forward": (Goal(100, "best"),), "gradient": (Goal(60, "best"),)},
     )
 
 
