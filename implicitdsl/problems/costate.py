@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from implicitdsl.ir.derive import pushforward
+from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.problems.derived import Derived, Group, group, tangent_leaf, transpose
 
 
@@ -23,7 +24,7 @@ def costate_rate(rhs: Derived) -> Derived:
     `rate`."""
     costate = transpose(rhs, ("y",))
     t, y = costate.inputs[:2]
-    given = {leaf: tangent_leaf(leaf) for leaf in (*t.leaves, *y.leaves)}
+    given: dict[Node, Leaf] = {leaf: tangent_leaf(leaf) for leaf in (*t.leaves, *y.leaves)}
     dots = (group("t_dot", (given[leaf] for leaf in t.leaves)), group("y_dot", (given[leaf] for leaf in y.leaves)))
     (bar,) = costate.outputs
     found = iter(pushforward(bar.nodes, dict(given)))
