@@ -158,7 +158,7 @@ def line(node: tree.Statement | tree.Relation | tree.Reset | tree.Stop | tree.Fu
         case tree.Inequality(condition=condition, label=label):
             return f"{f'{label}: ' if label else ''}{expression(condition)}"
         case tree.Choice(what=what, name=name, options=options):
-            return f"{what} {name}{_options(options)}"
+            return f"{what} {name}" + (_options(options) if options else "")
         case tree.Return(values=values, at=at):
             end = f" at {expression(at)}" if at is not None else ""
             return f"return {', '.join(expression(value) for value in values)}{end}"

@@ -107,15 +107,16 @@ class BlockCode:
         """The entries of a part."""
         return self._parts.get(part, (part,))
 
+    def solver_of(self, entry: str) -> bytes:
+        """The bitcode of an entry, which knows no model."""
+        spec = self.spec
+        return block_solver(f"{self._blocks}.{entry}", self._signatures[entry], spec.dtype, spec.width, self._modules)
+
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
         """The object file that defines `imp_ENTRY` for the entries of a part, the arguments `shared` being arrays that
         all samples share."""
-        spec = self.spec
-        entries = self.entries(part)
-        code = [
-            block_solver(f"{self._blocks}.{e}", self._signatures[e], spec.dtype, spec.width, self._modules)
-            for e in entries
-        ]
+        spec, entries = self.spec, self.entries(part)
+        code = [self.solver_of(entry) for entry in entries]
         common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
         given, every = arranged(chosen, common)
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.engine import Engine
-from implicitdsl.backends.lanes.minimum_build import build_minimum, too_general
+from implicitdsl.backends.lanes.minimum_build import build_minimum, is_program, too_general
 from implicitdsl.backends.lanes.net_engine import build_net
 from implicitdsl.backends.lanes.ode_build import build_ode, too_large
 from implicitdsl.backends.lanes.root_build import build_root
+from implicitdsl.backends.lanes.smooth_build import build_smooth
 from implicitdsl.backends.settings import Settings, segment_settings
 from implicitdsl.backends.shooting.build import build_shooting
 from implicitdsl.diagnostics import Diagnostic, ImpError
@@ -37,7 +38,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
         case RootProblem() | FixpointProblem():
             return build_root(problem, settings, dtype, threads)
         case ArgminProblem():
-            return build_minimum(problem, settings, dtype, threads)
+            make = build_minimum if is_program(problem, settings) else build_smooth
+            return make(problem, settings, dtype, threads)
         case _:
             raise ImpError([Diagnostic("E611", refusal(problem), help=HELP)])
 

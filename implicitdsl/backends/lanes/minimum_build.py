@@ -96,9 +96,16 @@ def build_minimum(
 
 def too_general(problem: ArgminProblem, settings: Settings) -> str | None:
     """Why lanes cannot solve the problem, or None."""
-    if is_quadratic(problem) and settings.solver == "interior_point" and any(u.size for u in problem.unknowns):
+    if not any(u.size for u in problem.unknowns):
+        return "there is nothing to solve for"
+    if is_program(problem, settings) or not (problem.equalities or problem.inequalities):
         return None
-    return "`argmin` on the back end `lanes` is for linear and quadratic programs"
+    return "`argmin` with constraints is for linear and quadratic programs on the back end `lanes`"
+
+
+def is_program(problem: ArgminProblem, settings: Settings) -> bool:
+    """Whether the problem is solved as a linear or quadratic program."""
+    return is_quadratic(problem) and settings.solver == "interior_point"
 
 
 def _with_masks(problem: ArgminProblem, functions: dict[str, Derived]) -> dict[str, Derived]:

@@ -24,7 +24,7 @@ FUNCTIONS = (
     "linearise_tangent", "linearise_tangent_vjp", "start", "residual", "residual_jacobian", "residual_along",
     "residual_p", "residual_p_jvp", "residual_jvp_z", "residual_jvp_p", "kinks", "output_z", "output_p", "output_jvp_z",
     "output_jvp_p", "quadratic_matrices", "quadratic_vectors",
-    "conditions", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
+    "conditions", "objective", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
     "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
     "rhs_costate", "rhs_gradient", "rhs_costate_rate",

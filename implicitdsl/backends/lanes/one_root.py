@@ -7,6 +7,7 @@ formulas are those of `backends/python/implicit_engine.py`: K = dF/dz at the ans
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,19 @@ SOLVERS = {
 class OneRoot:
     """Solves and differentiates one sample, given all its arguments in one flat array."""
 
+    model: Mapping[str, int] = MODEL
+    solvers: Mapping[str, tuple[str, str]] = SOLVERS
+
     def __init__(self, spec: Spec, code: MachineCode) -> None:
-        self._code, self._dtype = code, np.dtype(spec.dtype)
+        self.spec, self._code, self._dtype = spec, code, np.dtype(spec.dtype)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
         self._kinks, self._max_steps = spec.numbers["size_kinks"], spec.numbers["max_steps"]
-        self._solver = "one_picard" if spec.numbers["by_picard"] else "one_newton"
         self._tol = np.array(spec.more["rtol"], self._dtype)
-        self._lower, self._upper = (np.array(spec.more[name], self._dtype) for name in ("lower", "upper"))
-        addresses = np.zeros(len(MODEL), np.int64)
+        addresses = np.zeros(len(self.model), np.int64)
         code.entry("one", ())(addresses.__array_interface__["data"][0])
-        self._addresses = dict(zip(MODEL, addresses.tolist(), strict=True))
+        self._addresses = dict(zip(self.model, addresses.tolist(), strict=True))
         self._functions = {
-            name: ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * MODEL[name])(address)
+            name: ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * self.model[name])(address)
             for name, address in self._addresses.items()
         }
 
@@ -55,7 +57,7 @@ class OneRoot:
         self._functions[name](*[a.__array_interface__["data"][0] for a in arrays])
 
     def _solve(self, part: str, *arguments: Any) -> int:
-        return call(self._code.entry(part, ()), SOLVERS[part][1], *arguments)
+        return call(self._code.entry(part, ()), self.solvers[part][1], *arguments)
 
     def _zeros(self, size: int) -> Array:
         return np.zeros(size, self._dtype)
@@ -70,15 +72,21 @@ class OneRoot:
         w, out, distances = self._zeros(self._n), self._zeros(self._out), np.ones(self._kinks, self._dtype)
         notes, steps = np.zeros(1, np.int64), np.zeros(1, np.int64)
         self._call("start", p, w)
-        status = self._solve(
-            self._solver, self._n, w, self._table(p), self._lower, self._upper, self._tol, self._max_steps, notes, steps
-        )
+        status = self.search(w, p, notes, steps)
         self._call("output", w, p, out)
         self._call("kinks", w, p, distances)
         told = int(notes[0])
         if status == codes.SUCCESS and not distances.all():
             told |= codes.KINK
         return w, out, status, told, int(steps[0])
+
+    def search(self, w: Array, p: Array, notes: NDArray[np.int64], steps: NDArray[np.int64]) -> int:
+        """Brings w from its start to the answer, and gives a status."""
+        lower, upper = (np.array(self.spec.more[name], self._dtype) for name in ("lower", "upper"))
+        solver = "one_picard" if self.spec.numbers["by_picard"] else "one_newton"
+        return self._solve(
+            solver, self._n, w, self._table(p), lower, upper, self._tol, self._max_steps, notes, steps
+        )  # fmt: skip
 
     # ------------------------------------------------------------ derivatives
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -71,25 +72,29 @@ def build_root(
 class RootCode(BlockCode):
     """The code for blocks, the model for one sample, and the solvers of one sample."""
 
+    solvers: Mapping[str, tuple[str, str]] = one_root.SOLVERS
+    model: Mapping[str, int] = one_root.MODEL
+
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        if part in one_root.SOLVERS:
-            return one_sample_object(*one_root.SOLVERS[part], self.spec.dtype, f"imp_{part}")
+        if part in self.solvers:
+            return one_sample_object(*self.solvers[part], self.spec.dtype, f"imp_{part}")
         if part == "one":
             model = emit_functions(self.chosen(part), self.spec.dtype, 1)  # type: ignore[arg-type] - one of two names
-            return make_object([model, TABLE], ["imp_one"])
+            return make_object([model, table_of(self.model)], ["imp_one"])
         return super().make(part, shared)
 
 
-TABLE = (
-    "".join(f"declare void @imp_{name}({', '.join(['ptr'] * groups)})\n" for name, groups in one_root.MODEL.items())
-    + "define i64 @imp_one(ptr %table) {\n"
-    + "".join(
-        f"  %p{k} = getelementptr i64, ptr %table, i64 {k}\n  store ptr @imp_{name}, ptr %p{k}\n"
-        for k, name in enumerate(one_root.MODEL)
+def table_of(model: Mapping[str, int]) -> str:
+    """The part `one`: LLVM text of a function that tells where the functions of the model are."""
+    return (
+        "".join(f"declare void @imp_{name}({', '.join(['ptr'] * groups)})\n" for name, groups in model.items())
+        + "define i64 @imp_one(ptr %table) {\n"
+        + "".join(
+            f"  %p{k} = getelementptr i64, ptr %table, i64 {k}\n  store ptr @imp_{name}, ptr %p{k}\n"
+            for k, name in enumerate(model)
+        )
+        + "  ret i64 0\n}\n"
     )
-    + "  ret i64 0\n}\n"
-)
-"""The part `one`: LLVM text of a function that tells where the functions of the model are."""
 
 
 def implicit_parts(functions: dict[str, Derived]) -> dict[str, Derived]:

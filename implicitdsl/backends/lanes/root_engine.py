@@ -35,12 +35,16 @@ OPEN = 2
 class RootEngine(BlockEngine):
     """0 = F(w, p), o = g(w, p)."""
 
+    method = ""
+    """The part that solves, where it is not one of the two for roots."""
+
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         super().__init__(spec, code, threads)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
         self._work = max(work_size(self._n), spec.numbers["size_kinks"])
-        self._method = "picard" if spec.numbers["by_picard"] else "newton"
-        self._bounds = np.array([*spec.more["lower"], *spec.more["upper"]], self.dtype)
+        self._method = self.method or ("picard" if spec.numbers["by_picard"] else "newton")
+        self._bounds = np.array([*spec.more.get("lower", ()), *spec.more.get("upper", ())], self.dtype)
+        self.facts_size = FACTS
 
     @cached_property
     def _one(self) -> OneRoot:
@@ -58,13 +62,14 @@ class RootEngine(BlockEngine):
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, entry = self.packing("p", shared), self.code.entry(self._method, shared)
         flat, roots = np.empty((batch, self._out), self.dtype), np.empty((batch, self._n), self.dtype)
-        facts = np.empty((batch, FACTS), self.dtype)
+        facts = np.empty((batch, self.facts_size), self.dtype)
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(None, first, last, batch)
             room = self.arena(
-                (count, p.size), (count, self._n), (count, self._out), (count, FACTS), (1, 2 * self._n), (self._work,)
-            )
+                (count, p.size), (count, self._n), (count, self._out), (count, self.facts_size),
+                (1, len(self._bounds)), (self._work,),
+            )  # fmt: skip
             p.pack(values, rows, room.array(0))
             fill_lanes(room.array(4), self._bounds, rows)
             entry(0, count, *room.addresses)
@@ -73,7 +78,7 @@ class RootEngine(BlockEngine):
                 whole[rows] = take_lanes(room.array(k), samples)
 
         self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
-        became = facts[:, 0].astype(np.int64)
+        became = self.became(facts)
         notes = np.where(became == 1, codes.NEAR_SINGULAR, 0) | np.where(facts[:, 2] != 0, codes.KINK, 0)
         found = Solution(
             split(flat, self.outputs), np.zeros(batch, np.int32), notes, facts[:, 1].astype(np.int64), [roots, notes]
@@ -83,6 +88,10 @@ class RootEngine(BlockEngine):
             self._solve_rest(args, rest, found, flat, roots)
         found.saved[1] = found.notes.copy()
         return found
+
+    def became(self, facts: Array) -> NDArray[np.int64]:
+        """What became of each sample, given its facts: see `block_newton`."""
+        return facts[:, 0].astype(np.int64)
 
     def _bytes(self, elements: int) -> int:
         return elements * self.width * self.dtype.itemsize
