@@ -71,3 +71,9 @@ def test_wrapped_lines_read_as_before(first: tree.Expression, second: tree.Expre
     (definition,) = read(wrapped).items
     assert isinstance(definition, tree.Definition)
     assert definition.body == (tree.Let("z", call, span=programs.NOWHERE),)
+
+
+def test_a_choice_without_options_has_no_brackets() -> None:
+    text = "ode Decay(x0) -> x {\n  state x = x0\n  dx/dt = -x\n  from t = 0 to 1\n  solver rodas5p\n  return x\n}\n"
+    assert format_text(text) == text
+    assert format_text(text.replace("rodas5p", "rodas5p()")) == text
