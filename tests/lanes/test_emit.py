@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from implicitdsl.backends.lanes import emit, emit_algebra
+from implicitdsl.backends.lanes import emit, emit_algebra, emit_nodes
 from implicitdsl.ir import build as b
 from implicitdsl.ir import node
 from implicitdsl.ir.evaluate import function
@@ -68,7 +68,7 @@ def compiled(dtype, width, *, looped=False):
     with pytest.MonkeyPatch.context() as patch:
         if looped:
             for name in ("SMALL", "NODE_BUDGET", "FUNCTION_BUDGET"):
-                patch.setattr(emit, name, 0)
+                patch.setattr(emit_nodes, name, 0)
             patch.setattr(emit_algebra, "UNROLLED", 0)
         return Compiled(graphs(), dtype, width)
 
