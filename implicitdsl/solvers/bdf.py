@@ -49,6 +49,7 @@ from implicitdsl.solvers.stepping import (
     judge_start,
     keep_row,
     next_step,
+    no_low_part,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -205,7 +206,7 @@ def integrate(
         back[i] = i * select(interval[1] < interval[0], -1.0, 1.0)
 
     t_hi = interval[0]
-    t_lo = 0.0 * dt
+    t_lo = no_low_part(active)
     none = back[0]
     order = none + 1.0
     have = none

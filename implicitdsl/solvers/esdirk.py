@@ -31,6 +31,7 @@ from implicitdsl.solvers.stepping import (
     close_run,
     keep_row,
     next_step,
+    no_low_part,
     open_run,
     stage_moment,
 )
@@ -257,7 +258,7 @@ def integrate(
     )
 
     t_hi = interval[0]
-    t_lo = 0.0 * dt
+    t_lo = no_low_part(active)
     cursor = 0
     row = 0
     while any_(active) and not interrupted():

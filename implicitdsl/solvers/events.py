@@ -34,6 +34,7 @@ from implicitdsl.solvers.stepping import (
     begin_course,
     judge_start,
     next_step,
+    no_low_part,
     paired_error,
 )
 from implicitdsl.solvers.vocabulary import (
@@ -196,7 +197,7 @@ def integrate_with_events(
     begin_course(rhs, n, y, pm, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
 
     t_hi = interval[0]
-    t_lo = 0.0 * dt
+    t_lo = no_low_part(active)
     fired = 0.0 * dt
     rounds = 0.0 * dt
     instant = 0.0 * dt + np.inf

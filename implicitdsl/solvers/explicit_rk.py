@@ -22,6 +22,7 @@ from implicitdsl.solvers.stepping import (
     end_of_row,
     keep_step,
     next_step,
+    no_low_part,
     open_run,
     paired_error,
 )
@@ -148,7 +149,7 @@ def integrate(
     )  # fmt: skip
 
     t_hi = interval[0]
-    t_lo = 0.0 * dt
+    t_lo = no_low_part(active)
     cursor = 0
     row = 0
     while any_(active) and not interrupted():

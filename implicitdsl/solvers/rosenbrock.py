@@ -26,6 +26,7 @@ from implicitdsl.solvers.stepping import (
     close_run,
     keep_step,
     next_step,
+    no_low_part,
     open_run,
     stage_moment,
     step_error,
@@ -163,7 +164,7 @@ def integrate(
     )  # fmt: skip
 
     t_hi = interval[0]
-    t_lo = 0.0 * dt
+    t_lo = no_low_part(active)
     cursor = 0
     row = 0
     while any_(active) and not interrupted():

@@ -106,6 +106,12 @@ def stage_moment(i: int, c: Array, t_hi: Element, t_lo: Element, h: Element, end
     return t_hi + (t_lo + c[i] * h)
 
 
+def no_low_part(active: Mask) -> Element:
+    """The low part of a time that is exact: 0, as an element. From a plain 0.0, which steps make elements of, all that
+    takes a time would be compiled twice."""
+    return select(active, 0.0, 0.0)
+
+
 def judge_start(n: int, y: Array, slope: Array, interval: Array, m: int, times: Array) -> tuple[Element, Mask]:
     """(status, active) of a run from state `y` with slope `slope`: bad_times and nonfinite starts make no step."""
     good = times_in_order(interval, m, times)

@@ -27,6 +27,7 @@ from implicitdsl.solvers.stepping import (
     close_run,
     keep_step,
     next_step,
+    no_low_part,
     open_run,
 )
 from implicitdsl.solvers.vocabulary import (
@@ -125,7 +126,7 @@ def integrate_until_stiff(
     )  # fmt: skip
 
     t_hi = interval[0]
-    t_lo = 0.0 * dt
+    t_lo = no_low_part(active)
     count = 0.0 * interval[0]
     cursor = 0
     row = 0

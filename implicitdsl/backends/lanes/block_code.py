@@ -26,7 +26,7 @@ from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.signature import Signature
 
-LOWERING = ("element", "lower", "model_functions", "power", "tiles", "words", "block_code")
+LOWERING = ("element", "lower", "model_functions", "pipeline", "power", "tiles", "words", "block_code")
 """Modules of this package that every solver is lowered by."""
 
 

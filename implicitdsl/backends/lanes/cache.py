@@ -38,6 +38,8 @@ PATIENCE = 600.0
 GLANCE = 0.02
 """Seconds between two looks whether it is done."""
 
+TIDYING = ("backends/lanes/passes.py",)
+"""What makes bitcode of a text."""
 OURS = re.compile(r"[0-9a-f]{40}\.[a-z]+|tmp\w{8}")
 """The names of entries; anything else in the directory is not ours to remove, whoever named it. The empty files of
 locks, 256 at most, are none: a lock whose file may go is none."""
@@ -74,10 +76,11 @@ def installed(name: str) -> str:
 
 @cache
 def fingerprint(files: tuple[str, ...]) -> str:
-    """A hash of some sources of this package (paths inside it) and of the versions of what they are compiled with."""
+    """A hash of some sources of this package (paths inside it) and of the versions of what they are compiled with. The
+    version of Python is not among them: what Numba makes of a source computes the same under each."""
     found = hashlib.sha256()
     root = Path(__file__).parents[2]
-    for name in (platform.python_version(), installed("numba"), installed("llvmlite"), platform.machine()):
+    for name in (installed("numba"), installed("llvmlite"), platform.machine()):
         found.update(name.encode() + b"\0")
     for name in files:
         found.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
@@ -86,8 +89,9 @@ def fingerprint(files: tuple[str, ...]) -> str:
 
 def kept(key: Iterable[object], make: Callable[[], str]) -> bytes:
     """The bitcode of the LLVM text that `make` gives: from disk if it is there, else made and put there."""
-    name = hashlib.sha256("\0".join(str(part) for part in key).encode()).hexdigest()[:40]
-    return _kept(f"{name}.bc", lambda: _bitcode(make()))
+    whole = (fingerprint(TIDYING), *key)
+    name = hashlib.sha256("\0".join(str(part) for part in whole).encode()).hexdigest()[:40]
+    return _kept(f"{name}.bc", lambda: _tidied(make()))
 
 
 def kept_object(key: str, make: Callable[[], bytes]) -> bytes:
@@ -95,10 +99,10 @@ def kept_object(key: str, make: Callable[[], bytes]) -> bytes:
     return _kept(f"{key[:40]}.o", make)
 
 
-def _bitcode(text: str) -> bytes:
-    import llvmlite.binding as llvm
+def _tidied(text: str) -> bytes:
+    from implicitdsl.backends.lanes.passes import tidied
 
-    return llvm.parse_assembly(text, llvm.create_context()).as_bitcode()
+    return tidied(text)
 
 
 def _kept(name: str, make: Callable[[], bytes]) -> bytes:

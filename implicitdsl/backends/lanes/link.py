@@ -21,14 +21,12 @@ from llvmlite.binding import ffi
 
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
-from implicitdsl.backends.lanes.passes import simplify_apart
+from implicitdsl.backends.lanes.passes import OWN, simplify_apart
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 llvm.add_symbol(interrupt.SYMBOL, interrupt.ADDRESS)
 
-OWN = "imp_"
-"""How the names begin by which modules know one another's functions."""
 PORTABLE = "x86-64-v3"
 """AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""
 
@@ -106,7 +104,7 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
     for module in parsed:
         for function in module.functions:
             # Two solvers may hold functions of one name, which need not be the same.
-            if not (function.is_declaration or function.name.startswith(OWN)):
+            if not (function.is_declaration or function.name.startswith(OWN) or function.name in entries):
                 function.linkage = "internal"
     whole = parsed[0]
     for other in parsed[1:]:

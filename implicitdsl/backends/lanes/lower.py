@@ -16,7 +16,6 @@ from typing import Any
 
 from numba import types
 from numba.core import compiler, config
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.extending import register_jitable
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
@@ -24,40 +23,21 @@ from numba.core.runtime import rtsys
 from implicitdsl.backends.lanes import rows as rows  # registers rows that differ between lanes
 from implicitdsl.backends.lanes import tiles as tiles  # registers the products of rows
 from implicitdsl.backends.lanes import words as words  # registers the vocabulary
+from implicitdsl.backends.lanes.pipeline import SolverCompiler, TextOnly, compiling
 
 _LOCK = threading.Lock()
 _known: set[FunctionType] = set()
 _PLACE = re.compile(rf"  (%\"?{re.escape(words.FAR)}[\d.]*\"?) = alloca ptr")
+_OPTIONS = {
+    "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": SolverCompiler,
+}  # fmt: skip
 _LLVM = {types.float64: "double", types.float32: "float", types.int64: "i64"}
 
 
-class _TextLibrary(JITCodeLibrary):
-    """Code that is never loaded."""
-
-    def get_pointer_to_function(self, name: str) -> int:
-        self._ensure_finalized()
-        return 0
-
-    def _finalize_specific(self) -> None:
-        pass
-
-
-class _TextOnly(JITCPUCodegen):
-    """Makes LLVM modules and no machine code."""
-
-    _library_class = _TextLibrary
-
-    def _add_module(self, module: Any) -> None:
-        pass
-
-    def set_env(self, env_name: str, env: Any) -> None:
-        pass
-
-
 @cache
-def _code_generator() -> _TextOnly:
+def _code_generator() -> TextOnly:
     # One for the life of the process: what it made is linked into what is made later.
-    return _TextOnly("lanes")
+    return TextOnly("lanes")
 
 
 def _llvm(kind: types.Type) -> str:
@@ -69,7 +49,7 @@ def make_callable(functions: Iterable[Callable[..., Any]]) -> None:
     for function in functions:
         if isinstance(function, FunctionType) and function not in _known:
             _known.add(function)
-            register_jitable(error_model="numpy")(function)
+            register_jitable(**_OPTIONS)(function)
 
 
 def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], result: types.Type, symbol: str) -> str:
@@ -131,7 +111,10 @@ def _compiled(
         try:
             typing.refresh()
             target.refresh()
-            return compiler.compile_extra(typing, target, function, arguments, result, flags, {})
+            with compiling(arrays=arrays):
+                return compiler.compile_extra(
+                    typing, target, function, arguments, result, flags, {}, pipeline_class=SolverCompiler
+                )
         finally:
             config.OPT = level
             target._internal_codegen = codegen

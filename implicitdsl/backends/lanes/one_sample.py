@@ -28,7 +28,9 @@ from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.memory import MEMORY
 
 ROOT = Path(__file__).parents[2]
-LOWERING = tuple(f"backends/lanes/{name}.py" for name in ("lower", "memory", "one_sample", "table_functions", "words"))
+LOWERING = tuple(
+    f"backends/lanes/{name}.py" for name in ("lower", "memory", "one_sample", "pipeline", "table_functions", "words")
+)
 BROKEN = -1
 """What a solver gives when memory ran out, or an array operation did not fit: never a status."""
 

@@ -9,11 +9,11 @@ statement: nothing is reordered.
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
 import operator
-import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib import import_module
 from types import FunctionType
 from typing import Any
 
@@ -45,22 +45,31 @@ def rebound(
 
 
 def _written_out(function: FunctionType, known: Mapping[str, Any]) -> FunctionType:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    definition = tree.body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    names = {a.arg for a in definition.args.args}
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
     here = {name: value for name, value in known.items() if name in names}
     # What names neither is no function of a method: its `a` is a matrix of its own.
-    if not {"s", "degree"} & here.keys() or not any(isinstance(n, ast.For) for n in ast.walk(definition)):
+    if not {"s", "degree"} & here.keys():
         return function
-    writer = _Writer(here, definition)
-    definition.body = writer.block(definition.body)
-    definition.returns = None
-    for argument in definition.args.args:
-        argument.annotation = None
+    original = _definitions(function.__module__)[function.__name__]
+    if not any(isinstance(n, ast.For) for n in ast.walk(original)):
+        return function
+    arguments = ast.arguments(
+        args=[ast.arg(name) for name in names], posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[]
+    )
+    body = _Writer(here, original).block(original.body)
+    made = ast.FunctionDef(name=original.name, args=arguments, body=body, decorator_list=[], type_params=[])
     space: dict[str, Any] = {}
-    exec(compile(ast.fix_missing_locations(tree), f"<{function.__name__} for one method>", "exec"), space)
+    tree = ast.fix_missing_locations(ast.Module([made], []))
+    exec(compile(tree, f"<{function.__name__} for one method>", "exec"), space)
     return space[function.__name__]
+
+
+@cache
+def _definitions(module: str) -> dict[str, ast.FunctionDef]:
+    """The functions of a module, which nothing may change."""
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 class _Writer:
@@ -113,7 +122,7 @@ class _Writer:
             self.depth += 1
             for value in range(*numbers):  # type: ignore[arg-type] - ints by the test above
                 self.known[name] = value
-                found += self.block(copy.deepcopy(statement.body))
+                found += self.block(statement.body)
             self.depth -= 1
             self.known.pop(name, None)
             return found
@@ -144,7 +153,7 @@ class _Writer:
             test = ast.BoolOp(
                 ast.And(), [ast.Compare(first, [ast.LtE()], [number]), ast.Compare(number, [ast.LtE()], [last])]
             )
-            found.append(ast.If(test, self.block(copy.deepcopy(statement.body)), []))
+            found.append(ast.If(test, self.block(statement.body), []))
         self.depth -= 1
         self.known.pop(name, None)
         return found
@@ -196,21 +205,18 @@ class _Writer:
                 return None, self.expression(test)
 
     def expression(self, node: Any) -> Any:
-        return _Numbers(self).visit(copy.deepcopy(node))
-
-
-class _Numbers(ast.NodeTransformer):
-    """Known numbers in place of the expressions that have them."""
-
-    def __init__(self, writer: _Writer) -> None:
-        self.writer = writer
-
-    def visit(self, node: ast.AST) -> Any:
-        if isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None) or ast.Load(), ast.Load):
-            number = self.writer.value(node)
-            if isinstance(number, int | float) and not isinstance(number, bool):
-                return ast.Constant(number)
-        return self.generic_visit(node)
+        """A copy of a node, with known numbers in place of the expressions that have them."""
+        match node:
+            case list():
+                return [self.expression(each) for each in node]
+            case ast.AST():
+                if isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None) or ast.Load(), ast.Load):
+                    number = self.value(node)
+                    if isinstance(number, int | float) and not isinstance(number, bool):
+                        return ast.Constant(number)
+                return type(node)(**{name: self.expression(value) for name, value in ast.iter_fields(node)})
+            case _:
+                return node
 
 
 def _assigned(statement: ast.AST) -> set[str]:

@@ -1,0 +1,92 @@
+"""The passes of Numba that solvers need, in Numba's order: what closures, comprehensions, parallel loops and inlined
+overloads ask for is left out, because solvers have none.
+
+What works on NumPy arrays is compiled by Numba's own pipeline: it also fuses array expressions and drops references.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from numba.core import typed_passes, untyped_passes
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import PassManager
+
+PASSES: tuple[type[Any], ...] = (
+    untyped_passes.TranslateByteCode, untyped_passes.FixupArgs, untyped_passes.IRProcessing,
+    untyped_passes.GenericRewrites, untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference, typed_passes.PreLowerStripPhis, typed_passes.IRLegalization,
+    typed_passes.NativeLowering, typed_passes.NoPythonBackend,
+)  # fmt: skip
+
+_arrays: ContextVar[bool] = ContextVar("whether what is compiled works on NumPy arrays", default=False)
+
+
+@contextmanager
+def compiling(*, arrays: bool) -> Iterator[None]:
+    """What is compiled inside, and all that it calls, does or does not work on NumPy arrays.
+
+    Where it does not, cycles of objects are left meanwhile: Numba makes so many objects that the collector takes an
+    eighth of its time, and nearly all of them stay."""
+    token = _arrays.set(arrays)
+    collects = gc.isenabled()
+    if not arrays:
+        gc.disable()
+    try:
+        yield
+    finally:
+        _arrays.reset(token)
+        if collects:
+            gc.enable()
+
+
+class SolverCompiler(CompilerBase):
+    """Numba's compiler for a solver and for what solvers call."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        if _arrays.get():
+            return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+        manager = PassManager("solver")
+        for each in PASSES:
+            manager.add_pass(each, each.__name__)
+        manager.finalize()
+        return [manager]
+
+
+class TextLibrary(JITCodeLibrary):
+    """Code that is never loaded. It is optimised after a model is linked, so Numba does so only where it drops
+    references to arrays."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        if _arrays.get():
+            super()._optimize_functions(ll_module)
+        else:
+            ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        if _arrays.get():
+            super()._optimize_final_module()
+
+    def _finalize_specific(self) -> None:
+        pass
+
+
+class TextOnly(JITCPUCodegen):
+    """Makes LLVM modules and no machine code."""
+
+    _library_class = TextLibrary
+
+    def _add_module(self, module: Any) -> None:
+        pass
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        pass
