@@ -37,9 +37,10 @@ lint: $(STAMP)
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 
-# One thread a worker: torch's own pool would have the workers fight for the cores.
+# One thread a worker: torch's own pool would have the workers fight for the cores. The tests of a file share what they
+# compile, so a worker takes whole files, those that take longest first (tests/conftest.py).
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The pages that contain output of the program are written by the program.
 docs: $(STAMP)

@@ -1,13 +1,52 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from implicitdsl.layers.options import BACKEND
 from tests.cost import Cost
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Cost(config), "what the tests cost")
+FIRST = (
+    "tests/lanes/test_emit.py",
+    "tests/adjoints/test_continuous.py",
+    "tests/lanes/test_shared.py",
+    "tests/solvers/",
+    "tests/examples/",
+    "tests/integration/test_models_with_torch_references.py",
+    "tests/lanes/test_minimum_engine.py",
+    "tests/lanes/test_stiff_engine.py",
+)
+"""What compiles for longest begins first: a worker that began with it at the end would end alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cost", action="store_true", help="tell of every file what it made the machine compile")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Cost(config), "what the tests cost")
+    config.addinivalue_line(
+        "markers", "lanes_alone(reason): a test that would take seconds as Python, or asks about machine code"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if not _is_left_out(item)]
+    items.sort(key=lambda item: next((k for k, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST)))
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("lanes_alone")
+    if marker is None:
+        return False
+    assert marker.args and len(marker.args[0]) > 10, f"{item.nodeid}: the reason is missing"
+    callspec: Any = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("backend") == "python"
+
+
+@pytest.fixture(params=["lanes", "python"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each back end in turn, as that of all layers that are told none."""
+    monkeypatch.setenv(BACKEND, request.param)
+    return request.param

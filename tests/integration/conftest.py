@@ -5,5 +5,5 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def _seeded():
+def _seeded(backend):
     torch.manual_seed(11)

@@ -108,9 +108,9 @@ fixpoint Rest(b[{n}]) -> [{n}] {{
 
 
 @cache
-def slopes():
+def slopes(backend):
     """(values, gradients, second derivatives) of all functions inside a right-hand side and a fixpoint, ours and torch's,
-    (3, functions) each."""
+    (3, functions) each; on the back end that the environment names, by its name."""
     names, own = list(ELEMENTWISE), list(ELEMENTWISE.values())
     made = implicitdsl.loads(text_of(names))
     # `sign` and `floor` have no slope that a solver could follow.
@@ -143,9 +143,9 @@ def slopes():
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_each_function_inside_a_right_hand_side_and_a_fixpoint(name):
+def test_each_function_inside_a_right_hand_side_and_a_fixpoint(name, backend):
     k = list(ELEMENTWISE).index(name)
-    for value, *rest in slopes():
+    for value, *rest in slopes(backend):
         torch.testing.assert_close(value[0][:, k], value[1][:, k], rtol=1e-11, atol=1e-11)
         for ours, theirs in rest:
             torch.testing.assert_close(ours[:, k], theirs[:, k], rtol=1e-9, atol=1e-9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import implicitdsl
+from implicitdsl.layers.options import named_by_environment
 
 MODELS = Path(__file__).parent / "models"
 
@@ -34,6 +35,19 @@ def leaf(value: Any) -> Tensor:
 def flat(outputs: Any) -> Tensor:
     """All outputs of one sample in one vector."""
     return torch.cat([o.reshape(-1) for o in (outputs if isinstance(outputs, tuple) else (outputs,))])
+
+
+class on_each_back_end:
+    """A property that is computed once on every back end that the environment names."""
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self.compute = compute
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        key = f"{self.compute.__name__} on {named_by_environment()}"
+        if key not in owner.__dict__:
+            owner.__dict__[key] = self.compute(owner)
+        return owner.__dict__[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +74,7 @@ class Case:
     def name(self) -> str:
         return f"{self.layer}-{self.note}" if self.note else self.layer
 
-    @cached_property
+    @on_each_back_end
     def built(self) -> Any:
         built = getattr(models(self.file), self.layer)(dtype=torch.float64, **self.options)
         with torch.no_grad():
@@ -68,17 +82,17 @@ class Case:
                 built.get_parameter(name).copy_(f64(value))
         return built
 
-    @cached_property
+    @on_each_back_end
     def arguments(self) -> dict[str, Tensor]:
         """Inputs by name, then params by name."""
         inputs = {n: f64(v) if n in self.fixed else leaf(v) for n, v in self.given.items()}
         return inputs | {n: self.built.get_parameter(n) for n in self.params}
 
-    @cached_property
+    @on_each_back_end
     def moving(self) -> list[str]:
         return [n for n, v in self.arguments.items() if v.requires_grad]
 
-    @cached_property
+    @on_each_back_end
     def solved(self) -> Tensor:
         """All outputs, flat, on the graph."""
         answer = flat(self.built(*(self.arguments[n] for n in self.given)))
@@ -94,7 +108,7 @@ class Case:
         moved = {n: (v + step * directions[n] if n in directions else v) for n, v in self.arguments.items()}
         return {n: v.detach().requires_grad_(n in directions) for n, v in moved.items()}
 
-    @cached_property
+    @on_each_back_end
     def directions(self) -> dict[str, Tensor]:
         """One direction for every moving argument, of the argument's own size."""
         draw = torch.Generator().manual_seed(7)
@@ -106,12 +120,12 @@ class Case:
             )
         return found
 
-    @cached_property
+    @on_each_back_end
     def weights(self) -> Tensor:
         """The weights of a scalar made of all outputs."""
         return torch.cos(torch.arange(self.solved.numel(), dtype=torch.float64))
 
-    @cached_property
+    @on_each_back_end
     def differences(self) -> tuple[float, dict[str, Tensor]]:
         """Central differences along the directions: of the weighted sum of all outputs, and of its gradient."""
         values: list[Tensor] = []
@@ -124,14 +138,14 @@ class Case:
         bends = [(a - b) * ratio for a, b in zip(*slopes, strict=True)]
         return (values[0] - values[1]).item() * ratio, dict(zip(self.moving, bends, strict=True))
 
-    @cached_property
+    @on_each_back_end
     def derivatives(self) -> dict[str, Tensor]:
         """The gradient of the weighted sum at the case itself, on the graph."""
         arguments = [self.arguments[n] for n in self.moving]
         found = torch.autograd.grad(self.weights @ self.solved, arguments, create_graph=True, retain_graph=True)
         return dict(zip(self.moving, found, strict=True))
 
-    @cached_property
+    @on_each_back_end
     def curvatures(self) -> dict[str, Tensor]:
         """The Hessian of the weighted sum times the directions."""
         slope = dot(self.derivatives, self.directions)

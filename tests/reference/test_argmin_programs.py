@@ -15,6 +15,8 @@ import torch
 
 from tests.reference.argmin_cases import differences, jacobian, models, outputs, second_error, tensor
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 PROGRAMS = "argmin_programs"
 HS268_D = np.array(
     [[-74, 80, 18, -11, -4], [14, -69, 21, 28, 0], [66, -72, -5, 7, 1], [-12, 66, -30, -23, 3], [3, 8, -7, -4, 1], [4, -12, 4, 4, 0]], float

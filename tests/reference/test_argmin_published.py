@@ -9,6 +9,8 @@ import torch
 import implicitdsl
 from tests.reference.argmin_cases import jacobian, models, outputs, second_error, tensor
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 PROGRAMS = "argmin_programs"
 
 

@@ -9,6 +9,8 @@ import implicitdsl
 from implicitdsl.solvers.status import note_names, status_name
 from tests.reference.cases import f64, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 FIXPOINT = models("fixpoint")
 D = torch.float64
 

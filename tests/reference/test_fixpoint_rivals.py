@@ -11,6 +11,8 @@ import torch
 from implicitdsl.solvers.status import status_name
 from tests.reference.cases import f64, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 FIXPOINT, ROOT = models("fixpoint"), models("root")
 D = torch.float64
 EXACT = 0.71566552968133826439

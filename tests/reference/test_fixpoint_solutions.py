@@ -9,6 +9,8 @@ import torch
 
 from tests.reference.cases import Case, dot, error, f64, gradients_of, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def fixpoint(layer, given, **rest):
     return Case("fixpoint", layer, given, options=rest.pop("sizes", {}), step=1e-5, **rest)

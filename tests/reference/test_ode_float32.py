@@ -7,6 +7,8 @@ import torch
 
 from tests.reference.cases import f64, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 ODE, ROOT, FIXPOINT = models("ode"), models("root"), models("fixpoint")
 SINGLE, DOUBLE = torch.float32, torch.float64
 

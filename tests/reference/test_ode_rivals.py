@@ -9,6 +9,8 @@ import implicitdsl
 from implicitdsl.solvers.status import SUCCESS, status_name
 from tests.reference.cases import f64, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 ODE = models("ode")
 D = torch.float64
 TIGHT = {"rtol": 1e-10, "atol": 1e-10, "dtype": D}

@@ -9,6 +9,8 @@ import torch
 
 from tests.reference.cases import Case, dot, error, f64, gradients_of
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 RTOL = 1e-10
 TIGHT = {"rtol": RTOL, "atol": RTOL}
 # On orbits the error of a method without conserved quantities grows with the square of time: SciPy's RK45 stands at 260 here.

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 
 import implicitdsl
+from implicitdsl.layers.options import named_by_environment
 from implicitdsl.solvers.status import BAD_TIMES, SUCCESS
 from tests.reference.cases import f64, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 TIGHT = {"rtol": 1e-10, "atol": 1e-10, "dtype": torch.float64}
 ODE = models("ode")
-INTERVAL = ODE.Interval(**TIGHT)
-TIMES = ODE.Times(**TIGHT)
-WITHIN = ODE.TimesWithin(**TIGHT)
+
+
+@cache
+def made(name, backend):
+    return getattr(ODE, name)(**TIGHT)
+
+
+def of_the_moment(name):
+    """A layer on the back end that the environment names at each call."""
+    return lambda *given: made(name, named_by_environment())(*given)
+
+
+INTERVAL, TIMES, WITHIN = map(of_the_moment, ("Interval", "Times", "TimesWithin"))
 
 
 def slope(x, v, w, t):

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from tests.reference.cases import models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 D = torch.float64
 COUNT = 7
 

@@ -12,6 +12,8 @@ import implicitdsl
 from implicitdsl.solvers.status import note_names, status_name
 from tests.reference.cases import f64, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 ROOT = models("root")
 D = torch.float64
 

@@ -9,6 +9,8 @@ import torch
 
 from tests.reference.cases import Case, dot, error, gradients_of
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def root(layer, given, **rest):
     return Case("root", layer, given, options=rest.pop("sizes", {}), step=rest.pop("step", 1e-5), **rest)
