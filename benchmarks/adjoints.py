@@ -1,4 +1,4 @@
-"""Error and time of every adjoint on three works: a small system with four params, a stiff one, a neural ode with hundreds.
+"""Error and time of every adjoint on three works: a small system with four params, a stiff one, a neural ode.
 
     python benchmarks/adjoints.py [WORK …]    # prints the table, of which docs/adjoints.md has the first two works
 

@@ -13,7 +13,7 @@ from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy, s
 Model = Callable[..., None]
 
 
-def remake_row(
+def remake_step(
     rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, rtol: Element, atol: Element,
     t_hi: Element, h: Element, end_hi: Element, live: Mask, row: int, grid: Array, states: Array, k: Array,
 ) -> Mask:  # fmt: skip

@@ -12,7 +12,7 @@ from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
 Model = Callable[..., None]
 
 
-def remake_row(
+def remake_step(
     rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, last_stage: int, s: int, gamma: float,
     couple: Array, predict: Array, c: Array, rtol: Element, atol: Element, t_hi: Element, t_lo: Element, h: Element,
     end_hi: Element, live: Mask, row: int, states: Array, read: Array,

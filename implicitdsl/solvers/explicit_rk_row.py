@@ -10,7 +10,7 @@ from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
 Model = Callable[..., None]
 
 
-def remake_row(
+def remake_step(
     rhs: Model, n: int, p: Array, s: int, a: Array, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element,
     live: Mask, row: int, states: Array, k: Array,
 ) -> Mask:  # fmt: skip

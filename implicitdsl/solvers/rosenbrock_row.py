@@ -11,12 +11,12 @@ from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
 Model = Callable[..., None]
 
 
-def remake_row(
+def remake_step(
     rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, gamma: float, a: Array,
     couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, live: Mask,
     row: int, states: Array, k: Array,
 ) -> Mask:  # fmt: skip
-    """As `explicit_rk_row.remake_row`."""
+    """As `explicit_rk_row.remake_step`."""
     points = buffer(states, (s + 2) * n)
     slopes = buffer(states, (s + 2) * n)
     matrix = buffer(states, jacobian_size(n, pattern))

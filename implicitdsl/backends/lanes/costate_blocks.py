@@ -23,7 +23,7 @@ from implicitdsl.backends.lanes.ode_blocks import (
 )
 from implicitdsl.solvers.continuous_adjoint import backsolve_costate, sweep_costate
 from implicitdsl.solvers.costate import integrate_costate
-from implicitdsl.solvers.explicit_rk_row import remake_row
+from implicitdsl.solvers.explicit_rk_row import remake_step
 from implicitdsl.solvers.stepping import ACCEPTED
 from implicitdsl.solvers.vocabulary import buffer, view
 
@@ -43,7 +43,7 @@ def remake(
     p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array, k: Array
 ) -> Any:
     """See `sweep_costate`, as the next three."""
-    return remake_row(
+    return remake_step(
         rhs, states_of_model(), p, S, tableau_a(p), tableau_c(p), t_hi, t_lo, h, end_hi, live, row, states, k
     )
 

@@ -12,7 +12,7 @@ from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
 from implicitdsl.backends.lanes.stiff_blocks import GAMMA
 from implicitdsl.solvers.costate_stiff import integrate_stiff_costate
 from implicitdsl.solvers.dense_output import step_slope
-from implicitdsl.solvers.rosenbrock_row import remake_row
+from implicitdsl.solvers.rosenbrock_row import remake_step
 
 Array = Any
 
@@ -37,7 +37,7 @@ COSTATE_GAMMA = COSTATE_METHOD.gamma
 def remake(
     p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array, k: Array
 ) -> Any:
-    return remake_row(
+    return remake_step(
         rhs, linearise, states_of_model(), mass(p), pattern(p), p, S, GAMMA, tableau_a(p), tableau_couple(p),
         tableau_c(p), tableau_drive(p), t_hi, t_lo, h, end_hi, live, row, states, k,
     )  # fmt: skip

@@ -112,7 +112,7 @@ class CostateEngine(ByCostate):
         self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
         k: Array,
     ) -> Any:  # fmt: skip
-        return explicit_rk_row.remake_row(
+        return explicit_rk_row.remake_step(
             self._functions["rhs"], self._n, p, self._tableau.stages, self._a, self._c, t_hi, t_lo, h, end_hi, live,
             row, states, k,
         )  # fmt: skip
@@ -194,7 +194,7 @@ class RosenbrockCostateEngine(StiffByCostate):
         k: Array,
     ) -> Any:  # fmt: skip
         stages, _, gamma, a, couple, c, drive = self._method
-        return rosenbrock_row.remake_row(
+        return rosenbrock_row.remake_step(
             *self._stiff_model, p, stages, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, row, states, k
         )
 
@@ -211,7 +211,7 @@ class EsdirkCostateEngine(StiffByCostate, EsdirkEngine):
         k: Array,
     ) -> Any:  # fmt: skip
         last, readers, _, gamma, couple, predict, c, _ = self._numbers
-        return esdirk_row.remake_row(
+        return esdirk_row.remake_step(
             *self._stiff_model, p, last, readers, gamma, couple, predict, c, *self._tolerances, t_hi, t_lo, h, end_hi,
             live, row, states, k,
         )  # fmt: skip
@@ -229,7 +229,7 @@ class BdfCostateEngine(StiffByCostate, BdfEngine):
         self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
         k: Array,
     ) -> Any:  # fmt: skip
-        return bdf_row.remake_row(*self._stiff_model, p, *self._tolerances, t_hi, h, end_hi, live, row, grid, states, k)
+        return bdf_row.remake_step(*self._stiff_model, p, *self._tolerances, t_hi, h, end_hi, live, row, grid, states, k)
 
 
 class WatchedCostateEngine(CostateEngine, WatchedEngine):
