@@ -229,7 +229,9 @@ class BdfCostateEngine(StiffByCostate, BdfEngine):
         self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
         k: Array,
     ) -> Any:  # fmt: skip
-        return bdf_row.remake_step(*self._stiff_model, p, *self._tolerances, t_hi, h, end_hi, live, row, grid, states, k)
+        return bdf_row.remake_step(
+            *self._stiff_model, p, *self._tolerances, t_hi, h, end_hi, live, row, grid, states, k
+        )
 
 
 class WatchedCostateEngine(CostateEngine, WatchedEngine):
