@@ -1,6 +1,7 @@
 # Nothing but make and a python3 of version 3.11 to 3.13 is needed; the first call builds .venv.
 #   make demo    compile the example model and fit it to the Hudson Bay counts
 #   make test    formatting, types, floors and every test
+#   make wheel   a wheel in dist/ that holds the standard solvers compiled (half an hour of processor time, once a release)
 #   make bench   our layers and their peers on the same work; writes docs/benchmarks.md (WORKS="lv node" for some of them)
 # PYTHON names another interpreter; PIP_ARGS is passed to pip (for a mirror, say).
 
@@ -16,7 +17,7 @@ BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/installed.stamp
 WORKS ?=
 
-.PHONY: demo test lint docs gallery bench ladder install clean
+.PHONY: demo test lint docs gallery bench ladder install wheel clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -67,5 +68,12 @@ bench: $(BENCH_STAMP)
 ladder: $(STAMP)
 	$(BIN)/python -m benchmarks.ladder
 
+# With the solvers in the checkout its own programs find them too; they are left out of an installation with `-e` by
+# removing them again.
+wheel: $(STAMP)
+	$(BIN)/python -m implicitdsl.backends.lanes.standard --workers $(WORKERS)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps --wheel-dir dist .
+	rm -rf implicitdsl/bitcode
+
 clean:
-	rm -rf $(VENV) $(BENCH) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist implicitdsl/bitcode .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,8 @@
 - cold, solvers present: no model is in the cache, the compiled solver is (another model with the same solver was
   compiled); the clock starts after everything that the work will import has been imported.
 - cold, nothing cached: an empty cache directory; the clock starts as above.
+- cold, solvers of the wheel: an empty cache directory, and a package that holds its solvers compiled, as one from
+  `make wheel` does.
 - warm: everything cached by an earlier process; the clock starts after `import torch` alone, so that our own imports,
   the reading of the model and the first call are all in it.
 
@@ -42,7 +44,25 @@ print("seconds", time.perf_counter() - start, time.process_time() - busy, float(
 """
 BACKWARD = "y.square().sum().backward()"
 IMPORTS = "import numpy, lark, llvmlite.binding, implicitdsl, implicitdsl.models, implicitdsl.backends.lanes"
-NUMBA = "import numba.core.registry, numba.core.compiler"
+#: Numba imports what it implements, most of NumPy, at the first thing that it compiles.
+NUMBA = """
+import numba.core.compiler, implicitdsl.backends.lanes.lower
+from numba.core.registry import cpu_target
+cpu_target.typing_context.refresh(), cpu_target.target_context.refresh()
+"""
+#: Puts the solvers of the work into a folder as the wheel has them, and has a process look there.
+WHEEL = """
+from implicitdsl.backends.lanes import bitcode, standard
+from pathlib import Path
+bitcode.FOLDER = Path({folder!r})
+bitcode.write(standard.made(standard.Group("ode", "dopri5", "float64", written_out=True)))
+print("seconds", 0.0, 0.0, 0.0)
+"""
+FROM_WHEEL = """
+from implicitdsl.backends.lanes import bitcode
+from pathlib import Path
+bitcode.FOLDER = Path({folder!r})
+"""
 
 DIFFRAX_SCRIPT = """
 import time
@@ -121,8 +141,13 @@ def _row(work: str, mode: str, contender: str, settings: Settings, found: list[T
 def cold(settings: Settings) -> Iterator[Row]:
     """First calls with nothing of the model cached, and with nothing cached at all."""
     lv = script_of(MODEL, "Ensemble", settings, imports=(IMPORTS, NUMBA))
-    present, empty = [], []
+    present, empty, wheel = [], [], []
     for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as solvers:
+            run_new(WHEEL.format(folder=solvers), Path(folder) / "making", settings.threads)
+            imports = (IMPORTS, FROM_WHEEL.format(folder=solvers))
+            script = script_of(MODEL, "Ensemble", settings, imports=imports)
+            wheel.append(run_new(script, Path(folder) / "using", settings.threads))
         with tempfile.TemporaryDirectory() as folder:
             run_new(script_of(OTHER, "Other", settings, imports=(IMPORTS, NUMBA)), Path(folder), settings.threads)
             present.append(run_new(lv, Path(folder), settings.threads))
@@ -130,6 +155,7 @@ def cold(settings: Settings) -> Iterator[Row]:
             empty.append(run_new(lv, Path(folder), settings.threads))
     about = "load, build, forward, backward; imports before"
     yield _row("cold", "solvers cached", OURS, settings, present, 500, about)
+    yield _row("cold", "solvers of the wheel", OURS, settings, wheel, 500, about)
     yield _row("cold", "nothing cached", OURS, settings, empty, 3000, about)
     if settings.takes("diffrax"):
         with tempfile.TemporaryDirectory() as folder:

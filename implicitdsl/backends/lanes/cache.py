@@ -20,6 +20,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from implicitdsl.backends.lanes import bitcode
+
 try:
     import fcntl
 except ImportError:
@@ -88,10 +90,15 @@ def fingerprint(files: tuple[str, ...]) -> str:
 
 
 def kept(key: Iterable[object], make: Callable[[], str]) -> bytes:
-    """The bitcode of the LLVM text that `make` gives: from disk if it is there, else made and put there."""
+    """The bitcode of the LLVM text that `make` gives: from the package or the cache if it is there, else made and kept
+    in the cache."""
     whole = (fingerprint(TIDYING), *key)
-    name = hashlib.sha256("\0".join(str(part) for part in whole).encode()).hexdigest()[:40]
-    return _kept(f"{name}.bc", lambda: _tidied(make()))
+    name = hashlib.sha256("\0".join(str(part) for part in whole).encode()).hexdigest()[:40] + ".bc"
+    content = bitcode.find(name)
+    if content is None:
+        content = _kept(name, lambda: _tidied(make()))
+    bitcode.note(name, content)
+    return content
 
 
 def kept_object(key: str, make: Callable[[], bytes]) -> bytes:

@@ -22,6 +22,12 @@ from implicitdsl.solvers.interior_point import INACTIVE, interior_point
 
 SMALL = 24
 """Unknowns and rows up to which machine code would not repay its making."""
+SIGNATURES = {
+    "interior_point.interior_point": "nnnaaaaaaaarnaaaiii",
+    "implicit_adjoint.implicit_adjoint": "nanaai",
+    "implicit_adjoint.implicit_tangent": "nanaai",
+}
+"""The solvers, and their parameters as in `one_sample.py`."""
 
 
 class OneByOne:
@@ -31,23 +37,24 @@ class OneByOne:
         self._dtype, self._n, self._e, self._count = dtype, n, equations, count
         self._rtol, self._max_steps = float(dtype.type(rtol)), max_steps
 
-    def _compiled(self, source: Callable[..., Any], signature: str) -> Callable[..., Any]:
+    def _compiled(self, source: Callable[..., Any]) -> Callable[..., Any]:
         if self._n + self._count <= SMALL:
             return source
         module = source.__module__.rpartition(".")[2]
-        return one_sample(f"{module}.{source.__name__}", signature, self._dtype.name)
+        solver = f"{module}.{source.__name__}"
+        return one_sample(solver, SIGNATURES[solver], self._dtype.name)
 
     @cached_property
     def _solver(self) -> Callable[..., Any]:
-        return self._compiled(interior_point, "nnnaaaaaaaarnaaaiii")
+        return self._compiled(interior_point)
 
     @cached_property
     def _adjoint(self) -> Callable[..., Any]:
-        return self._compiled(implicit_adjoint, "nanaai")
+        return self._compiled(implicit_adjoint)
 
     @cached_property
     def _tangent(self) -> Callable[..., Any]:
-        return self._compiled(implicit_tangent, "nanaai")
+        return self._compiled(implicit_tangent)
 
     def solve(self, matrices: Array, vectors: Array) -> tuple[Array, Array, int, int, int]:
         """(unknowns and multipliers, mask of the active inequalities, status, notes, steps) of a program: Q and
