@@ -57,7 +57,7 @@ def lower(function: Callable[..., Any], arguments: tuple[types.Type, ...], resul
 
     Raises numba's TypingError for a function outside Numba's subset."""
     found = _compiled(function, arguments, result, arrays=False)
-    text = _given_back(found.library.get_llvm_str())
+    text = _given_back(_text_of(found))
     return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol)
 
 
@@ -67,8 +67,14 @@ def lower_with_arrays(
     """As `lower`, for a function that makes NumPy arrays: it needs the functions of `memory.py`, and gives `broken`
     where it would raise an exception."""
     found = _compiled(function, arguments, result, arrays=True)
+    return _text_of(found) + _entry(found.fndesc.llvm_func_name, arguments, result, symbol, broken)
+
+
+def _text_of(found: Any) -> str:
+    """The text of what was compiled, which is called by nothing else."""
     text = found.library.get_llvm_str()
-    return text + _entry(found.fndesc.llvm_func_name, arguments, result, symbol, broken)
+    found.library.release()
+    return text
 
 
 def _given_back(text: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import llvmlite.binding as llvm
 from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -60,7 +61,21 @@ class SolverCompiler(CompilerBase):
 
 class TextLibrary(JITCodeLibrary):
     """Code that is never loaded. It is optimised after a model is linked, so Numba does so only where it drops
-    references to arrays."""
+    references to arrays.
+
+    What others link is kept as bitcode: a process keeps all that it has lowered, and modules take far more room."""
+
+    _bitcode: bytes | None = None
+
+    def _get_module_for_linking(self) -> llvm.ModuleRef:
+        if self._bitcode is None:
+            self._bitcode = super()._get_module_for_linking().as_bitcode()
+            self.release()
+        return llvm.parse_bitcode(self._bitcode)
+
+    def release(self) -> None:
+        """Lets go of the module, whose text is no longer asked for."""
+        self._final_module = self._shared_module = None
 
     def get_pointer_to_function(self, name: str) -> int:
         self._ensure_finalized()
