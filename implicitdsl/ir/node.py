@@ -17,7 +17,7 @@ from implicitdsl.functions.expression import Expr
 Shape = tuple[int, ...]
 LeafKind = Literal[
     "input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode",
-    "delayed",
+    "delayed", "kept",
 ]  # fmt: skip
 
 _count = itertools.count()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 from implicitdsl.functions.expression import Apply, Arg
 from implicitdsl.functions.scalar import SCALAR
@@ -15,6 +16,7 @@ from implicitdsl.ir.node import (
     Delta,
     Factor,
     Leaf,
+    LeafKind,
     LogDet,
     Map,
     Node,
@@ -29,9 +31,7 @@ from implicitdsl.ir.node import (
     walk,
 )
 
-KINDS = frozenset(
-    {"input", "param", "const", "state", "time", "unknown", "tangent", "cotangent", "dual", "result", "mode", "delayed"}
-)
+KINDS = frozenset(get_args(LeafKind))
 REDUCTIONS = frozenset({"max", "min", "prod", "cumsum", "logsumexp"})
 
 

@@ -1,15 +1,15 @@
 """Fixed points for a block of samples at once: Picard iteration while it pays, Newton's method for the rest.
 
 The iteration of `picard` in the words of the vocabulary, every sample on its own, by mask; as there, the rate of
-contraction is measured on the undamped residual, and Newton's method has the last word. Samples are settled or left
-open as `block_newton` says.
+contraction is measured on the undamped residual, and Newton's method has the last word, unless power iteration proves
+that it is not needed. Samples are settled or left open as `block_newton` says; those of the proof are CONTRACTED.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from implicitdsl.solvers.block_newton import OPEN, SETTLED, block_newton
+from implicitdsl.solvers.block_newton import OPEN, block_newton
 from implicitdsl.solvers.block_system import largest_of
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -32,6 +32,9 @@ from implicitdsl.solvers.vocabulary import (
     vmax,
 )
 
+CONTRACTED = 3
+"""What becomes of a sample, beside those of `block_newton`: a simple root, where f contracts in every direction."""
+
 # As in `picard`: a Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
 NEWTON_STEPS = 5
 FAST = 0.7
@@ -44,11 +47,12 @@ FEW = 20
 
 
 def block_picard(
-    residual: Any, jacobian: Any, along: Any, n: int, z: Array, p: Array, lower: Array, upper: Array, tol: Element,
-    max_steps: int, work: Array, steps: Array,
+    residual: Any, jacobian: Any, along: Any, slope: Any, along_slope: Any, n: int, z: Array, p: Array, lower: Array,
+    upper: Array, tol: Element, max_steps: int, work: Array, steps: Array,
 ) -> Element:  # fmt: skip
     """Solves f(z, p) = z from the start in z; arguments and what it gives are those of `block_newton`, with
-    residual(z, p, out) writing f(z) - z. steps[0] receives the steps of both methods."""
+    residual(z, p, out) writing f(z) - z. slope(z, p) prepares along_slope(z, p, v, out), which then is along(z, p, v, out)
+    at this point. steps[0] receives the steps of both methods."""
     eps = epsilon(z)
     zero = buffer(z, 1)[0]
     vectors = view(work, 2 * n * n, 17 * n)
@@ -101,19 +105,21 @@ def block_picard(
     # Only whether a step more is allowed matters, so that half of an odd number needs no rounding.
     most = select(left < FEW, left, 0.5 * left - 0.5)
     begun = and_(begun, or_(met, taken < max_steps))
-    certain = contracts_everywhere(along, n, z, p, f, lower, upper, and_(met, rate <= FAST), trial, f_trial)
+    certain = contracts_everywhere(
+        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), trial, f_trial
+    )  # fmt: skip
     begun = and_(begun, not_(certain))
     verdict = zero + OPEN
     if any_(begun):
         verdict = block_newton(
             residual, jacobian, along, n, z, p, lower, upper, tol, most, begun, largest_of(n, z), work, steps
         )
-    return select(certain, zero + SETTLED, verdict)
+    return select(certain, zero + CONTRACTED, verdict)
 
 
 def contracts_everywhere(
-    along: Any, n: int, z: Array, p: Array, f: Array, lower: Array, upper: Array, candidates: Mask, v: Array,
-    image: Array,
+    slope: Any, along_slope: Any, n: int, z: Array, p: Array, f: Array, lower: Array, upper: Array, candidates: Mask,
+    v: Array, image: Array,
 ) -> Mask:  # fmt: skip
     """The candidates at which df/dz shrinks a vector with a part in every direction to far less than that part: it has
     then no eigenvalue near 1 (power iteration), the fixed point is simple, and what the rate says holds too in the
@@ -131,10 +137,11 @@ def contracts_everywhere(
             if seed % 4096 < 2048:
                 v[i] = -v[i]
         small = zero + UNSEEN * UNSEEN
+        slope(z, p)
         for _ in range(PROBES):
             if not any_(waiting):
                 break
-            along(z, p, v, image)
+            along_slope(z, p, v, image)
             for i in range(n):
                 v[i] = v[i] + image[i]
             done = and_(waiting, dot(n, v, 0, v, 0) <= small)

@@ -24,7 +24,7 @@ def take_step(
     points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`; with first = 1 the slope there stands in row 0 of `k` already."""
-    run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, points, slopes, k)
 
 
 def slope_at_end(
@@ -44,7 +44,7 @@ def transpose_step(
     `y_bar`, `p_bar` and `ends` (those of t and h). `last_stage`: whether stage s has a cotangent."""
     moment_bar = buffer(ends, 1)
     t_bar, h_bar = transpose_stages(
-        rhs_vjp, n, p, s, a, c, t_hi, t_lo, h, end_hi, last_stage, points, slopes, k_bar, point_bar, moment_bar,
+        rhs_vjp, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, last_stage, points, slopes, k_bar, point_bar, moment_bar,
         ends[0], ends[1], y_bar, p_bar,
     )  # fmt: skip
     ends[0] = t_bar

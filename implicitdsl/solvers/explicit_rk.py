@@ -58,6 +58,7 @@ def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Elemen
 def run_stages(
     rhs: Model,
     n: int,
+    wide: int,
     p: Array,
     s: int,
     a: Array,
@@ -75,7 +76,8 @@ def run_stages(
     """Stages `first` … `last` of a step whose stage 0 has its point (the state y) in `points`.
 
     Row i of `points` is the argument of stage i, row i of `slopes` the sum a_ij*k_j that led there (n numbers a row), row i
-    of `k` its value; row s of `points` is y1. With first = 1 the value of stage 0 stands in `k` already.
+    of `k` its value; row s of `points` is y1. With first = 1 the value of stage 0 stands in `k` already. Rows of `points`
+    are `wide` numbers apart, n or more: behind a point `rhs` may leave what its derivative needs again.
     """
     for i in range(first, last + 1):
         if i > 0:
@@ -83,9 +85,9 @@ def run_stages(
             for j in range(i):
                 if a[i * s + j] != 0.0:
                     axpy(n, a[i * s + j], k, j * n, slopes, i * n)
-            copy(n, points, 0, points, i * n)
-            axpy(n, h, slopes, i * n, points, i * n)
-        rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * n, n), p, view(k, i * n, n))
+            copy(n, points, 0, points, i * wide)
+            axpy(n, h, slopes, i * n, points, i * wide)
+        rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
         if a[(s + 1) * s + i] != 0.0:
             keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)
 
@@ -95,7 +97,7 @@ def try_step(
     end_hi: Element, points: Array, slopes: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
 ) -> tuple[Mask, Element]:  # fmt: skip
     """(finite, err): stages 1 … s, whether they and y1 came to numbers, and the error of the step."""
-    run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
     y1 = view(points, s * n, n)
     finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
     return finite, paired_error(n, s, error, h, k, points, y1, rtol, atol, dt, work)
@@ -221,7 +223,7 @@ def replay(
         grid[row * GRID + 2] = h
         copy(n, y, 0, states, row * n)
         end_hi, end_lo = end_of_row(last, t1, t_hi, t_lo, h)
-        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+        run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
         cursor = read_values(
             live, or_(live, not_(live)), n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times,
             cursor, values, work,

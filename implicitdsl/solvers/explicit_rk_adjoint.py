@@ -6,7 +6,8 @@ adjoint of a Runge–Kutta method). Every h is held but that of the step with fl
 before; so t0 moves the whole grid, t1 the length of the last step, and a save time acts through the dense output.
 
 Model functions: `rhs(t, y, p, out)` overwrites `out` (n); `rhs_vjp(t, y, p, lam, t_bar, y_bar, p_bar)` adds
-lamᵀ df/dt, lamᵀ df/dy, lamᵀ df/dp to t_bar (1), y_bar (n), p_bar.
+lamᵀ df/dt, lamᵀ df/dy, lamᵀ df/dp to t_bar (1), y_bar (n), p_bar. Where `wide` > n, `rhs` leaves wide - n numbers behind
+its y, for the call of `rhs_vjp` at the same place.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ Model = Callable[..., None]
 def transpose_stages(
     rhs_vjp: Model,
     n: int,
+    wide: int,
     p: Array,
     s: int,
     a: Array,
@@ -71,7 +73,7 @@ def transpose_stages(
             time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
             if a[(s + 1) * s + i] != 0.0:
                 keep_part(n, s, a, a[(s + 1) * s + i], k_bar, i * n)
-            rhs_vjp(time, view(points, i * n, n), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
+            rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
             t_bar = t_bar + stage_t_bar[0]
             h_bar = fma(c[i], stage_t_bar[0], h_bar)
         axpy(n, 1.0, point_bar, 0, y_bar, 0)
@@ -84,13 +86,13 @@ def transpose_stages(
 
 
 def sweep(
-    rhs: Model, rhs_vjp: Model, n: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int, a: Array,
-    c: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, lam: Array, p_bar: Array,
+    rhs: Model, rhs_vjp: Model, n: int, wide: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int,
+    a: Array, c: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, lam: Array, p_bar: Array,
     interval_bar: Array, times_bar: Array, cursor: int, started: Mask,
 ) -> tuple[int, Mask]:  # fmt: skip
     """Transpose `rows` successive rows of a tape, the last first: `lam` (n), the cotangent of the state after them, becomes
     that of the state before them. Takes and returns the cursor of the save times and which samples made any step."""
-    points = buffer(states, (s + 1) * n)
+    points = buffer(states, (s + 1) * wide)
     slopes = buffer(states, (s + 1) * n)
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
@@ -103,7 +105,7 @@ def sweep(
             break
         t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         copy(n, states, row * n, points, 0)
-        run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
 
         begin_transpose(live, (s + 1) * n, n, lam, point_bar, k_bar, y_bar, 2, ends)
         cursor, read = transpose_reads(
@@ -111,8 +113,8 @@ def sweep(
             y_bar, times_bar, ends,
         )  # fmt: skip
         ends[0], ends[1] = transpose_stages(
-            rhs_vjp, n, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar, ends[0],
-            ends[1], y_bar, p_bar,
+            rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar,
+            ends[0], ends[1], y_bar, p_bar,
         )  # fmt: skip
         started = end_transpose(live, last, n, y_bar, lam, ends, interval_bar, started)
     return cursor, started
@@ -122,6 +124,7 @@ def pullback(
     rhs: Model,
     rhs_vjp: Model,
     n: int,
+    wide: int,
     p: Array,
     interval: Array,
     m: int,
@@ -150,7 +153,7 @@ def pullback(
     copy(n, end_bar, 0, lam, 0)
     direction = direction_of(interval)
     _, started = sweep(
-        rhs, rhs_vjp, n, p, interval, m, times, s, degree, a, c, dense, grid, rows, states, values_bar, lam, p_bar,
+        rhs, rhs_vjp, n, wide, p, interval, m, times, s, degree, a, c, dense, grid, rows, states, values_bar, lam, p_bar,
         interval_bar, times_bar, m, direction != direction,
     )  # fmt: skip
     hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)

@@ -19,5 +19,5 @@ def remake_step(
     points = buffer(states, (s + 1) * n)
     slopes = buffer(states, (s + 1) * n)
     copy(n, states, row * n, points, 0)
-    run_stages(rhs, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
     return live

@@ -27,14 +27,15 @@ FUNCTIONS = (
     "conditions", "objective", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
     "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
-    "rhs_costate", "rhs_gradient", "rhs_costate_rate",
+    "rhs_costate", "rhs_gradient", "rhs_costate_rate", "rhs_keeping", "rhs_vjp_kept", "prepare", "slope", "residual_kept",
+    "along_slope", "residual_z_slope", "residual_p_slope",
     "history", "history_vjp", "history_jvp", "history_jvp_vjp", "lags", "lags_vjp", "lags_jvp", "lags_jvp_vjp",
 )  # fmt: skip
 NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
     "max_steps", "size_kinks", "algebraic", "unknowns", "equations", "constraints", "size_conditions",
     "event_guards", "event_modes", "event_blocks",
-    "carried", "nodes", "delay_lags", "delay_points", "highest_order",
+    "carried", "nodes", "delay_lags", "delay_points", "highest_order", "size_kept", "size_slope",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (

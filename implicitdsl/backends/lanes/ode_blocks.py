@@ -23,7 +23,8 @@ from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select
 
 Array = Any
 
-rhs, rhs_vjp, rhs_tangent = model["rhs"], model["rhs_vjp"], model["rhs_tangent"]
+rhs, rhs_tangent = model["rhs"], model["rhs_tangent"]
+split_rhs_keeping, rhs_vjp_kept, size_kept = model["rhs_keeping"], model["rhs_vjp_kept"], model["size_kept"]
 split_rhs_tangent_vjp = model["rhs_tangent_vjp"]
 output, output_vjp, output_jvp = model["output"], model["output_vjp"], model["output_jvp"]
 output_jvp_vjp = model["output_jvp_vjp"]
@@ -43,6 +44,11 @@ FACTS = 1 + STATISTICS
 S = 0
 DEGREE = 0
 """Stages and degree of the method; sources are compiled once for each method, with its numbers in these places."""
+
+
+def rhs_keeping(t: Any, y: Array, p: Array, out: Array) -> None:
+    """The right-hand side, which leaves behind y what `rhs_vjp_kept` needs."""
+    split_rhs_keeping(t, y, p, out, view(y, states_of_model(), size_kept()))
 
 
 def rhs_tangent_vjp(
@@ -105,8 +111,9 @@ def transpose_run(
 ) -> None:  # fmt: skip
     """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(
-        rhs, rhs_vjp, states_of_model(), p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
-        tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        rhs_keeping, rhs_vjp_kept, states_of_model(), states_of_model() + size_kept(), p, interval, save_times(), times,
+        S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar,
+        interval_bar, times_bar,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from implicitdsl.backends.lanes.costate_engine import (
 from implicitdsl.backends.lanes.delay_engine import DelayEngine
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.events_engine import EventsEngine
+from implicitdsl.backends.lanes.kept_values import Kept, dear_values
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -51,6 +52,8 @@ STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
 LARGEST = 1 << 32
 """Bytes of working room that a block of samples may take."""
+KEPT = 1 << 18
+"""Bytes of what the stages of a block keep for their transposes."""
 WRITTEN_OUT = 600
 """Nodes times stages up to which the loops over stages are written out."""
 _LOCATING = ("guards", "guards_rate", "guards_vjp_y", "modes", "conditions", "reset")
@@ -59,7 +62,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "solve": ("rhs", "linearise", "begin", "at", "output", *_LOCATING, *_PAST),
     "pull": (
         "rhs", "linearise", "begin", "at", "rhs_vjp", "linearise_vjp", "begin_vjp", "at_vjp", "output_vjp", *_LOCATING,
-        "rhs_vjp_y", "linearise_vjp_y", "guards_vjp", "reset_vjp", *_PAST, "history_vjp", "lags_vjp",
+        "rhs_vjp_y", "linearise_vjp_y", "guards_vjp", "reset_vjp", "rhs_keeping", "rhs_vjp_kept", *_PAST, "history_vjp",
+        "lags_vjp",
     ),
     "second": (
         *_PAST, *(f"{name}_{end}" for name in _PAST for end in ("vjp", "jvp", "jvp_vjp")),
@@ -231,11 +235,23 @@ class Maker:
         self._wholes = {f"event_{name}": table for name, table in wholes.items()}
         self._simple: dict[str, Derived] = {}
         self._lock = threading.Lock()
+        self._kept = Kept()
 
     @cached_property
     def _functions(self) -> dict[str, Derived]:
         happening = self._problem.events is not None
-        return ode_method(self._settings.solver, events=happening).functions(self._problem, self._pattern)
+        method = ode_method(self._settings.solver, events=happening)
+        found = method.functions(self._problem, self._pattern)
+        if happening or method.is_stiff or method.role in (COSTATE, DELAYED):
+            return found
+        # An explicit step is transposed with what its stages have kept.
+        rhs, rhs_vjp = found["rhs"], found.pop("rhs_vjp")
+        row = (method.stages + 1) * self._spec.width * np.dtype(self._spec.dtype).itemsize
+        self._kept = dear_values([rhs_vjp], ("t", "y", "p"), "stage", most=KEPT // row)
+        return found | {
+            "rhs_keeping": self._kept.keeping(rhs, "rhs_keeping"),
+            "rhs_vjp_kept": self._kept.reading(rhs_vjp, "rhs_vjp_kept", "y"),
+        }
 
     @cached_property
     def _pattern(self) -> StepPattern | None:
@@ -277,6 +293,7 @@ class Maker:
         p, q = (packing(spec.groups[g], sizes, shared) for g in ("p", "q"))
         numbers = {
             **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": p.size, "own_bar": p.own_size,
+            "size_kept": self._kept.size,
         }  # fmt: skip
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}

@@ -3,7 +3,8 @@
 Arrays hold one block after another: `z_all` the unknowns (`states` elements each), `p_all` and `dot_all` the flat
 arguments and directions (`size_p`), `out_all` and `cot_all` the outputs (`size_out`), `bar_all` the gradients
 (`size_bar`), `facts_all` what becomes of each sample. `bounds` holds the lower and the upper bounds, `work` what one
-block needs.
+block needs: what the solvers work in, then, where something of the arguments is worth keeping, a copy of them with what
+is kept of them (`size_kept`) and of a point (`size_slope`) behind (`kept_values.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.block_implicit import block_adjoint, block_tangent, factor_at
 from implicitdsl.solvers.block_newton import block_newton
 from implicitdsl.solvers.block_picard import FEW, begin_within, block_picard
-from implicitdsl.solvers.block_system import largest_of
-from implicitdsl.solvers.vocabulary import buffer, fill, or_, select, view, vmax
+from implicitdsl.solvers.block_series import block_series
+from implicitdsl.solvers.block_system import largest_of, work_size
+from implicitdsl.solvers.vocabulary import buffer, copy, fill, or_, select, view, vmax
 
 Array = Any
 
@@ -26,16 +28,34 @@ states, size_p, size_out, size_bar, own_bar, size_kinks = (
     model[name] for name in ("states", "size_p", "size_out", "size_bar", "own_bar", "size_kinks")
 )
 max_steps, rtol = model["max_steps"], model["rtol"]
-start, residual, residual_jacobian, residual_along = (
-    model[name] for name in ("start", "residual", "residual_jacobian", "residual_along")
-)
+start, residual_jacobian, residual_along = (model[name] for name in ("start", "residual_jacobian", "residual_along"))
 output, kinks, output_jvp = model["output"], model["kinks"], model["output_jvp"]
 output_z, output_p, residual_p, residual_p_jvp = (
     model[name] for name in ("output_z", "output_p", "residual_p", "residual_p_jvp")
 )
+prepare, residual_kept, split_slope = (model[name] for name in ("prepare", "residual_kept", "slope"))
+along_slope, residual_z_slope, residual_p_slope = (
+    model[name] for name in ("along_slope", "residual_z_slope", "residual_p_slope")
+)
+size_kept, size_slope = model["size_kept"], model["size_slope"]
 output_jvp_z, output_jvp_p, residual_jvp_z, residual_jvp_p = (
     model[name] for name in ("output_jvp_z", "output_jvp_p", "residual_jvp_z", "residual_jvp_p")
 )
+
+
+def prepared(p: Array, work: Array) -> Array:
+    """The arguments, with what is kept of them behind."""
+    if size_kept() + size_slope() == 0:
+        return p
+    room = view(work, max(work_size(states()), size_kinks()), size_p() + size_kept() + size_slope())
+    copy(size_p(), p, 0, room, 0)
+    prepare(room, view(room, size_p(), size_kept()))
+    return room
+
+
+def slope(z: Array, p: Array) -> None:
+    """Keeps behind the arguments what derivatives along and against the unknowns at a point have in common."""
+    split_slope(z, p, view(p, size_p() + size_kept(), size_slope()))
 
 
 def newton(
@@ -53,8 +73,8 @@ def newton(
         begin_within(n, z, bounds, view(bounds, n, n))
         most = max_steps() if max_steps() < FEW else max_steps() // 2
         facts[0] = block_newton(
-            residual, residual_jacobian, residual_along, n, z, p, bounds, view(bounds, n, n), rtol(z), zero + most,
-            zero == 0.0, start_size, work, view(facts, 1, 1),
+            residual_kept, residual_jacobian, residual_along, n, z, prepared(p, work), bounds, view(bounds, n, n),
+            rtol(z), zero + most, zero == 0.0, start_size, work, view(facts, 1, 1),
         )  # fmt: skip
         finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
     return 0
@@ -70,8 +90,8 @@ def picard(
         facts = view(facts_all, block * FACTS, FACTS)
         start(p, z)
         facts[0] = block_picard(
-            residual, residual_jacobian, residual_along, n, z, p, bounds, view(bounds, n, n), rtol(z), max_steps(),
-            work, view(facts, 1, 1),
+            residual_kept, residual_jacobian, residual_along, slope, along_slope, n, z, prepared(p, work), bounds,
+            view(bounds, n, n), rtol(z), max_steps(), work, view(facts, 1, 1),
         )  # fmt: skip
         finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
     return 0
@@ -101,6 +121,30 @@ def adjoint(
         fill(n, 0.0, bar, 0)
         output_z(z, p, view(cot_all, block * size_out(), size_out()), bar)
         facts_all[block] = block_adjoint(n, bar, view(lam_all, block * n, n), spread, work)
+    return 0
+
+
+def series(
+    first: int, last: int, p_all: Array, z_all: Array, cot_all: Array, facts_all: Array, bar_all: Array, work: Array
+) -> int:  # fmt: skip
+    """The gradients of fixed points of contractions; where facts[0] is not 0, the sample is not settled and adds
+    nothing to them."""
+    n, k = states(), size_out()
+    for block in range(first, last):
+        z, cot = view(z_all, block * n, n), view(cot_all, block * k, k)
+        p = prepared(view(p_all, block * size_p(), size_p()), work)
+        slope(z, p)
+        g, lam, rest = view(work, 0, n), view(work, n, n), view(work, 2 * n, n)
+        fill(n, 0.0, g, 0)
+        output_z(z, p, cot, g)
+        verdict = block_series(residual_z_slope, n, g, z, p, lam, rest)
+        facts_all[block] = verdict
+        for i in range(k):
+            cot[i] = select(verdict == 0.0, cot[i], 0.0)
+        bar = view(bar_all, block * size_bar(), size_bar())
+        fill(own_bar(), 0.0, bar, 0)
+        output_p(z, p, cot, bar)
+        residual_p_slope(z, p, lam, bar)
     return 0
 
 

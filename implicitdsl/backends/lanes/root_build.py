@@ -12,20 +12,23 @@ from implicitdsl.backends.lanes import one_root
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.kept_values import dear_values
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
 from implicitdsl.backends.settings import Settings
 from implicitdsl.problems import fixpoint, root
-from implicitdsl.problems.derived import Derived, tangent, transpose
+from implicitdsl.problems.derived import Derived, group, tangent, transpose
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.root import RootProblem
+from implicitdsl.solvers.block_series import FEWEST
 
-SOLVING = ("start", "residual", "residual_jacobian", "residual_along", "output", "kinks")
+SOLVING = ("start", "prepare", "residual_kept", "residual_jacobian", "residual_along", "output", "kinks")
 CALLS = {
     "newton": SOLVING,
-    "picard": SOLVING,
+    "picard": (*SOLVING, "slope", "along_slope"),
+    "series": ("prepare", "slope", "output_z", "residual_z_slope", "output_p", "residual_p_slope"),
     "adjoint": ("residual_jacobian", "output_z"),
     "gather": ("output_p", "residual_p"),
     "push": ("residual_jacobian", "residual_p_jvp", "output_jvp"),
@@ -35,7 +38,9 @@ CALLS = {
 }
 PARTS = {"pull": ("adjoint", "gather"), "second": ("second_adjoint", "second_gather")}
 """The entries that are called together."""
-SOLVERS = ("block_implicit", "block_judge", "block_newton", "block_picard", "block_system", "pivoted_lu")
+SOLVERS = (
+    "block_implicit", "block_judge", "block_newton", "block_picard", "block_series", "block_system", "pivoted_lu",
+)  # fmt: skip
 
 
 def build_root(
@@ -43,7 +48,7 @@ def build_root(
 ) -> RootEngine:
     """The engine of a `root` or `fixpoint` problem."""
     derived = root.derive(problem) if isinstance(problem, RootProblem) else fixpoint.derive(problem)
-    functions = implicit_parts(derived)
+    functions, kept, slope = with_kept(implicit_parts(derived))
     leaves = problem.signature.arguments
     n = sum(u.size for u in problem.unknowns)
     spec = Spec(
@@ -57,6 +62,7 @@ def build_root(
         numbers={
             "states": n, "size_out": sum(o.size for o in problem.outputs), "max_steps": settings.max_steps,
             "size_kinks": functions["kinks"].outputs[0].size, "by_picard": int(settings.solver == "picard"),
+            "size_kept": kept, "size_slope": slope,
         },
         more={
             "rtol": (settings.rtol,), "lower": tuple(problem.lower.tolist()), "upper": tuple(problem.upper.tolist()),
@@ -66,7 +72,10 @@ def build_root(
         spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS, parts=PARTS,
         modules=tuple(f"solvers/{name}" for name in SOLVERS), reals={"rtol": settings.rtol},
     )  # fmt: skip
-    return RootEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS), threads)
+    unused = {"newton"} if settings.solver == "picard" else {"picard", "series"}
+    unused |= {"series"} if n < FEWEST else set()
+    parts = {part: signature for part, signature in SIGNATURES.items() if part not in unused}
+    return RootEngine(spec, MachineCode(parts, maker.make, PARTS), threads)
 
 
 class RootCode(BlockCode):
@@ -105,6 +114,7 @@ def implicit_parts(functions: dict[str, Derived]) -> dict[str, Derived]:
     made = {
         "residual_along": tangent(residual, ("z",)),
         "residual_p_jvp": tangent(residual, ("p",)),
+        "residual_z": transpose(residual, ("z",)),
         "residual_p": transpose(residual, ("p",)),
         "residual_jvp_z": transpose(residual_jvp, ("z",)),
         "residual_jvp_p": transpose(residual_jvp, ("p",)),
@@ -114,3 +124,20 @@ def implicit_parts(functions: dict[str, Derived]) -> dict[str, Derived]:
         "output_jvp_p": transpose(output_jvp, ("p",)),
     }
     return {**functions, **{name: replace(f, name=name) for name, f in made.items()}}
+
+
+def with_kept(functions: dict[str, Derived]) -> tuple[dict[str, Derived], int, int]:
+    """The functions, with those that read what is kept of the arguments, and of the point too; the sizes of both."""
+    residual, along = functions["residual"], functions["residual_along"]
+    pulls = functions["residual_z"], functions["residual_p"]
+    kept = dear_values((residual, along, *pulls), ("p",), "argument")
+    along, *pulls = (kept.reading(f, f.name, "p") for f in (along, *pulls))
+    slope = dear_values((along, *pulls), ("z", "p"), "slope")
+    made = [
+        Derived("prepare", residual.inputs[1:], (group("kept", kept.nodes),)),
+        Derived("slope", along.inputs[:2], (group("kept", slope.nodes),)),
+        kept.reading(residual, "residual_kept", "p"),
+        slope.reading(along, "along_slope", "p"),
+        *(slope.reading(f, f"{f.name}_slope", "p") for f in pulls),
+    ]
+    return functions | {f.name: f for f in made}, kept.size, slope.size

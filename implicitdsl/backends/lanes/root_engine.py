@@ -3,6 +3,7 @@
 Machine code for a block settles the samples that converge to a simple root beyond doubt. Every other sample goes to the
 solver of one sample, so that statuses and notes are that solver's. Derivatives likewise: the implicit system is
 factored in lanes, and where it is close to singular the solver of one sample decides whether there is a derivative.
+The pullback of a contraction is a series, where there are unknowns enough for that to be cheaper.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, in_order_of_cost, split
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_root import SOLVERS, OneRoot
 from implicitdsl.backends.lanes.one_sample import code_signature
 from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.block_newton import OPEN
+from implicitdsl.solvers.block_picard import CONTRACTED
+from implicitdsl.solvers.block_series import FEWEST
 from implicitdsl.solvers.block_system import work_size
 
 SIGNATURES = {
-    "newton": "nnaaaaaa", "picard": "nnaaaaaa", "adjoint": "nnaaaaaa", "gather": "nnaaaaa", "push": "nnaaaaaa",
-    "second_adjoint": "nnaaaaaaa", "second_gather": "nnaaaaaa", "one": "a",
+    "newton": "nnaaaaaa", "picard": "nnaaaaaa", "series": "nnaaaaaa", "adjoint": "nnaaaaaa", "gather": "nnaaaaa",
+    "push": "nnaaaaaa", "second_adjoint": "nnaaaaaaa", "second_gather": "nnaaaaaa", "one": "a",
     **{part: code_signature(signature) for part, (_, signature) in SOLVERS.items()},
 }  # fmt: skip
 FACTS = 3
-OPEN = 2
+CONTRACTS = 1 << 40
+"""Beside the notes that are kept of a sample: the map contracts at its fixed point, in every direction."""
 
 
 class RootEngine(BlockEngine):
@@ -42,9 +47,15 @@ class RootEngine(BlockEngine):
         super().__init__(spec, code, threads)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
         self._work = max(work_size(self._n), spec.numbers["size_kinks"])
+        self._kept = spec.numbers.get("size_kept", 0) + spec.numbers.get("size_slope", 0)
+        self._cost: Array | None = None
         self._method = self.method or ("picard" if spec.numbers["by_picard"] else "newton")
         self._bounds = np.array([*spec.more.get("lower", ()), *spec.more.get("upper", ())], self.dtype)
         self.facts_size = FACTS
+
+    def _room(self, p: Packing) -> int:
+        """Elements that a block works in."""
+        return self._work + (p.size + self._kept if self._kept else 0)
 
     @cached_property
     def _one(self) -> OneRoot:
@@ -63,12 +74,14 @@ class RootEngine(BlockEngine):
         p, entry = self.packing("p", shared), self.code.entry(self._method, shared)
         flat, roots = np.empty((batch, self._out), self.dtype), np.empty((batch, self._n), self.dtype)
         facts = np.empty((batch, self.facts_size), self.dtype)
+        known = self._cost if self._cost is not None and len(self._cost) == batch else None
+        order = in_order_of_cost(known, self.width)
 
         def work(first: int, last: int) -> None:
-            count, rows = last - first, self.samples_of(None, first, last, batch)
+            count, rows = last - first, self.samples_of(order, first, last, batch)
             room = self.arena(
                 (count, p.size), (count, self._n), (count, self._out), (count, self.facts_size),
-                (1, len(self._bounds)), (self._work,),
+                (1, len(self._bounds)), (self._room(p),),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
             fill_lanes(room.array(4), self._bounds, rows)
@@ -80,13 +93,13 @@ class RootEngine(BlockEngine):
         self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
         became = self.became(facts)
         notes = np.where(became == 1, codes.NEAR_SINGULAR, 0) | np.where(facts[:, 2] != 0, codes.KINK, 0)
-        found = Solution(
-            split(flat, self.outputs), np.zeros(batch, np.int32), notes, facts[:, 1].astype(np.int64), [roots, notes]
-        )
+        steps = facts[:, 1].astype(np.int64)
+        self._cost = steps.copy() if batch > self.width else None
+        found = Solution(split(flat, self.outputs), np.zeros(batch, np.int32), notes, steps, [roots, notes])
         rest = np.flatnonzero(became == OPEN)
         if len(rest):
             self._solve_rest(args, rest, found, flat, roots)
-        found.saved[1] = found.notes.copy()
+        found.saved[1] = found.notes | np.where(became == CONTRACTED, CONTRACTS, 0)
         return found
 
     def became(self, facts: Array) -> NDArray[np.int64]:
@@ -112,6 +125,11 @@ class RootEngine(BlockEngine):
         """The chosen samples whose derivative lanes may find: an ill-conditioned root is judged again, one by one."""
         return np.flatnonzero(chosen & (saved[1] & codes.NEAR_SINGULAR == 0))
 
+    def _contracting(self, saved: Sequence[Array], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some samples whose map contracts."""
+        contracts = saved[1][rows] & CONTRACTS != 0
+        return rows if contracts.all() else rows[contracts]
+
     def _run(
         self, part: str, args: Sequence[Array], batch: int, rows: NDArray[np.int64], roots: Array,
         given: Sequence[Array], found: Sequence[Array], *, dots: Sequence[Array] | None = None, works: bool = True,
@@ -129,7 +147,7 @@ class RootEngine(BlockEngine):
             inputs = len(shapes)
             shapes += [(count, size) for size in sizes]
             shapes += [(count, p.size)] if grads else []
-            shapes += [(self._work,)] if works else []
+            shapes += [(self._room(p),)] if works else []
             room = self.arena(*shapes)
             p.pack(values, here, room.array(0))
             fill_lanes(room.array(1), roots, here)
@@ -162,15 +180,22 @@ class RootEngine(BlockEngine):
         cot = flat_rows(cotangents, batch, self.dtype)
         asked = cot.any(axis=1)
         good = asked & (status == codes.SUCCESS)
-        lam, verdict = np.zeros((batch, self._n), self.dtype), np.full((batch, 1), float(OPEN), self.dtype)
-        self._run("adjoint", args, batch, self._ready(saved, good), saved[0], [cot], [lam, verdict])
-        settled = np.flatnonzero(good & (verdict[:, 0] == 0))
-        grads = self._gradients(args, batch, len(settled))
-        self._run("gather", args, batch, settled, saved[0], [cot, lam], [], works=False, grads=grads)
+        verdict = np.full((batch, 1), float(OPEN), self.dtype)
+        ready = self._ready(saved, good)
+        grads = self._gradients(args, batch, len(ready))
+        contracting = self._contracting(saved, ready)
+        if len(contracting) and self._n >= FEWEST:
+            self._run("series", args, batch, contracting, saved[0], [cot], [verdict], grads=grads)
+            ready = ready[verdict[ready, 0] != 0]
+        if len(ready):
+            lam = np.zeros((batch, self._n), self.dtype)
+            self._run("adjoint", args, batch, ready, saved[0], [cot], [lam, verdict])
+            ready = ready[verdict[ready, 0] == 0]
+            self._run("gather", args, batch, ready, saved[0], [cot, lam], [], works=False, grads=grads)
         found, refused = grads.result(failed(status, asked)), np.zeros(batch, np.int32)
-        rest = np.flatnonzero(good & (verdict[:, 0] != 0))
-        for row in rest:
-            bar, refused[row] = self._one.pull(saved[0][row], self._flat(args, row), int(saved[1][row]), cot[row])
+        for row in np.flatnonzero(good & (verdict[:, 0] != 0)):
+            notes = int(saved[1][row]) & ~CONTRACTS
+            bar, refused[row] = self._one.pull(saved[0][row], self._flat(args, row), notes, cot[row])
             self._join(found, bar, row)
         return Gradient(found, refused)
 
@@ -198,7 +223,7 @@ class RootEngine(BlockEngine):
         refused = np.zeros(batch, np.int32)
         for row in np.flatnonzero(good & (verdict[:, 0] != 0)):
             _, flat[row], refused[row] = self._one.push(
-                saved[0][row], self._flat(args, row), int(saved[1][row]), self._flat(tangents, row)
+                saved[0][row], self._flat(args, row), int(saved[1][row]) & ~CONTRACTS, self._flat(tangents, row)
             )
         outputs = split(flat, self.outputs)
         return Tangents(outputs, refused)
@@ -228,7 +253,11 @@ class RootEngine(BlockEngine):
         found, refused = grads.result(failed(status, asked)), pushed.status
         for row in np.flatnonzero(good & (verdict[:, 0] != 0)):
             bar, told = self._one.second(
-                saved[0][row], self._flat(args, row), int(saved[1][row]), cot[row], self._flat(directions, row)
+                saved[0][row],
+                self._flat(args, row),
+                int(saved[1][row]) & ~CONTRACTS,
+                cot[row],
+                self._flat(directions, row),
             )
             refused[row] = told or refused[row]
             self._join(found, bar, row)

@@ -24,13 +24,14 @@ def _arranged(function: Derived, common: set[Leaf]) -> Derived:
 
 
 def _order(group: Group, common: set[Leaf]) -> list[int]:
-    """The numbers of the members, own ones before shared ones, modes last; values before directions."""
+    """The numbers of the members: own ones, shared ones, modes, what is kept; values before directions."""
 
-    def key(k: int) -> tuple[bool, bool, bool, int]:
+    def key(k: int) -> tuple[bool, bool, bool, bool, int]:
         leaf = group.members[k]
         assert isinstance(leaf, Leaf)
         of_mode = leaf.kind == "mode" or (leaf.kind == "tangent" and leaf.name.startswith("mode."))
-        return (leaf.kind == "tangent" and group.name.endswith("2"), of_mode, leaf in common, k)
+        is_tangent = leaf.kind == "tangent" and group.name.endswith("2")
+        return (is_tangent, leaf.kind == "kept", of_mode, leaf in common, k)
 
     return sorted(range(len(group.members)), key=key)
 
@@ -46,6 +47,10 @@ def bars_arranged(function: Derived, like: Derived) -> Derived:
     outputs: list[Group] = []
     for g in function.outputs:
         name = g.name.removesuffix("_bar")
-        order = [before[name].index(leaf) for leaf in after[name]] if name in after else list(range(len(g.members)))
+        order = (
+            [k for k in map(before[name].index, after[name]) if k < len(g.members)]
+            if name in after
+            else list(range(len(g.members)))
+        )
         outputs.append(Group(g.name, tuple(g.members[k] for k in order), tuple(g.sizes[k] for k in order)))
     return Derived(function.name, function.inputs, tuple(outputs), function.adds)

@@ -19,6 +19,7 @@ from implicitdsl.backends.lanes.ode_blocks import (
     end_of_run,
     instants,
     record_block,
+    rhs_keeping,
     size_facts,
 )
 from implicitdsl.solvers.explicit_rk_thinned import pullback_thinned
@@ -26,7 +27,7 @@ from implicitdsl.solvers.vocabulary import buffer, view
 
 Array = Any
 
-rhs, rhs_vjp = model["rhs"], model["rhs_vjp"]
+rhs_vjp_kept, size_kept = model["rhs_vjp_kept"], model["size_kept"]
 states_of_model, size_p, size_q, size_out = (model[name] for name in ("states", "size_p", "size_q", "size_out"))
 size_bar, save_times = model["size_bar"], model["save_times"]
 tableau_a, tableau_c, tableau_dense = model["tableau_a"], model["tableau_c"], model["tableau_dense"]
@@ -40,9 +41,9 @@ def transpose_thinned(
 ) -> None:  # fmt: skip
     """Transpose a run whose thinned tape has `made` rows."""
     pullback_thinned(
-        rhs, rhs_vjp, states_of_model(), p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
-        tableau_dense(p), marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar,
-        times_bar,
+        rhs_keeping, rhs_vjp_kept, states_of_model(), states_of_model() + size_kept(), p, interval, save_times(), times,
+        S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), marks, made, kept, every, grid, states, values_bar,
+        end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
 
 

@@ -130,8 +130,9 @@ class OdeEngine(SampleEngine):
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         """The transpose of a run: `bars` of the values, the end, y0, p, the interval, the times. Returns a status."""
         common = (
-            self._functions["rhs"], self._functions["rhs_vjp"], self._n, start.p, start.interval, self._m, start.times,
-            self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows, run.states,
+            self._functions["rhs"], self._functions["rhs_vjp"], self._n, self._n, start.p, start.interval, self._m,
+            start.times, self._tableau.stages, self._tableau.degree, self._a, self._c, self._dense, run.grid, run.rows,
+            run.states,
         )  # fmt: skip
         if run.every > 1:
             pullback_thinned(*common, run.every, *self._segment(run), *bars)

@@ -124,7 +124,7 @@ def pullback(rhs, rhs_vjp, run: Run, values_bar=None, end_bar=None, *, jit=False
     bars = np.zeros(n), np.zeros(len(run.p)), np.zeros(2), np.zeros(m)
     with np.errstate(all="ignore"):
         chosen(explicit_rk_adjoint.pullback, jit)(
-            rhs, rhs_vjp, n, run.p, run.interval, m, run.times, run.tableau.stages, run.tableau.degree, a, c, dense,
+            rhs, rhs_vjp, n, n, run.p, run.interval, m, run.times, run.tableau.stages, run.tableau.degree, a, c, dense,
             run.grid, run.rows, run.states, values_bar, end_bar, *bars,
         )  # fmt: skip
     return bars

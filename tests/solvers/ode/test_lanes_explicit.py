@@ -97,7 +97,7 @@ def side_by_side(model, y0, p, interval, times, values_bar, end_bar, rtol, dt):
         count = int(statistics[stepping.ROWS, 0])
         assert count < rows
         in_lanes(explicit_rk_adjoint.pullback)(
-            model.rhs, model.vjp, n, p, interval, m, times, s, degree, a, c, dense, grid, count, states, values_bar,
+            model.rhs, model.vjp, n, n, p, interval, m, times, s, degree, a, c, dense, grid, count, states, values_bar,
             end_bar, *bars,
         )  # fmt: skip
     return statuses, values, end, statistics, *bars
