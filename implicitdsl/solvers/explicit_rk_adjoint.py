@@ -85,6 +85,10 @@ def transpose_stages(
     return t_bar, h_bar
 
 
+def stands(t: Element, y: Array, p: Array, out: Array) -> None:
+    """The right-hand side where its value is known: it stands in `out`."""
+
+
 def sweep(
     rhs: Model, rhs_vjp: Model, n: int, wide: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int,
     a: Array, c: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, lam: Array, p_bar: Array,
@@ -104,8 +108,16 @@ def sweep(
         if interrupted():
             break
         t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
+        until = s
+        if row < rows - 1:
+            # The last stage of a step is the first of the next, which was made before.
+            until = s - 1
+            copy(wide, points, 0, points, s * wide)
+            copy(n, k, 0, k, s * n)
         copy(n, states, row * n, points, 0)
-        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, until, points, slopes, k)
+        if until < s:
+            run_stages(stands, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, s, s, points, slopes, k)
 
         begin_transpose(live, (s + 1) * n, n, lam, point_bar, k_bar, y_bar, 2, ends)
         cursor, read = transpose_reads(
