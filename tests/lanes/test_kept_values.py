@@ -13,7 +13,7 @@ from implicitdsl.ir.node import Contract, Map, Node, walk
 from implicitdsl.problems.derived import Derived, group, transpose
 from tests.lanes.sides import RUN, both, close, cotangents, drawn
 
-N, M = 24, 8
+N, M = 24, 16
 Y = b.leaf("state", "y", (M,))
 T = b.leaf("time", "t")
 W, V, OFFSET = (b.leaf("param", name, shape) for name, shape in (("W", (N, M)), ("V", (M, N)), ("b", (N,))))
