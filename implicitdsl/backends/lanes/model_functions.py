@@ -27,8 +27,8 @@ FUNCTIONS = (
     "conditions", "objective", "guards", "guards_rate", "guards_vjp", "guards_vjp_y", "guards_jvp", "guards_jvp_vjp",
     "guards_jvp_vjp_y", "modes", "reset", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "rhs_vjp_y", "rhs_tangent_y",
     "rhs_tangent_vjp_y", "linearise_vjp_y", "linearise_tangent_y", "linearise_tangent_vjp_y",
-    "rhs_costate", "rhs_gradient", "rhs_costate_rate", "rhs_keeping", "rhs_vjp_kept", "prepare", "slope", "residual_kept",
-    "along_slope", "residual_z_slope", "residual_p_slope",
+    "rhs_costate", "rhs_gradient", "rhs_costate_rate", "rhs_keeping", "rhs_vjp_kept", "prepare", "slope",
+    "residual_kept", "along_slope", "residual_z_slope", "residual_p_slope",
     "history", "history_vjp", "history_jvp", "history_jvp_vjp", "lags", "lags_vjp", "lags_jvp", "lags_jvp_vjp",
 )  # fmt: skip
 NUMBERS = (

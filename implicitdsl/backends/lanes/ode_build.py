@@ -242,7 +242,7 @@ class Maker:
         happening = self._problem.events is not None
         method = ode_method(self._settings.solver, events=happening)
         found = method.functions(self._problem, self._pattern)
-        if happening or method.is_stiff or method.role in (COSTATE, DELAYED):
+        if happening or method.is_stiff or {COSTATE, DELAYED} & set(method.roles):
             return found
         # An explicit step is transposed with what its stages have kept.
         rhs, rhs_vjp = found["rhs"], found.pop("rhs_vjp")
