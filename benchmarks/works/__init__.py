@@ -14,6 +14,7 @@ MODULES: dict[str, str] = {
     "qp50": "qp",
     "single": "single",
     "ball": "ball",
+    "delay": "delay",
     "robertson": "robertson",
     "brusselator100": "brusselator",
     "brusselator": "brusselator",

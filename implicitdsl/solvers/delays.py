@@ -10,7 +10,7 @@ of steps; so all reads of a lag in one step are on one side of t0, where the sol
 Model functions: `rhs(t, yz, p, out)` with yz = (y, z_1 … z_L), n*(1 + L) numbers; `history(t, p, out)` overwrites out (n).
 Lags point to the past of the run: direction*lag > 0.
 
-The grid has WIDTH + L numbers a row: t_hi, t_lo, h, flag, which, newest, the end of the step (two numbers), then for each
+The grid has WIDTH + L numbers a row: t_hi, t_lo, h, the end of the step (two numbers), flag, which, newest, then for each
 lag the row from which its reads are searched, -1 for the history. flag is 0, 1 or 2 as in `explicit_rk.py`, 3 for a step
 that ends at break point `which`; newest is the last row before this one in which the sample made a step. The tape has n*(degree + 1) numbers a row. A run that
 needs more rows than there are stops, and tells so by a number of rows above theirs.
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.delay_breaks import judge_lags, next_break
-from implicitdsl.solvers.delay_reads import blur, find_row, read_row, turn_to, value_at, write_row
+from implicitdsl.solvers.delay_reads import PIECE, blur, find_row, hold_size, turn_to, value_at, write_row
 from implicitdsl.solvers.dense_output import begin_values, direction_of, read_values
 from implicitdsl.solvers.explicit_rk import stage_time
 from implicitdsl.solvers.status import BAD_INPUT, BAD_TIMES
@@ -63,10 +63,10 @@ from implicitdsl.solvers.vocabulary import (
 
 Model = Callable[..., None]
 
-FLAG = 3
-WHICH = 4
-NEWEST = 5
-END = 6
+END = 3
+FLAG = 5
+WHICH = 6
+NEWEST = 7
 WIDTH = 8
 """Places in a row of the grid, and its length without the rows of the lags."""
 
@@ -74,12 +74,13 @@ WIDTH = 8
 def read_past(
     history: Model, n: int, count: int, lags: Array, p: Array, degree: int, width: int, grid: Array, tape: Array,
     newest: Element, direction: Element, t_hi: Element, t_lo: Element, offset: Element, firsts: Array, rows: Array,
-    place: Array, piece: Array, past: Array,
+    holds: Array, past: Array,
 ) -> None:  # fmt: skip
     """past (count*n) := the states at t + offset less each lag; `rows` (count) := the rows they lie in, searched from
-    `firsts` on. `place` (3) and `piece` (n*(degree + 1)) are scratch."""
+    `firsts` on. `holds` has `hold_size` numbers for each lag: the row read last."""
     for j in range(count):
         z = view(past, j * n, n)
+        hold = view(holds, j * hold_size(n, degree), hold_size(n, degree))
         on_tape = firsts[j] >= 0.0
         beyond = not_(on_tape)
         rows[j] = firsts[j]
@@ -90,17 +91,16 @@ def read_past(
             history((start - lags[j]) + (select(on_tape, 0.0, t_lo) + reach), p, z)
         if any_(on_tape):
             rows[j] = find_row(
-                on_tape, firsts[j], newest, width, grid, t_hi, t_lo, offset, lags[j], direction, place
+                on_tape, firsts[j], newest, n, degree, width, grid, tape, t_hi, t_lo, offset, lags[j], direction, hold
             )  # fmt: skip
-            read_row(on_tape, rows[j], n, degree, width, grid, tape, place, piece)
-            sigma = (((t_hi - place[0]) + (t_lo - place[1])) - lags[j]) + offset
-            value_at(on_tape, n, degree, sigma, place[2], piece, z)
+            sigma = (((t_hi - hold[1]) + (t_lo - hold[2])) - lags[j]) + offset
+            value_at(on_tape, n, degree, sigma, hold[3], view(hold, PIECE, n * (degree + 1)), z)
 
 
 def run_delayed_stages(
     rhs: Model, history: Model, n: int, count: int, lags: Array, p: Array, s: int, degree: int, a: Array, c: Array,
     t_hi: Element, t_lo: Element, h: Element, end_hi: Element, first: int, last: int, width: int, grid: Array,
-    tape: Array, newest: Element, direction: Element, firsts: Array, rows: Array, place: Array, piece: Array,
+    tape: Array, newest: Element, direction: Element, firsts: Array, rows: Array, holds: Array,
     points: Array, slopes: Array, k: Array,
 ) -> None:  # fmt: skip
     """Stages `first` … `last` of a step, as `explicit_rk.run_stages`, with the past beside each point: row i of `points`
@@ -116,7 +116,7 @@ def run_delayed_stages(
             axpy(n, h, slopes, i * n, points, i * wide)
         read_past(
             history, n, count, lags, p, degree, width, grid, tape, newest, direction, t_hi, t_lo, c[i] * h, firsts,
-            view(rows, i * count, count), place, piece, view(points, i * wide + n, n * count),
+            view(rows, i * count, count), holds, view(points, i * wide + n, n * count),
         )  # fmt: skip
         rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
 
@@ -142,8 +142,7 @@ def integrate_with_delays(
     k = buffer(y0, (s + 1) * n)
     rows = buffer(y0, (s + 1) * count)
     firsts = buffer(y0, count)
-    place = buffer(y0, 3)
-    piece = buffer(y0, n * (degree + 1))
+    holds = buffer(y0, count * hold_size(n, degree))
     y1 = view(points, s * wide, n)
     y = view(points, 0, n)
     work = buffer(y0, wide)
@@ -159,9 +158,11 @@ def integrate_with_delays(
     newest = nothing - 1.0
     oldest = nothing - 1.0
     fill(count, -1.0, firsts, 0)
+    for j in range(count):
+        holds[j * hold_size(n, degree)] = newest
     run_delayed_stages(
         rhs, history, n, count, lags, p, s, degree, a, c, t_hi, t_lo, nothing, t0, 0, 0, width, grid, tape, newest,
-        direction, firsts, rows, place, piece, points, slopes, k,
+        direction, firsts, rows, holds, points, slopes, k,
     )  # fmt: skip
     status, active = judge_start(n, y, k, interval, m, times)
     proper, shortest = judge_lags(count, lags, direction)
@@ -186,7 +187,7 @@ def integrate_with_delays(
         turn_to(count, lags, t0, t_hi, t_lo, direction, oldest, firsts)
         run_delayed_stages(
             rhs, history, n, count, lags, p, s, degree, a, c, t_hi, t_lo, h, end_hi, 1, s, width, grid, tape, newest,
-            direction, firsts, rows, place, piece, points, slopes, k,
+            direction, firsts, rows, holds, points, slopes, k,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
         err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
@@ -200,8 +201,8 @@ def integrate_with_delays(
             grid[at + FLAG] = select(ok, select(last, 2.0, select(landing, 3.0, 1.0)), 0.0)
             grid[at + WHICH] = which
             grid[at + NEWEST] = newest
-            grid[at + END] = end_hi
-            grid[at + END + 1] = end_lo
+            grid[at + END] = select(ok, end_hi, t_hi)
+            grid[at + END + 1] = select(ok, end_lo, t_lo)
             copy(count, firsts, 0, grid, at + WIDTH)
             write_row(n, s, degree, dense, y, k, tape, row)
             oldest = select(and_(ok, oldest < 0.0), row, oldest)
@@ -222,7 +223,7 @@ def integrate_with_delays(
                 turn_to(count, lags, t0, t_hi, t_lo, direction, oldest, firsts)
                 read_past(
                     history, n, count, lags, p, degree, width, grid, tape, newest, direction, t_hi, t_lo, nothing,
-                    firsts, rows, place, piece, view(points, n, n * count),
+                    firsts, rows, holds, view(points, n, n * count),
                 )  # fmt: skip
                 rhs(t_hi, view(points, 0, wide), p, work)
                 copy_where(landed, n, work, 0, k, 0)

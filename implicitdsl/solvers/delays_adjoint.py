@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.delay_breaks import transpose_break
-from implicitdsl.solvers.delay_reads import read_row, transpose_row, transpose_value
+from implicitdsl.solvers.delay_reads import PIECE, hold_row, hold_size, transpose_row, transpose_value
 from implicitdsl.solvers.delays import END, FLAG, NEWEST, WHICH, WIDTH, run_delayed_stages
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_reads
@@ -44,7 +44,7 @@ Model = Callable[..., None]
 
 def transpose_past(
     live: Mask, history_vjp: Model, n: int, count: int, lags: Array, p: Array, degree: int, width: int, grid: Array,
-    tape: Array, t_hi: Element, t_lo: Element, offset: Element, rows: Array, place: Array, piece: Array,
+    tape: Array, t_hi: Element, t_lo: Element, offset: Element, rows: Array, holds: Array, work: Array,
     piece_bar: Array, past_bar: Array, tape_bar: Array, ends_bar: Array, lags_bar: Array, p_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose `delays.read_past`; returns the cotangent of t + offset. `past_bar` is used up."""
@@ -56,20 +56,21 @@ def transpose_past(
         reading = and_(live, on_tape)
         sigma_bar = 0.0 * t_hi
         if any_(reading):
-            read_row(on_tape, rows[j], n, degree, width, grid, tape, place, piece)
-            sigma = (((t_hi - place[0]) + (t_lo - place[1])) - lags[j]) + offset
+            hold = view(holds, j * hold_size(n, degree), hold_size(n, degree))
+            hold_row(on_tape, rows[j], n, degree, width, grid, tape, hold)
+            sigma = (((t_hi - hold[1]) + (t_lo - hold[2])) - lags[j]) + offset
             sigma_bar = transpose_value(
-                reading, select(on_tape, rows[j], 0.0), n, degree, sigma, place[2], piece, piece_bar, lam, tape_bar,
-                place, ends_bar,
+                reading, select(on_tape, rows[j], 0.0), n, degree, sigma, hold[3], view(hold, PIECE, n * (degree + 1)),
+                piece_bar, lam, tape_bar, work, ends_bar,
             )  # fmt: skip
         if any_(from_history):
             for i in range(n):
                 lam[i] = select(from_history, lam[i], 0.0)
             start = select(from_history, t_hi, grid[0])
             reach = select(from_history, t_lo + offset, 0.0)
-            fill(1, 0.0, place, 0)
-            history_vjp((start - lags[j]) + reach, p, lam, place, p_bar)
-            sigma_bar = sigma_bar + select(from_history, place[0], 0.0)
+            fill(1, 0.0, work, 0)
+            history_vjp((start - lags[j]) + reach, p, lam, work, p_bar)
+            sigma_bar = sigma_bar + select(from_history, work[0], 0.0)
         lags_bar[j] = lags_bar[j] - sigma_bar
         time_bar = time_bar + sigma_bar
     return time_bar
@@ -78,7 +79,7 @@ def transpose_past(
 def transpose_delayed_stages(
     live: Mask, rhs_vjp: Model, history_vjp: Model, n: int, count: int, lags: Array, p: Array, s: int, degree: int,
     a: Array, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, width: int, grid: Array, tape: Array,
-    rows: Array, place: Array, piece: Array, piece_bar: Array, points: Array, slopes: Array, k_bar: Array,
+    rows: Array, holds: Array, work: Array, piece_bar: Array, points: Array, slopes: Array, k_bar: Array,
     point_bar: Array, stage_t_bar: Array, t_bar: Element, h_bar: Element, y_bar: Array, tape_bar: Array,
     ends_bar: Array, lags_bar: Array, p_bar: Array,
 ) -> tuple[Element, Element]:  # fmt: skip
@@ -95,7 +96,7 @@ def transpose_delayed_stages(
         rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
         read_bar = transpose_past(
             live, history_vjp, n, count, lags, p, degree, width, grid, tape, t_hi, t_lo, c[i] * h,
-            view(rows, i * count, count), place, piece, piece_bar, view(point_bar, n, n * count), tape_bar, ends_bar,
+            view(rows, i * count, count), holds, work, piece_bar, view(point_bar, n, n * count), tape_bar, ends_bar,
             lags_bar, p_bar,
         )  # fmt: skip
         time_bar = stage_t_bar[0] + read_bar
@@ -128,8 +129,8 @@ def pullback_with_delays(
     k = buffer(tape, (s + 1) * n)
     k_bar = buffer(tape, (s + 1) * n)
     rows = buffer(tape, (s + 1) * count)
-    place = buffer(tape, 3)
-    piece = buffer(tape, n * (degree + 1))
+    holds = buffer(tape, count * hold_size(n, degree))
+    work = buffer(tape, 2)
     piece_bar = buffer(tape, n * (degree + 1))
     point_bar = buffer(tape, wide)
     y_bar = buffer(tape, n)
@@ -138,6 +139,8 @@ def pullback_with_delays(
     ends = buffer(tape, 2)
     fill(made * n * (degree + 1), 0.0, tape_bar, 0)
     fill(2 * made, 0.0, ends_bar, 0)
+    for j in range(count):
+        holds[j * hold_size(n, degree)] = 0.0 * direction - 1.0
     copy(n, end_bar, 0, lam, 0)
     started = direction != direction
     time_bar = 0.0 * t0
@@ -159,7 +162,7 @@ def pullback_with_delays(
         copy(n, tape, row * n * (degree + 1), points, 0)
         run_delayed_stages(
             rhs, history, n, count, lags, p, s, degree, a, c, t_hi, t_lo, h, end_hi, 0, s, width, grid, tape, newest,
-            direction, view(grid, at + WIDTH, count), rows, place, piece, points, slopes, k,
+            direction, view(grid, at + WIDTH, count), rows, holds, points, slopes, k,
         )  # fmt: skip
 
         fill((s + 1) * n, 0.0, k_bar, 0)
@@ -174,7 +177,7 @@ def pullback_with_delays(
             point_bar[i] = select(live, lam[i], 0.0)
         t_bar, h_bar = transpose_delayed_stages(
             live, rhs_vjp, history_vjp, n, count, lags, p, s, degree, a, c, t_hi, t_lo, h, end_hi, width, grid, tape,
-            rows, place, piece, piece_bar, points, slopes, k_bar, point_bar, stage_t_bar, ends[0] + ends_bar[2 * row],
+            rows, holds, work, piece_bar, points, slopes, k_bar, point_bar, stage_t_bar, ends[0] + ends_bar[2 * row],
             ends[1] + ends_bar[2 * row + 1], y_bar, tape_bar, ends_bar, lags_bar, p_bar,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.delay_breaks import break_time_dot
-from implicitdsl.solvers.delay_reads import find_row, read_row
+from implicitdsl.solvers.delay_reads import PIECE, find_row, hold_size
 from implicitdsl.solvers.delays import END, FLAG, NEWEST, WHICH, WIDTH
 from implicitdsl.solvers.dense_output import begin_values, direction_of, fraction
 from implicitdsl.solvers.dense_output_tangent import read_tangents
@@ -37,6 +37,29 @@ from implicitdsl.solvers.vocabulary import (
 )
 
 Model = Callable[..., None]
+
+PIECE_DOT = 3
+"""Where the tangents of the tape lie in those of a row that is held."""
+
+
+def hold_dot_size(n: int, degree: int) -> int:
+    """Numbers that are held of the tangents of a row: which it is, the tangents of its t and h, those of the tape."""
+    return PIECE_DOT + n * (degree + 1)
+
+
+def hold_none(n: int, count: int, degree: int, none: Element, holds: Array, holds_dot: Array) -> None:
+    """No row is held, of any lag; `none` is -1."""
+    for j in range(count):
+        holds[j * hold_size(n, degree)] = none
+        holds_dot[j * hold_dot_size(n, degree)] = none
+
+
+def hold_tangents(row: Element, n: int, degree: int, tape_dot: Array, dots: Array, hold_dot: Array) -> None:
+    """Put the tangents of a row in `hold_dot`, unless they are there."""
+    if any_(row != hold_dot[0]):
+        gather(2, row, 2, dots, hold_dot, 1)
+        gather(n * (degree + 1), row, n * (degree + 1), tape_dot, hold_dot, PIECE_DOT)
+        hold_dot[0] = row
 
 
 def value_and_tangent_at(
@@ -63,9 +86,10 @@ def read_past_tangent(
     history: Model, history_jvp: Model, n: int, count: int, lags: Array, lags_dot: Array, p2: Array, size: int,
     degree: int, width: int, grid: Array, tape: Array, tape_dot: Array, dots: Array, newest: Element,
     direction: Element, t_hi: Element, t_lo: Element, offset: Element, time_dot: Element, firsts: Array, rows: Array,
-    place: Array, piece: Array, piece_dot: Array, past: Array, past_dot: Array,
+    holds: Array, holds_dot: Array, past: Array, past_dot: Array,
 ) -> None:  # fmt: skip
-    """`delays.read_past` with tangents; `time_dot` is that of t + offset. `place` has room for 5."""
+    """`delays.read_past` with tangents; `time_dot` is that of t + offset. `holds_dot` has
+    `hold_dot_size` numbers for each lag."""
     for j in range(count):
         z = view(past, j * n, n)
         z_dot = view(past_dot, j * n, n)
@@ -80,16 +104,16 @@ def read_past_tangent(
             history(time, p2, z)
             history_jvp(time, p2, moved, view(p2, size, size), z_dot)
         if any_(on_tape):
+            hold = view(holds, j * hold_size(n, degree), hold_size(n, degree))
+            hold_dot = view(holds_dot, j * hold_dot_size(n, degree), hold_dot_size(n, degree))
             rows[j] = find_row(
-                on_tape, firsts[j], newest, width, grid, t_hi, t_lo, offset, lags[j], direction, place
+                on_tape, firsts[j], newest, n, degree, width, grid, tape, t_hi, t_lo, offset, lags[j], direction, hold
             )  # fmt: skip
-            read_row(on_tape, rows[j], n, degree, width, grid, tape, place, piece)
-            held = select(on_tape, rows[j], 0.0)
-            gather(n * (degree + 1), held, n * (degree + 1), tape_dot, piece_dot, 0)
-            gather(2, held, 2, dots, place, 3)
-            sigma = (((t_hi - place[0]) + (t_lo - place[1])) - lags[j]) + offset
+            hold_tangents(hold[0], n, degree, tape_dot, dots, hold_dot)
+            sigma = (((t_hi - hold[1]) + (t_lo - hold[2])) - lags[j]) + offset
             value_and_tangent_at(
-                on_tape, n, degree, sigma, moved - place[3], place[2], place[4], piece, piece_dot, z, z_dot
+                on_tape, n, degree, sigma, moved - hold_dot[1], hold[3], hold_dot[2],
+                view(hold, PIECE, n * (degree + 1)), view(hold_dot, PIECE_DOT, n * (degree + 1)), z, z_dot,
             )  # fmt: skip
 
 
@@ -97,7 +121,7 @@ def run_delayed_tangent_stages(
     rhs_tangent: Model, history: Model, history_jvp: Model, n: int, count: int, lags: Array, lags_dot: Array, p2: Array,
     size: int, s: int, degree: int, a: Array, c: Array, t_hi: Element, t_lo: Element, t_dot: Element, h: Element,
     h_dot: Element, end_hi: Element, width: int, grid: Array, tape: Array, tape_dot: Array, dots: Array,
-    newest: Element, direction: Element, firsts: Array, rows: Array, place: Array, piece: Array, piece_dot: Array,
+    newest: Element, direction: Element, firsts: Array, rows: Array, holds: Array, holds_dot: Array,
     points: Array, slopes: Array, k: Array,
 ) -> None:  # fmt: skip
     """All stages of a step of dual numbers. Row i of `points` is (y, z, ẏ, ż) of stage i, 2*n*(1 + count) numbers, the rows
@@ -118,7 +142,7 @@ def run_delayed_tangent_stages(
         time_dot = fma(c[i], h_dot, t_dot)
         read_past_tangent(
             history, history_jvp, n, count, lags, lags_dot, p2, size, degree, width, grid, tape, tape_dot, dots, newest,
-            direction, t_hi, t_lo, c[i] * h, time_dot, firsts, view(rows, i * count, count), place, piece, piece_dot,
+            direction, t_hi, t_lo, c[i] * h, time_dot, firsts, view(rows, i * count, count), holds, holds_dot,
             view(points, at + n, n * count), view(points, at + wide + n, n * count),
         )  # fmt: skip
         time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
@@ -154,11 +178,11 @@ def tangent_replay_with_delays(
     slopes = buffer(y2, 2 * (s + 1) * n)
     k = buffer(y2, 2 * (s + 1) * n)
     rows = buffer(y2, (s + 1) * count)
-    place = buffer(y2, 5)
-    piece = buffer(y2, n * (degree + 1))
-    piece_dot = buffer(y2, n * (degree + 1))
+    holds = buffer(y2, count * hold_size(n, degree))
+    holds_dot = buffer(y2, count * hold_dot_size(n, degree))
     state = buffer(y2, 2 * n)
     found = buffer(y2, 2 * n)
+    hold_none(n, count, degree, 0.0 * direction - 1.0, holds, holds_dot)
     copy(2 * n, y2, 0, state, 0)
     begin_values(n, y2, t0, m, times, values)
     for j in range(m):
@@ -178,7 +202,7 @@ def tangent_replay_with_delays(
         run_delayed_tangent_stages(
             rhs_tangent, history, history_jvp, n, count, lags, lags_dot, p2, size, s, degree, a, c, t_hi, t_lo, t_dot,
             h, h_dot, end_hi, width, grid, tape, tape_dot, dots, grid[at + NEWEST], direction,
-            view(grid, at + WIDTH, count), rows, place, piece, piece_dot, points, slopes, k,
+            view(grid, at + WIDTH, count), rows, holds, holds_dot, points, slopes, k,
         )  # fmt: skip
         write_tangent_row(n, s, degree, dense, state, k, tape_dot, row)
         dots[2 * row] = t_dot

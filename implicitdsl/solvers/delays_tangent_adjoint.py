@@ -14,9 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.delay_breaks import transpose_break
-from implicitdsl.solvers.delay_reads import read_row
+from implicitdsl.solvers.delay_reads import PIECE, hold_row, hold_size
 from implicitdsl.solvers.delays import END, FLAG, NEWEST, WHICH, WIDTH
-from implicitdsl.solvers.delays_tangent import run_delayed_tangent_stages
+from implicitdsl.solvers.delays_tangent import (
+    PIECE_DOT,
+    hold_dot_size,
+    hold_none,
+    hold_tangents,
+    run_delayed_tangent_stages,
+)
 from implicitdsl.solvers.dense_output import direction_of, fraction
 from implicitdsl.solvers.dense_output_tangent import transpose_tangent_reads
 from implicitdsl.solvers.explicit_rk import stage_time
@@ -33,7 +39,6 @@ from implicitdsl.solvers.vocabulary import (
     dot,
     fill,
     fma,
-    gather,
     not_,
     or_,
     scatter_add,
@@ -47,9 +52,9 @@ Model = Callable[..., None]
 def transpose_value_and_tangent(
     reading: Mask, row: Element, n: int, degree: int, sigma: Element, sigma_dot: Element, h: Element, h_dot: Element,
     piece: Array, piece_dot: Array, piece_bar: Array, z_bar: Array, z_dot_bar: Array, tape_bar: Array,
-    tape_dot_bar: Array, ends_bar: Array, dots_bar: Array, place: Array,
+    tape_dot_bar: Array, ends_bar: Array, dots_bar: Array, work: Array,
 ) -> None:  # fmt: skip
-    """Transpose `delays_tangent.value_and_tangent_at`; `place` := the cotangents of sigma and sigma_dot (2 of 5)."""
+    """Transpose `delays_tangent.value_and_tangent_at`; `work` := the cotangents of sigma and sigma_dot (it has room for 2)."""
     theta = fraction(sigma, h)
     inverse = select(h == 0.0, 0.0, 1.0 / select(h == 0.0, 1.0, h))
     bend = inverse * (sigma_dot - theta * h_dot)
@@ -84,21 +89,21 @@ def transpose_value_and_tangent(
         axpy(n, sigma * power, z_dot_bar, 0, piece_bar, k * n)
         power = power * theta
     scatter_add(reading, n * (degree + 1), piece_bar, 0, row, n * (degree + 1), tape_dot_bar)
-    place[0] = -sigma_bar
-    place[1] = h_bar
-    scatter_add(reading, 2, place, 0, row, 2, ends_bar)
-    place[0] = -sigma_dot_bar
-    place[1] = h_dot_bar
-    scatter_add(reading, 2, place, 0, row, 2, dots_bar)
-    place[0] = select(reading, sigma_bar, 0.0)
-    place[1] = select(reading, sigma_dot_bar, 0.0)
+    work[0] = -sigma_bar
+    work[1] = h_bar
+    scatter_add(reading, 2, work, 0, row, 2, ends_bar)
+    work[0] = -sigma_dot_bar
+    work[1] = h_dot_bar
+    scatter_add(reading, 2, work, 0, row, 2, dots_bar)
+    work[0] = select(reading, sigma_bar, 0.0)
+    work[1] = select(reading, sigma_dot_bar, 0.0)
 
 
 def transpose_past_tangent(
     live: Mask, history_vjp: Model, history_jvp_vjp: Model, n: int, count: int, lags: Array, lags_dot: Array, p2: Array,
     size: int, bar_size: int, degree: int, width: int, grid: Array, tape: Array, tape_dot: Array, dots: Array,
-    t_hi: Element, t_lo: Element, offset: Element, time_dot: Element, rows: Array, place: Array, piece: Array,
-    piece_dot: Array, piece_bar: Array, past_bar: Array, past_dot_bar: Array, tape_bar: Array, tape_dot_bar: Array,
+    t_hi: Element, t_lo: Element, offset: Element, time_dot: Element, rows: Array, holds: Array, holds_dot: Array,
+    work: Array, piece_bar: Array, past_bar: Array, past_dot_bar: Array, tape_bar: Array, tape_dot_bar: Array,
     ends_bar: Array, dots_bar: Array, lags_bar: Array, lags_dot_bar: Array, p2_bar: Array, found: Array,
 ) -> None:  # fmt: skip
     """Transpose `delays_tangent.read_past_tangent`; `found` (2) := the cotangents of t + offset and of `time_dot`. The
@@ -114,31 +119,32 @@ def transpose_past_tangent(
         sigma_dot_bar = 0.0 * t_hi
         moved = time_dot - lags_dot[j]
         if any_(reading):
-            row = select(on_tape, rows[j], 0.0)
-            read_row(on_tape, rows[j], n, degree, width, grid, tape, place, piece)
-            gather(n * (degree + 1), row, n * (degree + 1), tape_dot, piece_dot, 0)
-            gather(2, row, 2, dots, place, 3)
-            sigma = (((t_hi - place[0]) + (t_lo - place[1])) - lags[j]) + offset
+            hold = view(holds, j * hold_size(n, degree), hold_size(n, degree))
+            hold_dot = view(holds_dot, j * hold_dot_size(n, degree), hold_dot_size(n, degree))
+            hold_row(on_tape, rows[j], n, degree, width, grid, tape, hold)
+            hold_tangents(hold[0], n, degree, tape_dot, dots, hold_dot)
+            sigma = (((t_hi - hold[1]) + (t_lo - hold[2])) - lags[j]) + offset
             transpose_value_and_tangent(
-                reading, row, n, degree, sigma, moved - place[3], place[2], place[4], piece, piece_dot, piece_bar, lam,
-                lam_dot, tape_bar, tape_dot_bar, ends_bar, dots_bar, place,
+                reading, hold[0], n, degree, sigma, moved - hold_dot[1], hold[3], hold_dot[2],
+                view(hold, PIECE, n * (degree + 1)), view(hold_dot, PIECE_DOT, n * (degree + 1)), piece_bar, lam,
+                lam_dot, tape_bar, tape_dot_bar, ends_bar, dots_bar, work,
             )  # fmt: skip
-            sigma_bar = place[0]
-            sigma_dot_bar = place[1]
+            sigma_bar = work[0]
+            sigma_dot_bar = work[1]
         if any_(from_history):
             for i in range(n):
                 lam[i] = select(from_history, lam[i], 0.0)
                 lam_dot[i] = select(from_history, lam_dot[i], 0.0)
             start = select(from_history, t_hi, grid[0])
             time = (start - lags[j]) + select(from_history, t_lo + offset, 0.0)
-            fill(2, 0.0, place, 0)
-            history_vjp(time, p2, lam, place, p2_bar)
+            fill(2, 0.0, work, 0)
+            history_vjp(time, p2, lam, work, p2_bar)
             history_jvp_vjp(
-                time, p2, moved, view(p2, size, size), lam_dot, place, p2_bar, view(place, 1, 1),
+                time, p2, moved, view(p2, size, size), lam_dot, work, p2_bar, view(work, 1, 1),
                 view(p2_bar, bar_size, bar_size),
             )  # fmt: skip
-            sigma_bar = sigma_bar + select(from_history, place[0], 0.0)
-            sigma_dot_bar = sigma_dot_bar + select(from_history, place[1], 0.0)
+            sigma_bar = sigma_bar + select(from_history, work[0], 0.0)
+            sigma_dot_bar = sigma_dot_bar + select(from_history, work[1], 0.0)
         lags_bar[j] = lags_bar[j] - sigma_bar
         lags_dot_bar[j] = lags_dot_bar[j] - sigma_dot_bar
         found[0] = found[0] + sigma_bar
@@ -149,7 +155,7 @@ def transpose_delayed_tangent_stages(
     live: Mask, rhs_tangent_vjp: Model, history_vjp: Model, history_jvp_vjp: Model, n: int, count: int, lags: Array,
     lags_dot: Array, p2: Array, size: int, bar_size: int, s: int, degree: int, a: Array, c: Array, t_hi: Element,
     t_lo: Element, t_dot: Element, h: Element, h_dot: Element, end_hi: Element, width: int, grid: Array, tape: Array,
-    tape_dot: Array, dots: Array, rows: Array, place: Array, piece: Array, piece_dot: Array, piece_bar: Array,
+    tape_dot: Array, dots: Array, rows: Array, holds: Array, holds_dot: Array, work: Array, piece_bar: Array,
     points: Array, slopes: Array, k_bar: Array, point_bar: Array, stage_t_bar: Array, found: Array, ends: Array,
     state_bar: Array, tape_bar: Array, tape_dot_bar: Array, ends_bar: Array, dots_bar: Array, lags_bar: Array,
     lags_dot_bar: Array, p2_bar: Array,
@@ -174,8 +180,8 @@ def transpose_delayed_tangent_stages(
         )  # fmt: skip
         transpose_past_tangent(
             live, history_vjp, history_jvp_vjp, n, count, lags, lags_dot, p2, size, bar_size, degree, width, grid, tape,
-            tape_dot, dots, t_hi, t_lo, c[i] * h, time_dot, view(rows, i * count, count), place, piece, piece_dot,
-            piece_bar, view(point_bar, n, n * count), view(point_bar, wide + n, n * count), tape_bar, tape_dot_bar,
+            tape_dot, dots, t_hi, t_lo, c[i] * h, time_dot, view(rows, i * count, count), holds, holds_dot,
+            work, piece_bar, view(point_bar, n, n * count), view(point_bar, wide + n, n * count), tape_bar, tape_dot_bar,
             ends_bar, dots_bar, lags_bar, lags_dot_bar, p2_bar, found,
         )  # fmt: skip
         time_bar = stage_t_bar[0] + found[0]
@@ -236,9 +242,9 @@ def tangent_pullback_with_delays(
     k = buffer(tape, 2 * (s + 1) * n)
     k_bar = buffer(tape, 2 * (s + 1) * n)
     rows = buffer(tape, (s + 1) * count)
-    place = buffer(tape, 5)
-    piece = buffer(tape, n * (degree + 1))
-    piece_dot = buffer(tape, n * (degree + 1))
+    holds = buffer(tape, count * hold_size(n, degree))
+    holds_dot = buffer(tape, count * hold_dot_size(n, degree))
+    work = buffer(tape, 2)
     piece_bar = buffer(tape, n * (degree + 1))
     point_bar = buffer(tape, 2 * wide)
     state_bar = buffer(tape, 2 * n)
@@ -250,6 +256,7 @@ def tangent_pullback_with_delays(
     fill(made * n * (degree + 1), 0.0, tape_dot_bar, 0)
     fill(2 * made, 0.0, ends_bar, 0)
     fill(2 * made, 0.0, dots_bar, 0)
+    hold_none(n, count, degree, 0.0 * direction - 1.0, holds, holds_dot)
     copy(2 * n, end2_bar, 0, lam, 0)
     started = direction != direction
     time_bar = 0.0 * t0
@@ -268,7 +275,7 @@ def tangent_pullback_with_delays(
         run_delayed_tangent_stages(
             rhs_tangent, history, history_jvp, n, count, lags, lags_dot, p2, size, s, degree, a, c, t_hi, t_lo, t_dot,
             h, h_dot, end_hi, width, grid, tape, tape_dot, dots, grid[at + NEWEST], direction,
-            view(grid, at + WIDTH, count), rows, place, piece, piece_dot, points, slopes, k,
+            view(grid, at + WIDTH, count), rows, holds, holds_dot, points, slopes, k,
         )  # fmt: skip
 
         fill(2 * (s + 1) * n, 0.0, k_bar, 0)
@@ -287,8 +294,8 @@ def tangent_pullback_with_delays(
             point_bar[wide + i] = select(live, lam[n + i], 0.0)
         transpose_delayed_tangent_stages(
             live, rhs_tangent_vjp, history_vjp, history_jvp_vjp, n, count, lags, lags_dot, p2, size, bar_size, s, degree,
-            a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, width, grid, tape, tape_dot, dots, rows, place, piece, piece_dot,
-            piece_bar, points, slopes, k_bar, point_bar, stage_t_bar, found, ends, state_bar, tape_bar, tape_dot_bar,
+            a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, width, grid, tape, tape_dot, dots, rows, holds, holds_dot,
+            work, piece_bar, points, slopes, k_bar, point_bar, stage_t_bar, found, ends, state_bar, tape_bar, tape_dot_bar,
             ends_bar, dots_bar, lags_bar, lags_dot_bar, p2_bar,
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from benchmarks.compare import MODES
 from benchmarks.work import Comparison, Settings, worst_error
 from benchmarks.works import (
     brusselator,
+    delay,
     deq,
     growth,
     lv,
@@ -32,6 +33,7 @@ SMALL: dict[str, Comparison] = {
     "single": single.WORKS["single"],
     "robertson": robertson.make(3),
     "brusselator": brusselator.make("brusselator", 30),
+    "delay": delay.make(3),
 }
 
 
