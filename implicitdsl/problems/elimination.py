@@ -33,10 +33,13 @@ class Elimination:
         return sum(map(len, self.factors))
 
 
-def eliminate(rows: Rows, candidates: Rows, limit: float = float("inf")) -> Elimination | None:
-    """The cheaper elimination of a square matrix with these entries, whose pivots are among the `candidates`; None
-    where no choice of pivots is free of zeros, or where more than `limit` multiply-adds are needed."""
-    pivots = transversal(candidates)
+def eliminate(
+    rows: Rows, candidates: Rows, limit: float = float("inf"), *, preferred: Rows | None = None
+) -> Elimination | None:
+    """The cheaper elimination of a square matrix with these entries, whose pivots are among the `candidates`, and as
+    many as can be among the `preferred` ones; None where no choice of pivots is free of zeros, or where more than
+    `limit` multiply-adds are needed."""
+    pivots = transversal(candidates, preferred)
     if pivots is None:
         return None
     found: Elimination | None = None
@@ -45,23 +48,26 @@ def eliminate(rows: Rows, candidates: Rows, limit: float = float("inf")) -> Elim
     for order in (minimum_degree(graph, limit), reverse_cuthill_mckee(graph)):
         if order is None:
             continue
-        made = _symbolic(rows, order, row_of, limit)
+        made = eliminate_in_order(rows, order, row_of, limit)
         if made is not None and (found is None or made.operations < found.operations):
             found, limit = made, made.operations
     return found
 
 
-def transversal(rows: Rows) -> tuple[int, ...] | None:
-    """A column for every row, each once, among the entries; None where there is none."""
-    pivots = {row: column for column, row in matching(rows).items()}
+def transversal(rows: Rows, preferred: Rows | None = None) -> tuple[int, ...] | None:
+    """A column for every row, each once, among the entries, the `preferred` ones first; None where there is none."""
+    pivots = {row: column for column, row in matching(rows, preferred).items()}
     return tuple(pivots[row] for row in range(len(rows))) if len(pivots) == len(rows) else None
 
 
-def matching(rows: Rows) -> dict[int, int]:
-    """The row of every column matched, as many as can be, on the diagonal first; then by augmenting paths (H. W. Kuhn,
-    1955)."""
-    owner: dict[int, int] = {row: row for row, columns in enumerate(rows) if row in columns}
-    for row in [row for row in range(len(rows)) if row not in owner]:
+def matching(rows: Rows, preferred: Rows | None = None) -> dict[int, int]:
+    """The row of every column matched, as many as can be, among the `preferred` entries and on the diagonal first; then
+    by augmenting paths (H. W. Kuhn, 1955)."""
+    owner = {} if preferred is None else matching(preferred)
+    held = set(owner.values())
+    owner |= {row: row for row, columns in enumerate(rows) if row in columns and row not in owner and row not in held}
+    held = set(owner.values())
+    for row in [row for row in range(len(rows)) if row not in held]:
         _augment(rows, row, owner)
     return owner
 
@@ -148,8 +154,11 @@ def _levels(graph: Sequence[set[int]], start: int) -> list[int]:
     return found
 
 
-def _symbolic(rows: Rows, order: Sequence[int], row_of: dict[int, int], limit: float) -> Elimination | None:
-    """The factors of the matrix in that order of its columns."""
+def eliminate_in_order(
+    rows: Rows, order: Sequence[int], row_of: dict[int, int], limit: float = float("inf")
+) -> Elimination | None:  # fmt: skip
+    """The elimination in that order of the columns, row `row_of[c]` having its pivot in column c; None beyond `limit`
+    multiply-adds."""
     place = {column: k for k, column in enumerate(order)}
     factors: list[tuple[int, ...]] = []
     above: list[tuple[int, ...]] = []

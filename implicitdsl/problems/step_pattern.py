@@ -17,13 +17,15 @@ from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.ir.sparsity import entries
 from implicitdsl.problems.compression import Compressed, compress
 from implicitdsl.problems.elimination import Elimination, eliminate
-from implicitdsl.solvers.step_matrix import DENSE, SPARSE
+from implicitdsl.problems.pivots import Pivots, by_row, on_diagonal
+from implicitdsl.solvers.sparse_lu import HEAD, KEPT, sparse_factor_size
+from implicitdsl.solvers.step_matrix import DENSE, SPARSE, WHOLE
 
 SMALLEST = 24
 """States below which a matrix is dense: its rows are in the cache, and pivots can be chosen."""
 PIVOTED = 200
-"""Unknowns below which a matrix with algebraic rows is dense: nothing bounds their pivots away from 0, and a shorter
-step does not mend them as it mends those of M/gamma - h*J."""
+"""Unknowns below which a matrix with algebraic rows is dense: a shorter step does not mend their pivots as it mends
+those of M/gamma - h*J, and refining costs more than choosing them."""
 SOLVES = 8
 """Solves with one matrix that are counted for a factorisation."""
 SPARSE_COST = 8
@@ -51,7 +53,9 @@ class StepPattern:
     @property
     def factor_size(self) -> int:
         """The numbers that hold the factors."""
-        return self.states**2 if self.jacobian is None else self.factor_entries + self.states
+        if self.jacobian is None:
+            return self.states**2
+        return int(sparse_factor_size(self.numbers, self.numbers[WHOLE]))
 
     @property
     def about(self) -> str:
@@ -64,6 +68,7 @@ class StepPattern:
         return (
             f"sparse: {self.entries} of {n * n} derivatives, made by {made}; {self.operations} multiply-adds a "
             f"factorisation, {self.factor_entries} a solve (dense {_dense(n)}, {n * n}), pivots fixed"
+            f"{', refined where one is small' if self.numbers[self.numbers[WHOLE] + KEPT] else ''}"
         )
 
 
@@ -84,32 +89,19 @@ def step_pattern(
     limit = (_dense(n) + SOLVES * n * n) / SPARSE_COST if choice == "auto" else float("inf")
     if SOLVES * len(rows) > limit:
         return dense
-    by_row = np.split(columns, np.searchsorted(rows, np.arange(1, n)))
-    jacobian_rows = [part.tolist() for part in by_row]
-    whole = _eliminated(jacobian_rows, mass, limit)
-    algebraic = _block(jacobian_rows, mass)
+    if 0.0 in mass:
+        jacobian = compress(rhs, unknowns, rows, columns)
+        whole, algebraic = Pivots(n, rows, columns, jacobian, unknowns, mass).eliminations(limit)
+    else:
+        jacobian, algebraic = None, None
+        whole = eliminate(*on_diagonal(by_row(n, rows, columns)), limit)
     if whole is None or whole.operations + SOLVES * whole.entries > limit or (algebraic is None and 0.0 in mass):
         return dense
-    jacobian = compress(rhs, unknowns, rows, columns)
+    jacobian = compress(rhs, unknowns, rows, columns) if jacobian is None else jacobian
     if choice == "auto" and jacobian.size > n * n // 2:
         return dense
     numbers = _numbers(n, rows, columns, jacobian, whole, algebraic)
     return StepPattern(numbers, jacobian, n, len(rows), whole.entries, whole.operations)
-
-
-def _eliminated(rows: Sequence[Sequence[int]], mass: Sequence[float], limit: float) -> Elimination | None:
-    """That of M/gamma - h*J: pivots on the diagonal where there is mass, among the derivatives g_z elsewhere."""
-    first = sum(m != 0.0 for m in mass)
-    filled = [sorted({*row, i}) if mass[i] != 0.0 else list(row) for i, row in enumerate(rows)]
-    candidates = [[i] if mass[i] != 0.0 else [c for c in row if c >= first] for i, row in enumerate(rows)]
-    return eliminate(filled, candidates, limit)
-
-
-def _block(rows: Sequence[Sequence[int]], mass: Sequence[float]) -> Elimination | None:
-    """That of g_z, counted from its first row and column."""
-    first = sum(m != 0.0 for m in mass)
-    block = [[c - first for c in row if c >= first] for row in rows[first:]]
-    return eliminate(block, block) if block else None
 
 
 def _numbers(
@@ -124,18 +116,21 @@ def _numbers(
     for part in parts:
         head.append(at)
         at += len(part)
-    described = _description(whole, n, 0, at)
+    # Rows without mass have pivots that no shorter step mends.
+    kept = 0 if algebraic is None else len(columns)
+    described = _description(whole, n, 0, at, kept)
     head.append(at)
     parts.append(described)
     at += len(described)
     head.append(0 if algebraic is None else at)
     if algebraic is not None:
-        parts.append(_description(algebraic, n, n - len(algebraic.rows), at))
+        parts.append(_description(algebraic, n, n - len(algebraic.rows), at, kept))
     return np.concatenate([head, *parts]).astype(np.int32)
 
 
-def _description(elimination: Elimination, n: int, shift: int, at: int) -> NDArray[np.int64]:
-    """The description of factors as `solvers/sparse_lu.py` has it; their matrix begins at row and column `shift`."""
+def _description(elimination: Elimination, n: int, shift: int, at: int, kept: int = 0) -> NDArray[np.int64]:
+    """The description of factors as `solvers/sparse_lu.py` has it; their matrix begins at row and column `shift`, and
+    `kept` of its Jacobian's entries are kept to refine."""
     m = len(elimination.rows)
     rows, columns = np.array(elimination.rows) + shift, np.array(elimination.columns) + shift
     place = np.full(n, -1)
@@ -146,8 +141,8 @@ def _description(elimination: Elimination, n: int, shift: int, at: int) -> NDArr
     places = np.concatenate([np.array(f) for f in elimination.factors])
     parts = [rows, columns, place, starts, diagonals, places]
     head = [m, shift]
-    at += 8
+    at += HEAD
     for part in parts:
         head.append(at)
         at += len(part)
-    return np.concatenate([head, *parts])
+    return np.concatenate([[*head, kept], *parts])

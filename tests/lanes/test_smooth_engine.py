@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 import implicitdsl
 from implicitdsl import compiler
+from implicitdsl.artifacts.engines import record_of
 from implicitdsl.solvers import status as codes
 from tests.lanes.sides import RUN, agree, both, close, cotangents, drawn
 
@@ -156,3 +158,16 @@ def test_the_layer_runs_on_lanes_by_default_and_passes_gradcheck() -> None:
     start = torch.ones(2, dtype=F64)
     assert torch.autograd.gradcheck(lambda y: layer(y, start), y, rtol=1e-6)
     assert torch.autograd.gradgradcheck(lambda y: layer(y, start), y, rtol=1e-5)
+
+
+def test_the_engine_is_made_again_from_plain_data(decay: Any) -> None:
+    """As a package and the cache keep it: samples that lanes settle, and one that they leave open."""
+    engine, _ = decay
+    record = record_of(engine)
+    assert record is not None
+    again = pickle.loads(pickle.dumps(record)).restore(engine.code.object, None)
+    args = [np.array([[2, 1.3, 0.7, 0.5], [1.0, 0.0, 0.0, 0.0]]), np.array([1.0, 1.0])]
+    one, two = (e.solve(args, 2, RUN) for e in (engine, again))
+    np.testing.assert_array_equal(one.status, [0, codes.MAX_STEPS])
+    for a, b in zip((*one.outputs, one.steps, one.status), (*two.outputs, two.steps, two.status), strict=True):
+        np.testing.assert_array_equal(a, b)

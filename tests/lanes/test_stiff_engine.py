@@ -3,6 +3,7 @@ of the batch."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 import implicitdsl
 from implicitdsl import compiler
+from implicitdsl.backends.lanes import ode_solver
 from implicitdsl.backends.lanes.ode_build import build_ode
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.python.build import build
@@ -238,3 +240,11 @@ def test_a_reading_stage_without_a_solution_is_never_silent(backend: str) -> Non
     torch.testing.assert_close(bend[good], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-10)
     for i in good:
         assert torch.equal(layer(x0[i : i + 1], a[i : i + 1], ts[i : i + 1]), found[i : i + 1])
+
+
+def test_a_number_of_a_method_takes_no_constant_of_a_solver_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = ode_solver.ode_method("rodas5p")
+    wrong = replace(method, places={**method.places, "ITERATIONS": 3})
+    monkeypatch.setattr(ode_solver, "ode_method", lambda name, events=False: wrong)
+    with pytest.raises(ValueError, match=r"ITERATIONS.*consistent_start"):
+        ode_solver._functions.__wrapped__("rodas5p", "float64", written_out=False, far=False, events=False)

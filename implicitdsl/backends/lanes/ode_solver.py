@@ -65,7 +65,13 @@ def _functions(method: str, dtype: str, *, written_out: bool, far: bool, events:
 
     chosen = ode_method(method, events=events)
     places = {**chosen.places, "buffer": far_buffer} if far else chosen.places
-    functions = [f for module in chosen.modules() for f in _functions_of(module)]
+    modules = chosen.modules()
+    for module in modules:
+        # A number of the method in the place of a constant of a solver would change what the solver means.
+        clash = vars(module).keys() & chosen.places.keys() if ".solvers." in module.__name__ else ()
+        if clash:
+            raise ValueError(f"`{method}` would put its own {', '.join(sorted(clash))} into {module.__name__}")
+    functions = [f for module in modules for f in _functions_of(module)]
     made = rebound(functions, places, chosen.known(dtype) if written_out else None)
     make_callable(made.values())
     return made
