@@ -18,6 +18,7 @@ from implicitdsl.artifacts.elf import undefined_symbols
 from implicitdsl.artifacts.manifest import features_of
 from implicitdsl.artifacts.shipped import NotBuiltError
 from implicitdsl.cli.main import app
+from implicitdsl.solvers import status as codes
 from tests.artifacts.conftest import FORBID, run_python
 
 MODELS = """
@@ -127,6 +128,20 @@ bvp Pendulum(a) -> angle {
 }
 """
 
+LEFT_OPEN = """
+root Square(a) -> z {
+  var z = 1
+  z^2 = a
+  return z
+}
+argmin Quartic(a) -> z {
+  var z = 1
+  minimize a/4*z^4 - z/8*a
+  solver local
+  return z
+}
+"""
+
 CALL_IN_TIME = """
 import json, torch
 F64 = torch.float64
@@ -206,6 +221,29 @@ def test_every_way_through_time_is_shipped_with_the_bits_of_the_layer(cache: Pat
     assert len(found) == len(builds)
     # tsit5 alone would take a thousand steps.
     assert found["Auto"][2][2] < 200
+
+
+def test_what_lanes_leave_open_is_settled_without_the_compiler(cache: Path, tmp_path: Path) -> None:
+    """Samples without a root or a minimum go to solvers of one sample, which take memory as they go."""
+    source = tmp_path / "left_open.imp"
+    source.write_text(LEFT_OPEN)
+    builds = ("--build", "Square(dtype=float64)", "--build", "Quartic(dtype=float64)")
+    compile_package(source, tmp_path / "left_open", "--cpu", "native", *builds)
+    call = """
+import json, torch
+a = torch.tensor([4.0, -1.0], dtype=torch.float64)
+found = []
+for name in ("Square", "Quartic"):
+    layer = getattr(models, name)(dtype=torch.float64, on_fail="nan")
+    found.append([layer(a)[0].item(), layer.last.status.tolist()])
+print(json.dumps(found))
+"""
+    start = FORBID + f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport left_open as models\n"
+    found = json.loads(run_python(start + call, cache="/dev/null/none"))
+    assert [status for _, status in found] == [[0, codes.NO_ROOT], [0, codes.UNBOUNDED]]
+    assert [value for value, _ in found] == pytest.approx([2.0, 0.5], rel=1e-12)
+    objects = (tmp_path / "left_open" / "objects").iterdir()
+    assert not any(name.startswith("NRT_") for path in objects for name in undefined_symbols(path.read_bytes()))
 
 
 def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Path, source: Path) -> None:

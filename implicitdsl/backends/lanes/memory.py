@@ -7,6 +7,8 @@ data. What solvers never need gives no memory, which ends the call.
 
 from __future__ import annotations
 
+import re
+
 MEMORY = """
 declare ptr @malloc(i64)
 declare void @free(ptr)
@@ -96,3 +98,5 @@ done:
 }
 """
 """LLVM text. Solvers reshape contiguous arrays alone, so a reshape never copies."""
+MEMORY_FUNCTIONS = tuple(re.findall(r"^define \S+ @(\w+)\(", MEMORY, re.MULTILINE))
+"""What it defines; the code of a solver finds them by these names."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept
 from implicitdsl.backends.lanes.link import Loaded, make_object
-from implicitdsl.backends.lanes.memory import MEMORY
+from implicitdsl.backends.lanes.memory import MEMORY, MEMORY_FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 LOWERING = tuple(
@@ -42,7 +42,9 @@ def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> b
     whole number, r the place of a float, a an array of floats, i one of int64, p the table of the model (see
     `model_table`). The code gives what the solver returns, or `BROKEN`."""
     key = (fingerprint((*sources(solver.split(".")[0]), *LOWERING)), solver, signature, dtype, symbol)
-    return make_object([kept(key, lambda: _make(solver, signature, dtype, symbol)), MEMORY], [symbol])
+    # In a process without Numba nothing else has these functions: they stay names until all is linked.
+    code = kept(key, lambda: _make(solver, signature, dtype, symbol))
+    return make_object([code, MEMORY], [symbol, *MEMORY_FUNCTIONS])
 
 
 @cache
