@@ -31,6 +31,8 @@ from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text
+from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine, narrow
+from implicitdsl.backends.lanes.narrow_engine import signatures as narrow_signatures
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
@@ -126,9 +128,24 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
     if problem.events is not None:
         engine = TangentEventsEngine if tangents else EventsEngine
         return engine(spec, MachineCode(_entries("solve", "pull", "second"), make), threads)
-    engine = TangentOdeEngine if tangents else OdeEngine
-    parts = [part for part in PARTS if part != "thin" or spec.more["thins"]]
-    return engine(spec, MachineCode(_entries(*parts), make), threads)
+    parts = _entries(*(part for part in PARTS if part != "thin" or spec.more["thins"]))
+    if tangents:
+        return TangentOdeEngine(spec, MachineCode(parts, make), threads)
+    if is_sparse(problem, settings):
+        alone = Maker(narrow(spec), settings, problem).make
+
+        def either(part: str, shared: tuple[int, ...]) -> bytes:
+            return alone(part.removeprefix(ALONE), shared) if part.startswith(ALONE) else make(part, shared)
+
+        return NarrowEngine(spec, MachineCode(narrow_signatures(parts), either), threads)
+    return OdeEngine(spec, MachineCode(parts, make), threads)
+
+
+def is_sparse(problem: OdeProblem, settings: Settings) -> bool:
+    """Whether the matrix of a step is held by its pattern: then there are many states, and none of the work is that of
+    dense matrices, which a vector of samples shares."""
+    pattern = ode_method(settings.solver).pattern(problem, matrix_choice(settings))
+    return pattern is not None and pattern.jacobian is not None
 
 
 PARTS: tuple[Part, ...] = ("solve", "pull", "second", "thin")
