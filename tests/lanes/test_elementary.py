@@ -6,6 +6,7 @@ import functools
 import math
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -162,3 +163,25 @@ def test_whole_powers_are_nearly_correctly_rounded():
         for x, value in zip(points[:, 0], got, strict=True):
             exact = Fraction(float(x)) ** round(p)
             assert abs(Fraction(float(value)) - exact) <= Fraction(51, 100) * Fraction(math.ulp(float(exact))), (x, p)
+
+
+def test_powers_by_the_square_root_are_near_and_end_as_pow_does():
+    """Within 2 units in the last place of 1 and more; zeros, infinities and negative numbers as NumPy has them."""
+    exponents = (1.5, 2.5, -0.5, -1.5)
+    functions = [
+        Derived(f"half_{k}", (group("p", (X, Y, Z)),), (group("out", (mapped(expr, (X, Y, Z)),)),))
+        for k, expr in enumerate(apply("pow", Arg(0), Const(p)) for p in exponents)
+    ]
+    run = Compiled(functions, "float64", 8)
+    points = np.zeros((256, 3))
+    points[:, 0] = np.exp(np.random.default_rng(3).uniform(-400, 400, 256) / 2.6)
+    ends = [0.0, -0.0, np.inf, -np.inf, np.nan, -1.0, 1e-320, 1e300]
+    points[: len(ends), 0] = ends
+    for k, p in enumerate(exponents):
+        got = run(f"half_{k}", [points])[0][:, 0]
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(got[:6], np.power(points[:6, 0], p))
+            np.testing.assert_allclose(got[6:8], np.power(points[6:8, 0], p), rtol=1e-15)
+        for x, value in zip(points[8:, 0], got[8:], strict=True):
+            exact = mpmath.power(mpmath.mpf(float(x)), p)
+            assert abs(mpmath.mpf(float(value)) - exact) <= 2 * math.ulp(float(exact)), (x, p)

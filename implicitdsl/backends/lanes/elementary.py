@@ -123,9 +123,11 @@ def cost(expr: Expr) -> int:
 
 def _fixed_power(c: LaneCode, x: Any, p: float) -> Any:
     """Small whole powers by products, the reciprocal taken first, so that no product overflows on the way, larger ones
-    by exact products; the square root, as NumPy has it."""
+    by exact products; the square root, as NumPy has it, and what it gives by one product more."""
     if p == 0.5:
         return c.intrinsic("llvm.sqrt", x)
+    if p in (1.5, 2.5, -0.5, -1.5):
+        return _half_power(c, x, p)
     if p not in (2.0, 3.0, 4.0, -1.0, -2.0, -3.0):
         return whole_power(c, x, p) if is_whole(p) else call(c, "pow", x, c.number(p))
     base = x if p > 0.0 else c.div(c.one, x)
@@ -139,6 +141,22 @@ def _fixed_power(c: LaneCode, x: Any, p: float) -> Any:
             return c.mul(square, base)
         case _:
             return c.mul(square, square)
+
+
+def _half_power(c: LaneCode, x: Any, p: float) -> Any:
+    """A power by the square root. As `pow` has it, -0 counts as 0 and -infinity as infinity."""
+    known = c.select(c.compare("==", x, c.number(-math.inf)), c.number(math.inf), c.add(x, c.zero))
+    root = c.intrinsic("llvm.sqrt", known)
+    match p:
+        case 1.5:
+            return c.mul(known, root)
+        case 2.5:
+            return c.mul(c.mul(known, known), root)
+        case -0.5:
+            return c.div(c.one, root)
+        case _:
+            # No product overflows on the way.
+            return c.mul(c.div(c.one, known), c.div(c.one, root))
 
 
 def _whole_power(c: LaneCode, x: Any, n: float) -> Any:
