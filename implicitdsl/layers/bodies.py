@@ -72,7 +72,7 @@ def solve(
     """Outputs, status, notes, steps and what is saved, each with the leading axis B = prod(shape); then, where `keep`
     says that a pullback follows, a tape for it or None."""
     engine = entry.engine
-    batch = int(np.prod(shape, dtype=np.int64))
+    batch = math.prod(shape)
     good = _good(entry, args, batch)
     if batch and good.all():
         return _solve_all(entry, args, batch, shape, on_fail, RunOptions(seed, np.arange(first, first + batch), keep))
@@ -140,19 +140,13 @@ def pullback(
     saved: list[Array],
     shape: Batch,
     on_fail: str,
-    *,
-    tape: Tape | None = None,
-    wanted: Sequence[bool] = (),
 ) -> list[Array]:
-    """The gradient for every argument, in the argument's shape. With the tape of the solve, arguments that are not
-    wanted may get anything."""
+    """The gradient for every argument, in the argument's shape."""
     engine, batch = entry.engine, status.size
     touched = _touched(cotangents, batch)
     lost = touched & _lost(status, on_fail)
     if batch and touched.all() and not lost.any():
-        found = None if tape is None else tape.pullback(cotangents, wanted)
-        if found is None:
-            found = engine.pullback(args, batch, saved, status, cotangents)
+        found = engine.pullback(args, batch, saved, status, cotangents)
         failed = found.status != 0
         if failed.any():
             failed = _report_rows(entry, found.status, np.arange(batch), shape, on_fail, "backward")
@@ -167,6 +161,17 @@ def pullback(
         grads = _scatter(engine, args, found.grads, rows)
         failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "backward")
     return _poison(engine, args, grads, failed)
+
+
+def pullback_of_tape(
+    tape: Tape, cotangents: list[Array], batch: int, wanted: Sequence[bool]
+) -> list[Array | None] | None:
+    """As `pullback` of the solve that left the tape; None where the tape does not serve. An argument that is not
+    wanted, or that nothing depends on, may have None."""
+    if not _all_touched(cotangents, batch):
+        return None
+    found = tape.pullback(cotangents, wanted)
+    return None if found is None or found.status.any() else found.grads
 
 
 def pullback_pullback(
@@ -270,6 +275,15 @@ def _touched(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
     for value in cotangents:
         touched |= (value.reshape(batch, -1) != 0).any(axis=1) if value.size else False
     return touched
+
+
+def _all_touched(cotangents: Sequence[Array], batch: int) -> bool:
+    """Whether every sample has a cotangent that is not 0."""
+    for value in cotangents:
+        # Most often the first number of each says so.
+        if value.size and np.count_nonzero(value.reshape(batch, -1)[:, 0]) == batch:
+            return True
+    return bool(_touched(cotangents, batch).all())
 
 
 def _moved(engine: Engine, directions: Sequence[Array], batch: int) -> NDArray[np.bool_]:

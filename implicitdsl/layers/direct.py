@@ -6,6 +6,7 @@ plain tensors needs an `autograd.Function` where a derivative may be asked for, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from implicitdsl.backends.engine import Tape
+from implicitdsl.backends.engine import Array
 from implicitdsl.layers import bodies
 from implicitdsl.layers.derivatives import Pullback, apply, head
-from implicitdsl.layers.ops import arrays_of, tensors_of
+from implicitdsl.layers.ops import arrays_of, tensor_of, tensors_of
 from implicitdsl.layers.registry import find
 
 PLAIN = (Tensor, torch.nn.Parameter)
@@ -52,25 +53,12 @@ def solve(
     """The outputs of the engine under a key, then the status; differentiable twice."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in args):
         return Solve.apply(key, on_fail, outputs, batch, seed, first, *args)
-    return _solve(key, on_fail, batch, seed, first, args, keep=False)[0][: outputs + 1]
+    found, status, _, _, _, _ = bodies.solve(find(key), arrays_of(args), tuple(batch), on_fail, _number(seed), first)
+    return tensors_of([*found, status])
 
 
-def _solve(
-    key: str,
-    on_fail: str,
-    batch: tuple[int, ...],
-    seed: Tensor | None,
-    first: int,
-    args: Sequence[Tensor],
-    *,
-    keep: bool,
-) -> tuple[list[Tensor], Tape | None]:
-    """Outputs, status and what is saved, then the tape."""
-    number = None if seed is None else int(seed)
-    found, status, _, _, saved, tape = bodies.solve(
-        find(key), arrays_of(args), tuple(batch), on_fail, number, first, keep=keep
-    )
-    return tensors_of([*found, status, *saved]), tape
+def _number(seed: Tensor | None) -> int | None:
+    return None if seed is None else int(seed)
 
 
 class Solve(torch.autograd.Function):
@@ -79,7 +67,10 @@ class Solve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Any:
         key, on_fail, outputs, batch, seed, first, *args = given
-        found, ctx.tape = _solve(key, on_fail, batch, seed, first, args, keep=True)
+        values, status, _, _, saved, ctx.tape = bodies.solve(
+            find(key), arrays_of(args), tuple(batch), on_fail, _number(seed), first, keep=True
+        )
+        found = tensors_of([*values, status, *saved])
         # A result outlives its layer: what it refers to lives as long as it does.
         ctx.entry = find(key)
         ctx.head = (key, on_fail, outputs, len(args), batch)
@@ -101,18 +92,17 @@ class Solve(torch.autograd.Function):
         ]
         if torch.is_grad_enabled() or not applies(cots):
             found = apply(Pullback, *head(key, on_fail, outputs, count, tuple(batch)), *cots, *args, status, *saved)
-        else:
-            found = tensors_of(
-                bodies.pullback(
-                    ctx.entry,
-                    arrays_of(cots),
-                    arrays_of(args),
-                    status.numpy(),
-                    arrays_of(saved),
-                    tuple(batch),
-                    on_fail,
-                    tape=ctx.tape,
-                    wanted=ctx.needs_input_grad[6:],
-                )
+            return (*(None,) * 6, *found)
+        wanted, given = ctx.needs_input_grad[6:], arrays_of(cots)
+        gradients: Sequence[Array | None] | None = None
+        if ctx.tape is not None:
+            gradients = bodies.pullback_of_tape(ctx.tape, given, math.prod(batch), wanted)
+        if gradients is None:
+            gradients = bodies.pullback(
+                ctx.entry, given, arrays_of(args), status.numpy(), arrays_of(saved), tuple(batch), on_fail
             )
-        return (*(None,) * 6, *found)
+        whole = [
+            None if not wants else torch.zeros_like(arg) if grad is None else tensor_of(grad)
+            for grad, wants, arg in zip(gradients, wanted, args, strict=True)
+        ]
+        return (*(None,) * 6, *whole)

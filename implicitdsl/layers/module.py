@@ -154,7 +154,7 @@ class Layer(torch.nn.Module):
                 key, names, shapes, drawn = self._plan(number, call)
                 if drawn:
                     slots |= _drawn(drawn, slots, seed, first, batch, dtype)
-                args = [slots[n] if n in slots else values[n].to(dtype) for n in names]
+                args = [slots[n] if n in slots else _of_type(values[n], dtype) for n in names]
                 if not torch.compiler.is_compiling() and direct.applies(args):
                     answer = direct.solve(key, on_fail, len(shapes), batch, seed, first, args)
                 else:
@@ -194,9 +194,14 @@ class Layer(torch.nn.Module):
         blueprint = self.blueprint
         held: Any = self._modules.get("parametrizations", {})
         found: dict[str, Tensor] = {}
+        own = self._parameters
         for spec in blueprint.params:
-            # A replica of DataParallel holds its params as plain attributes.
-            found[prefix + spec.name] = held[spec.name]() if spec.set is not None else getattr(self, spec.name)
+            if spec.set is not None:
+                found[prefix + spec.name] = held[spec.name]()
+            else:
+                # A replica of DataParallel holds its params as plain attributes.
+                value = own.get(spec.name)
+                found[prefix + spec.name] = getattr(self, spec.name) if value is None else value
         for spec in blueprint.consts:
             found[prefix + spec.name] = getattr(self, spec.name)
         for use in blueprint.uses:
@@ -350,6 +355,10 @@ def _drawn(
         for name, shape in drawn
         if name not in slots
     }
+
+
+def _of_type(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value if value.dtype is dtype else value.to(dtype)
 
 
 def _poisoned(value: Tensor, failed: Tensor) -> Tensor:

@@ -52,9 +52,15 @@ def arrays_of(tensors: Tensors) -> list[Array]:
     return [t.detach().contiguous().numpy() for t in tensors]
 
 
+def tensor_of(array: Array) -> Tensor:
+    """A tensor on the memory of an array."""
+    flags = array.flags
+    return torch.from_numpy(array if flags.c_contiguous and flags.writeable else np.require(array, None, ["C", "W"]))
+
+
 def tensors_of(arrays: Sequence[Array]) -> list[Tensor]:
     """Tensors on the memory of arrays."""
-    return [torch.from_numpy(np.require(a, requirements=["C", "W"])) for a in arrays]
+    return [tensor_of(a) for a in arrays]
 
 
 def _solve(args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int) -> list[Tensor]:

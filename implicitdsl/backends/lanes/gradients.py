@@ -48,7 +48,11 @@ class Gradients:
         chunks = max(-(-blocks // self.chunk), 1)
         self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared}
         self._waste = np.zeros(0)
-        self._own = {i: np.zeros((len(args[i]), args[i][0].size), args[i].dtype) for i in members if i not in shared}
+        self._own = {
+            i: np.zeros((len(args[i]), args[i][0].size), args[i].dtype)
+            for i in members
+            if i not in shared and i not in self._skipped
+        }
 
     def set_addresses(self, packed: Packing, into: Array, first: int, start: int = 0) -> None:
         """Tells the code, for blocks from `first` on, where the sums of shared members are: addresses into the places
@@ -90,10 +94,13 @@ class Gradients:
                 self._sums[i][first // self.chunk + chunk] += total
 
     def result(self, spoiled: NDArray[np.bool_]) -> list[Array | None]:
-        """The gradient of every argument; a spoiled sample has none."""
+        """The gradient of every argument, None where it is not wanted; a spoiled sample has none."""
         grads: list[Array | None] = []
         any_spoiled = bool(spoiled.any())
         for i, (arg, argument) in enumerate(zip(self._args, self._arguments, strict=True)):
+            if i in self._skipped:
+                grads.append(None)
+                continue
             if i in self._own:
                 grad = self._own[i].reshape(arg.shape)
             elif i in self._sums:

@@ -45,7 +45,8 @@ def flat_values(arguments: Sequence[Argument], args: Sequence[Array], dtype: np.
     found: list[Array] = []
     for argument, value in zip(arguments, args, strict=True):
         shape = (batch, -1) if is_per_sample(value, argument) else (-1,)
-        found.append(np.ascontiguousarray(value, dtype).reshape(shape))
+        plain = value.dtype == dtype and value.flags.c_contiguous
+        found.append((value if plain else np.ascontiguousarray(value, dtype)).reshape(shape))
     return found
 
 

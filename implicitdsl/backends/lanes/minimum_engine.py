@@ -17,6 +17,7 @@ from implicitdsl.backends.lanes.block_engine import split
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
 from implicitdsl.backends.lanes.program_rest import are_convex
+from implicitdsl.backends.lanes.program_tape import ProgramTape
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_program import room_of_program
 
@@ -29,39 +30,55 @@ class MinimumEngine(ProgramEngine):
 
     def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
         """See `Engine`."""
-        w, masks = np.zeros((batch, self._whole), self.dtype), np.zeros((batch, self._masks), self.dtype)
-        flat = np.empty((batch, self._out + self._kinks), self.dtype)
-        status, notes = np.zeros(batch, np.int32), np.zeros(batch, np.int64)
+        tape = None
         if self.spec.numbers["max_steps"] < FEW_STEPS:
+            sizes = (self._whole, self._masks, self._out + self._kinks)
+            w, masks, flat = (np.zeros((batch, size), self.dtype) for size in sizes)
             steps, rest = np.zeros(batch, np.int64), np.arange(batch)
         else:
-            steps, clear = self._solve_in_lanes_what_is_clear(args, batch, w, masks, flat)
+            w, masks, flat, steps, clear, tape = self._solve_in_lanes_what_is_clear(args, batch, keep=run.keep)
             rest = np.flatnonzero(~clear)
+        status, notes = np.zeros(batch, np.int32), np.zeros(batch, np.int64)
         if len(rest):
+            tape = None
             self._solve_rest(args, batch, rest, w, masks, flat, status, notes, steps)
-        outputs = split(np.ascontiguousarray(flat[:, : self._out]), self.outputs)
-        return Solution(outputs, status, notes, steps, [w, notes.copy(), masks])
+        outputs = split(flat if self._kinks == 0 else np.ascontiguousarray(flat[:, : self._out]), self.outputs)
+        return Solution(outputs, status, notes, steps, [w, notes, masks], tape=tape)
 
     def _solve_in_lanes_what_is_clear(
-        self, args: Sequence[Array], batch: int, w: Array, masks: Array, flat: Array
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The passes made, and which samples are settled; fills in w, masks and flat (outputs, distances to kinks)."""
-        values, shared = [*self.values(args, batch), np.zeros(self._masks, self.dtype)], self.layout(args, batch)
+        self, args: list[Array], batch: int, *, keep: bool
+    ) -> tuple[Array, Array, Array, NDArray[np.int64], NDArray[np.bool_], ProgramTape | None]:
+        """Answers, active sets, outputs with distances to kinks, the passes made, which samples are settled; and a tape
+        where one is to be kept."""
+        values, shared = self.values(args, batch), self.layout(args, batch)
         p, n, e, count = self.packing("p", shared), self._n, self._e, self._count
         vectors, outputs = self.code.entry("vectors", shared), self.code.entry("outputs", shared)
-        find, common = self.code.entry("program_solve", ()), self._common(values, p, shared)
-        facts = np.empty((batch, 2), self.dtype)
-        conditions = np.empty((batch, self.spec.numbers["size_conditions"]), self.dtype)
+        find = self.code.entry("program_solve", ())
+        # No sample has an active set yet.
+        values.append(np.zeros(self._masks, self.dtype))
+        common = self._common(values, p, shared)
+        size_conditions, size_out = self.spec.numbers["size_conditions"], self._out + self._kinks
+        tape = ProgramTape(self, args, values, shared, p, common, batch) if keep else None
+        found: dict[int, tuple[Array, ...]] = {}
 
         def work(first: int, last: int) -> None:
             blocks, rows = last - first, self.samples_of(None, first, last, batch)
-            room = self.arena(
-                (blocks, p.size), (blocks, self._whole), (blocks, count), (blocks, conditions.shape[1]),
-                (blocks, self._whole), (blocks, 2), (blocks, flat.shape[1]), (room_of_program(n, count),),
+            own = (
+                (blocks, p.size), (blocks, self._whole), (blocks, count),
                 (blocks if common is None else 0, self._program),
             )  # fmt: skip
-            p_at, w_at, held_at, conditions_at, vectors_at, facts_at, out_at, room_at, program_at = room.addresses
-            p_all, held = room.array(0), room.array(2)
+            passing = (
+                (blocks, size_conditions), (blocks, self._whole), (blocks, 2), (blocks, size_out),
+                (room_of_program(n, count),),
+            )  # fmt: skip
+            if tape is None:
+                room = self.arena(*passing, *own)
+                lasting, start = room, len(passing)
+            else:
+                room, lasting, start = self.arena(*passing), tape.room(first, last), 0
+            conditions_at, vectors_at, facts_at, out_at, room_at = room.addresses[: len(passing)]
+            p_at, w_at, held_at, program_at = lasting.addresses[start:]
+            p_all, held = lasting.array(start), lasting.array(start + 2)
             p.pack(values, rows, p_all)
             vectors(blocks, p_at, vectors_at, conditions_at)
             step = self._program
@@ -72,18 +89,25 @@ class MinimumEngine(ProgramEngine):
             find(blocks, n, e, count, program_at, step, vectors_at, w_at, held_at, facts_at, room_at)
             p_all[:, self._masks_at(p)] = held[:, e:]
             outputs(blocks, p_at, w_at, out_at)
-            samples = len(facts[rows])
-            for whole, k in ((w, 1), (conditions, 3), (facts, 5), (flat, 6)):
-                whole[rows] = take_lanes(room.array(k), samples)
-            masks[rows] = take_lanes(held[:, e:], samples)
+            samples = min(last * self.width, batch) - first * self.width
+            arrays = (lasting.array(start + 1), held[:, e:], room.array(3), room.array(2), room.array(0))
+            found[first] = tuple(take_lanes(array, samples) for array in arrays)
 
         elements = p.size + 2 * self._whole + (self._program if common is None else 0)
-        self.run_tasks("solve", batch, self._bytes(elements), work)
-        clear = (facts[:, 0] > 0) & np.isfinite(flat[:, : self._out]).all(axis=1)
-        clear &= are_convex(self.spec.more["conditions"], conditions)
-        # Next to a kink the solver of one sample says on which side the answer lies.
-        clear &= (np.abs(flat[:, self._out :]) > np.finfo(self.dtype).eps ** 0.5).all(axis=1)
-        return facts[:, 1].astype(np.int64), clear
+        chunk = 1 if tape is None else tape.chunk()
+        self.run_tasks("solve", batch, self._bytes(elements), work, whole=chunk)
+        pieces = [found[first] for first in sorted(found)]
+        whole = pieces[0] if len(pieces) == 1 else tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+        w, masks, flat, facts, conditions = whole
+        clear = facts[:, 0] > 0
+        if not np.isfinite(flat).all():
+            clear &= np.isfinite(flat[:, : self._out]).all(axis=1)
+        if self.spec.more["conditions"]:
+            clear &= are_convex(self.spec.more["conditions"], conditions)
+        if self._kinks:
+            # Next to a kink the solver of one sample says on which side the answer lies.
+            clear &= (np.abs(flat[:, self._out :]) > np.finfo(self.dtype).eps ** 0.5).all(axis=1)
+        return w, masks, flat, facts[:, 1].astype(np.int64), clear, tape
 
     def _solve_rest(
         self, args: Sequence[Array], batch: int, rest: NDArray[np.int64], w: Array, masks: Array, flat: Array,

@@ -24,6 +24,8 @@ from implicitdsl.solvers.block_prepared import size_of_prepared
 
 CACHE_SHARE = 4
 """How much less than a task may hold lies in a core's own cache, which the passes over a program want."""
+MOST_PREPARED = 1 << 22
+"""Bytes of a program up to which an engine keeps the last one that it prepared."""
 UNCLEAR = codes.WEAK_ACTIVE | codes.DEPENDENT_ROWS | codes.NEAR_SINGULAR
 
 Rows = NDArray[np.int64]
@@ -38,12 +40,15 @@ class ProgramEngine(BlockEngine):
         super().__init__(spec, code, threads)
         numbers = spec.numbers
         self._n, self._e, self._count = numbers["unknowns"], numbers["equations"], numbers["constraints"]
+        self.unknowns, self.equations, self.rows = self._n, self._e, self._count
         self._out, self._kinks = numbers["size_out"], numbers["size_kinks"]
         self._whole, self._masks = self._n + self._count, self._count - self._e
         self._program = size_of_prepared(self._n, self._count)
+        self.size_of_answer, self.size_of_program = self._whole, self._program
+        self._prepared: tuple[bytes, Array] | None = None
         # The masks of the active set are an argument more to the code.
         self._sizes = (*self._sizes, self._masks)
-        self._given = (*self.arguments, Argument("active", (self._masks,), "const"))
+        self.given = (*self.arguments, Argument("active", (self._masks,), "const"))
         self._one_by_one = OneByOne(self.dtype, self._n, self._e, self._count, spec.more["rtol"], numbers["max_steps"])
 
     def _bytes(self, elements: int) -> int:
@@ -59,12 +64,20 @@ class ProgramEngine(BlockEngine):
         """The prepared program that all samples share, where their matrices are the same; else None."""
         if any(values[i].ndim > 1 for i in self.spec.more["matrix_arguments"]):
             return None
+        # Calls of one layer seldom change its matrices.
+        kept = self._program * self.width * self.dtype.itemsize <= MOST_PREPARED
+        numbers = b"".join(values[i].tobytes() for i in self.spec.more["matrix_arguments"]) if kept else b""
+        last = self._prepared
+        if kept and last is not None and last[0] == numbers:
+            return last[1]
         found = np.empty((self._program + 1) * self.width, self.dtype)
         start = -found.__array_interface__["data"][0] % (self.width * self.dtype.itemsize) // self.dtype.itemsize
         found = found[start : start + self._program * self.width]
         room = self.arena((1, p.size), (self._n * self._n + self._n,))
         p.pack(values, slice(0, 1), room.array(0))
         self._prepare(1, shared, room.addresses[0], found.__array_interface__["data"][0], room.addresses[1])
+        if kept:
+            self._prepared = numbers, found
         return found
 
     def _prepare(self, blocks: int, shared: tuple[int, ...], p_at: int, program_at: int, room_at: int) -> None:
@@ -116,7 +129,7 @@ class ProgramEngine(BlockEngine):
         values, shared = [*self.values(args, batch), saved[2]], self.layout(args, batch)
         directions = None if dots is None else [*self.values(dots, batch), np.zeros(self._masks, self.dtype)]
         p = self.packing("p", shared)
-        grads = Gradients(self._given, [*args, saved[2]], (p,), self.blocks_of(len(order)), self.width)
+        grads = Gradients(self.given, [*args, saved[2]], (p,), self.blocks_of(len(order)), self.width)
         flat, done = np.zeros((batch, self._out if dots is not None else 0), self.dtype), np.zeros(batch, bool)
         names = []
         names += [] if dots is None else ["push", "pushed"]
