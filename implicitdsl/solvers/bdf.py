@@ -248,8 +248,9 @@ def integrate(
         again = course[AFTER_REJECTION] > 0.5
         tried = active
         status, active = after_step(
-            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
-        )
+            status, active, ok, finite, last, err * err, h, t_hi, interval, control, dt, max_steps, statistics,
+            course, y0,
+        )  # fmt: skip
         if adaptive:
             order, alike = choose(
                 ok, and_(tried, not_(ok)), again, solved, h, order, have, alike, highest, err, lower, higher, control,

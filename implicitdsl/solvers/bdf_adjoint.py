@@ -137,7 +137,7 @@ def pullback(
         fill(2, 0.0, read_ends, 0)
         cursor, _ = transpose_reads(
             n, HIGHEST - 1, HIGHEST, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, view(poly, n, HIGHEST * n),
-            times, cursor, values_bar, view(poly_bar, n, HIGHEST * n), past_bar, times_bar, read_ends,
+            times, cursor, values_bar, view(poly_bar, n, HIGHEST * n), past_bar, times_bar, read_ends, True,
         )  # fmt: skip
         # The powers of x do not know h: what reading by theta gives to it goes nowhere.
         ends[0] = read_ends[0]

@@ -124,8 +124,8 @@ def integrate_costate(
         )  # fmt: skip
         first = 1
         finite = and_(all_finite(width, points, s * width), all_finite((s + 1) * width, k, 0))
-        err = paired_error(width, s, error, g, k, points, view(points, s * width, width), rtol, atol, dt, work)
-        ok = and_(active, and_(finite, err <= 1.0))
+        square = paired_error(width, s, error, g, k, points, view(points, s * width, width), rtol, atol, dt, work)
+        ok = and_(active, and_(finite, square <= 1.0))
         if any_(ok):
             for i in range(s):
                 if nodes == 0 and a[s * s + i] != 0.0:
@@ -148,7 +148,7 @@ def integrate_costate(
             at_hi = select(ok, end_hi, at_hi)
             at_lo = select(ok, end_lo, at_lo)
         status, active = after_step(
-            status, active, ok, finite, last, err, g, t_hi + at_hi, span, control, dt, max_steps, statistics, course, state
+            status, active, ok, finite, last, square, g, t_hi + at_hi, span, control, dt, max_steps, statistics, course, state
         )  # fmt: skip
     copy(width, points, 0, state, 0)
     return status

@@ -127,8 +127,8 @@ def integrate_stiff_costate(
         )  # fmt: skip
         lam1 = view(points, (s + 1) * n, n)
         finite = and_(all_finite(n, lam1, 0), all_finite((s + 1) * n, k, 0))
-        err = step_error(n, s, error, g, k, points, lam1, rtol, atol, dt, work)
-        ok = and_(active, and_(finite, err <= 1.0))
+        square = step_error(n, s, error, g, k, points, lam1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, square <= 1.0))
         if any_(ok):
             for node in range(nodes):
                 part = rule[node] * g
@@ -143,7 +143,7 @@ def integrate_stiff_costate(
             at_hi = select(ok, end_hi, at_hi)
             at_lo = select(ok, end_lo, at_lo)
         status, active = after_step(
-            status, active, ok, finite, last, err, g, t_hi + at_hi, span, control, dt, max_steps, statistics, course, lam
+            status, active, ok, finite, last, square, g, t_hi + at_hi, span, control, dt, max_steps, statistics, course, lam
         )  # fmt: skip
     copy(n, points, 0, lam, 0)
     return status

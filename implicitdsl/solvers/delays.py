@@ -190,8 +190,8 @@ def integrate_with_delays(
             direction, firsts, rows, holds, points, slopes, k,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
-        ok = and_(active, and_(finite, err <= 1.0))
+        square = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, square <= 1.0))
         landed = and_(ok, and_(landing, not_(last)))
         if any_(ok):
             at = row * width
@@ -234,7 +234,7 @@ def integrate_with_delays(
         wanted = select(landed, length, 0.0)
         wanted_reach = select(landed, reach, 0.0)
         status, active = after_step(
-            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
+            status, active, ok, finite, last, square, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
         course[LENGTH] = vmax(wanted, course[LENGTH])
         course[REACH] = vmax(wanted_reach, course[REACH])

@@ -170,7 +170,7 @@ def pullback_with_delays(
         fill(2, 0.0, ends, 0)
         cursor, _ = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
-            y_bar, times_bar, ends,
+            y_bar, times_bar, ends, True,
         )  # fmt: skip
         transpose_row(n, s, degree, dense, tape_bar, row, k_bar, y_bar)
         for i in range(n):

@@ -59,9 +59,30 @@ def has_begun(time: Element, t_hi: Element, t_lo: Element, start: Element, direc
 
 
 def fraction(sigma: Element, h: Element) -> Element:
-    """theta = sigma/h, and 0 in a step of length 0."""
-    empty = h == 0.0
-    return select(empty, 0.0, sigma / select(empty, 1.0, h))
+    """theta = sigma/h, and 0 in a step of length 0, or so short that 1/h is infinite."""
+    # The reciprocal is that of the step, whatever times are read in it.
+    inverse = 1.0 / select(h == 0.0, 1.0, h)
+    return select(and_(h != 0.0, is_finite(inverse)), sigma * inverse, 0.0)
+
+
+def is_read(i: int, degree: int, dense: Array) -> bool:
+    """Whether the polynomial of a step has any of stage i."""
+    found = False
+    for j in range(degree):
+        if dense[i * degree + j] != 0.0:
+            found = True
+    return found
+
+
+def weight_polynomial(i: int, degree: int, dense: Array, theta: Element) -> Element:
+    """q_i at theta."""
+    q = dense[i * degree + degree - 1]
+    for back in range(1, degree):
+        if dense[i * degree + degree - 1 - back] != 0.0:
+            q = fma(q, theta, dense[i * degree + degree - 1 - back])
+        else:
+            q = q * theta
+    return q
 
 
 def stage_polynomial(i: int, degree: int, dense: Array, theta: Element) -> tuple[Element, Element, Element]:
@@ -70,9 +91,18 @@ def stage_polynomial(i: int, degree: int, dense: Array, theta: Element) -> tuple
     dq = 0.0 * theta
     half_ddq = 0.0 * theta
     for back in range(1, degree):
-        half_ddq = fma(half_ddq, theta, dq)
-        dq = fma(dq, theta, q)
-        q = fma(q, theta, dense[i * degree + degree - 1 - back])
+        if back > 2:
+            half_ddq = fma(half_ddq, theta, dq)
+        else:
+            half_ddq = dq
+        if back > 1:
+            dq = fma(dq, theta, q)
+        else:
+            dq = q
+        if dense[i * degree + degree - 1 - back] != 0.0:
+            q = fma(q, theta, dense[i * degree + degree - 1 - back])
+        else:
+            q = q * theta
     return q, dq, 2.0 * half_ddq
 
 
@@ -91,8 +121,8 @@ def step_value(
     theta = fraction(sigma, h)
     copy(n, y, 0, out, 0)
     for i in range(s + 1):
-        q, _, _ = stage_polynomial(i, degree, dense, theta)
-        axpy(n, sigma * q, k, i * n, out, 0)
+        if is_read(i, degree, dense):
+            axpy(n, sigma * weight_polynomial(i, degree, dense, theta), k, i * n, out, 0)
 
 
 def step_slope(n: int, s: int, degree: int, dense: Array, sigma: Element, h: Element, k: Array, out: Array) -> None:
@@ -140,11 +170,13 @@ def read_values(
         if any_(reached):
             sigma = (times[j] - t_hi) - t_lo
             inside = and_(reached, direction * sigma > 0.0)
-            step_value(n, s, degree, dense, sigma, h, y, k, work)
-            at_end = beyond == 0.0
-            for i in range(n):
-                value = select(at_end, y1[i], work[i])
-                values[j * n + i] = select(inside, value, values[j * n + i])
+            # Where samples are at different times, those ahead have read this one already.
+            if any_(inside):
+                step_value(n, s, degree, dense, sigma, h, y, k, work)
+                at_end = beyond == 0.0
+                for i in range(n):
+                    value = select(at_end, y1[i], work[i])
+                    values[j * n + i] = select(inside, value, values[j * n + i])
             if j == cursor and all_(or_(not_(waiting), reached)):
                 cursor = j + 1
             j = j + 1

@@ -296,8 +296,9 @@ def integrate(
             t_lo = select(ok, end_lo, t_lo)
         tried = active
         status, active = after_step(
-            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
-        )
+            status, active, ok, finite, last, err * err, h, t_hi, interval, control, dt, max_steps, statistics,
+            course, y0,
+        )  # fmt: skip
         if not adaptive:
             open_stage = and_(and_(tried, not_(solved)), and_(finite, status == NONFINITE))
             status = select(open_stage, DIVERGED, status)

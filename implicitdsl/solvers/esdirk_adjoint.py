@@ -143,7 +143,7 @@ def sweep(
         begin_transpose(live, stages * n, n, lam, held_lam, k_bar, y_bar, 2, ends)
         cursor, _ = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, read_k, times, cursor, values_bar,
-            read_k_bar, y_bar, times_bar, ends,
+            read_k_bar, y_bar, times_bar, ends, True,
         )  # fmt: skip
         transpose_stages(
             linearise, rhs_vjp, n, mass, pattern, p, gamma, last_stage, stages, final, couple, c, t_hi, t_lo, h, end_hi, live,

@@ -213,8 +213,8 @@ def integrate_with_events(
             slopes, k, room,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
-        ok = and_(active, and_(finite, err <= 1.0))
+        square = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, square <= 1.0))
         tried = vabs(h)
         tick = epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)
         window = 32.0 * epsilon(y0) * vmax(vabs(t_hi), tried)
@@ -315,8 +315,9 @@ def integrate_with_events(
             active = and_(active, not_(or_(or_(lost, endless), stopped)))
 
         status, active = after_step(
-            status, active, ok, finite, last, err, tried, t_hi, interval, control, dt, max_steps, statistics, course, y0
-        )
+            status, active, ok, finite, last, square, tried, t_hi, interval, control, dt, max_steps, statistics,
+            course, y0,
+        )  # fmt: skip
 
     copy(n, y, 0, y_end, 0)
     for j in range(m):

@@ -132,7 +132,7 @@ def pullback_with_events(
                     read = True
                     sigma = (times[j] - t_hi) - t_lo
                     transpose_read(
-                        inside, j, n, s, degree, dense, sigma, h, k, values_bar, k_bar, y_bar, times_bar, ends
+                        inside, j, n, s, degree, dense, sigma, h, k, values_bar, k_bar, y_bar, times_bar, ends, True
                     )
                 begun = or_(inside, direction * ((times[j] - t_hi) - t_lo) > 0.0)
                 if j == cursor - 1 and all_(begun):

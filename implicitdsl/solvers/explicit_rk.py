@@ -96,10 +96,11 @@ def try_step(
     rhs: Model, n: int, p: Array, s: int, a: Array, c: Array, error: Array, t_hi: Element, t_lo: Element, h: Element,
     end_hi: Element, points: Array, slopes: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
 ) -> tuple[Mask, Element]:  # fmt: skip
-    """(finite, err): stages 1 … s, whether they and y1 came to numbers, and the error of the step."""
+    """(finite, square): stages 1 … s, whether they and y1 came to numbers, and the squared error of the step."""
     run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
     y1 = view(points, s * n, n)
-    finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
+    # Stage 0 was the last stage of the step before, or judged at the start.
+    finite = and_(all_finite(n, y1, 0), all_finite(s * n, k, n))
     return finite, paired_error(n, s, error, h, k, points, y1, rtol, atol, dt, work)
 
 
@@ -156,10 +157,10 @@ def integrate(
     row = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
-        finite, err = try_step(
+        finite, square = try_step(
             rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
         )
-        ok = and_(active, and_(finite, err <= 1.0))
+        ok = and_(active, and_(finite, square <= 1.0))
         if any_(ok):
             row, cursor = keep_step(
                 ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
@@ -169,7 +170,7 @@ def integrate(
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
         status, active = after_step(
-            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
+            status, active, ok, finite, last, square, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
 
     close_run(n, y, t_hi, row, y_end, statistics)

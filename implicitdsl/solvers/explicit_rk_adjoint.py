@@ -30,6 +30,7 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     interrupted,
+    scale,
     view,
 )
 
@@ -58,11 +59,13 @@ def transpose_stages(
     h_bar: Element,
     y_bar: Array,
     p_bar: Array,
+    timed: bool,
 ) -> tuple[Element, Element]:
     """(t_bar, h_bar), with what the stages of a step add: the transpose of `explicit_rk.run_stages`.
 
     `point_bar` (n) is the cotangent of y1 and `k_bar` that of the stages; both are used up. Adds to `y_bar` and `p_bar`.
-    Only where `last_stage` is true does k_s matter, which the dense output reads and the step does not.
+    Only where `last_stage` is true does k_s matter, which the dense output reads and the step does not. Unless `timed`,
+    t_bar and h_bar stay as they are.
     """
     for back in range(s + 1):
         i = s - back
@@ -74,14 +77,17 @@ def transpose_stages(
             if a[(s + 1) * s + i] != 0.0:
                 keep_part(n, s, a, a[(s + 1) * s + i], k_bar, i * n)
             rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
-            t_bar = t_bar + stage_t_bar[0]
-            h_bar = fma(c[i], stage_t_bar[0], h_bar)
+            if timed:
+                t_bar = t_bar + stage_t_bar[0]
+                h_bar = fma(c[i], stage_t_bar[0], h_bar)
         axpy(n, 1.0, point_bar, 0, y_bar, 0)
         if i > 0:
-            h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
+            if timed:
+                h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
+            scale(n, h, point_bar, 0)
             for j in range(i):
                 if a[i * s + j] != 0.0:
-                    axpy(n, h * a[i * s + j], point_bar, 0, k_bar, j * n)
+                    axpy(n, a[i * s + j], point_bar, 0, k_bar, j * n)
     return t_bar, h_bar
 
 
@@ -92,10 +98,11 @@ def stands(t: Element, y: Array, p: Array, out: Array) -> None:
 def sweep(
     rhs: Model, rhs_vjp: Model, n: int, wide: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int,
     a: Array, c: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, lam: Array, p_bar: Array,
-    interval_bar: Array, times_bar: Array, cursor: int, started: Mask,
+    interval_bar: Array, times_bar: Array, cursor: int, started: Mask, timed: bool,
 ) -> tuple[int, Mask]:  # fmt: skip
     """Transpose `rows` successive rows of a tape, the last first: `lam` (n), the cotangent of the state after them, becomes
-    that of the state before them. Takes and returns the cursor of the save times and which samples made any step."""
+    that of the state before them; `interval_bar` and `times_bar` get theirs where `timed`. Takes and returns the cursor
+    of the save times and which samples made any step."""
     points = buffer(states, (s + 1) * wide)
     slopes = buffer(states, (s + 1) * n)
     k = buffer(states, (s + 1) * n)
@@ -122,11 +129,11 @@ def sweep(
         begin_transpose(live, (s + 1) * n, n, lam, point_bar, k_bar, y_bar, 2, ends)
         cursor, read = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
-            y_bar, times_bar, ends,
+            y_bar, times_bar, ends, timed,
         )  # fmt: skip
         ends[0], ends[1] = transpose_stages(
             rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar,
-            ends[0], ends[1], y_bar, p_bar,
+            ends[0], ends[1], y_bar, p_bar, timed,
         )  # fmt: skip
         started = end_transpose(live, last, n, y_bar, lam, ends, interval_bar, started)
     return cursor, started
@@ -161,11 +168,23 @@ def pullback(
     Adds to `y0_bar` (n), `p_bar`, `interval_bar` (2), `times_bar` (m). Where save times define the interval, the caller adds
     interval_bar to the times_bar of the first and last of them. Times that the run did not reach contribute nothing.
     """
+    transpose_steps(
+        rhs, rhs_vjp, n, wide, p, interval, m, times, s, degree, a, c, dense, grid, rows, states, values_bar, end_bar,
+        y0_bar, p_bar, interval_bar, times_bar, True,
+    )  # fmt: skip
+
+
+def transpose_steps(
+    rhs: Model, rhs_vjp: Model, n: int, wide: int, p: Array, interval: Array, m: int, times: Array, s: int, degree: int,
+    a: Array, c: Array, dense: Array, grid: Array, rows: int, states: Array, values_bar: Array, end_bar: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, timed: bool,
+) -> None:  # fmt: skip
+    """As `pullback`; unless `timed`, `interval_bar` and `times_bar` stay as they are, and cost nothing."""
     lam = buffer(states, n)
     copy(n, end_bar, 0, lam, 0)
     direction = direction_of(interval)
     _, started = sweep(
         rhs, rhs_vjp, n, wide, p, interval, m, times, s, degree, a, c, dense, grid, rows, states, values_bar, lam, p_bar,
-        interval_bar, times_bar, m, direction != direction,
+        interval_bar, times_bar, m, direction != direction, timed,
     )  # fmt: skip
     hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)

@@ -72,6 +72,6 @@ def pullback_thinned(
         )  # fmt: skip
         cursor, started = sweep(
             rhs, rhs_vjp, n, wide, p, interval, m, times, s, degree, a, c, dense, grid, count, states, values_bar, lam,
-            p_bar, interval_bar, times_bar, cursor, started,
+            p_bar, interval_bar, times_bar, cursor, started, True,
         )  # fmt: skip
     hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)

@@ -175,8 +175,8 @@ def integrate(
             slopes, k, work,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
-        ok = and_(active, and_(finite, err <= 1.0))
+        square = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        ok = and_(active, and_(finite, square <= 1.0))
         if any_(ok):
             row, cursor = keep_step(
                 ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
@@ -185,7 +185,7 @@ def integrate(
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
         status, active = after_step(
-            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
+            status, active, ok, finite, last, square, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
 
     close_run(n, y, t_hi, row, y_end, statistics)

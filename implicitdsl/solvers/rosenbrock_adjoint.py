@@ -175,7 +175,7 @@ def sweep(
         begin_transpose(live, (s + 1) * n, n, lam, held_lam, k_bar, y_bar, 2, ends)
         cursor, _ = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
-            y_bar, times_bar, ends,
+            y_bar, times_bar, ends, True,
         )  # fmt: skip
         transpose_stages(
             rhs_vjp, linearise_vjp, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, matrix,

@@ -9,6 +9,7 @@ constants of C. A. Kennedy, M. H. Carpenter, R. M. Lewis, Appl. Numer. Math. 35 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ from implicitdsl.solvers.vocabulary import (
     power,
     select,
     vabs,
+    vexp2,
+    vlog2,
     vmax,
     vmin,
     vsqrt,
@@ -49,6 +52,8 @@ MAX_STEP = 9
 
 SMALLEST_ERROR = 1e-10
 SMALLEST_PREVIOUS_ERROR = 1e-4
+SMALLEST_PREVIOUS_SIZE = math.log2(SMALLEST_PREVIOUS_ERROR)
+"""Bounds of the errors that a controller counts with; sizes of errors are logarithms to base 2."""
 
 
 class Orders(Protocol):
@@ -92,13 +97,18 @@ CONTROLLERS: dict[str, Controller] = {rule.name: rule for rule in (I_CONTROLLER,
 
 
 def scaled_rms(n: int, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
-    """The root mean square of e/(atol + rtol*max(|y|, |y1|)); an exact 0 of `e` counts 0 even where the scale is 0."""
+    """The root of `scaled_square`."""
+    return vsqrt(scaled_square(n, e, y, y1, rtol, atol))
+
+
+def scaled_square(n: int, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
+    """The mean square of e/(atol + rtol*max(|y|, |y1|)); an exact 0 of `e` counts 0 even where the scale is 0."""
     total = e[0] * 0.0
     for i in range(n):
         scale = fma(rtol, vmax(vabs(y[i]), vabs(y1[i])), atol)
         ratio = select(e[i] == 0.0, e[i], e[i] / select(e[i] == 0.0, 1.0, scale))
         total = fma(ratio, ratio, total)
-    return vsqrt(total / n)
+    return total / n
 
 
 def first_step(
@@ -141,32 +151,33 @@ def first_step(
     return vmin(length, select(blind, 1e-3 * h0, vmin(100.0 * h0, h1)))
 
 
-def accepted_factor(
-    err: Element, previous: Element, earlier: Element, after_rejection: Mask, control: Array
-) -> Element:
-    """The factor of the step length after an accepted step; at most 1 right after a rejection."""
-    raw = control[SAFETY] * power(vmax(err, SMALLEST_ERROR), -control[ALPHA]) * power(previous, control[BETA])
-    if control[EARLIER] != 0.0:
-        raw = raw * power(earlier, -control[EARLIER])
-    bounded = vmin(control[GROW], vmax(control[SHRINK], raw))
-    return select(after_rejection, vmin(1.0, bounded), bounded)
-
-
-def rejected_factor(err: Element, finite: Mask, control: Array) -> Element:
-    """The factor after a rejected step: by the error where it is finite, else the strongest shrinking."""
-    known = and_(finite, is_finite(err))
-    raw = control[SAFETY] * power(select(known, vmax(err, 1.0), 1.0), -control[ALPHA])
-    return select(known, vmax(control[SHRINK], raw), control[SHRINK])
+def size_of_error(ok: Mask, known: Mask, square: Element) -> Element:
+    """The logarithm to base 2 of the error by which a step is judged, from its square: at least that of SMALLEST_ERROR
+    where the step was accepted, of 1 where not, and of 1 where the error is not known."""
+    floor = select(ok, SMALLEST_ERROR * SMALLEST_ERROR, 1.0)
+    return 0.5 * vlog2(select(known, vmax(square, floor), 1.0))
 
 
 def next_length(
-    ok: Mask, finite: Mask, err: Element, previous: Element, earlier: Element, after_rejection: Mask, control: Array,
+    ok: Mask, finite: Mask, square: Element, previous: Element, earlier: Element, after_rejection: Mask, control: Array,
     h: Element,
-) -> Element:  # fmt: skip
-    """The length of the step after one of length h, accepted (`ok`) or not, between min_step and max_step."""
-    grown = accepted_factor(err, previous, earlier, after_rejection, control)
-    length = select(ok, grown, rejected_factor(err, finite, control)) * vabs(h)
-    return bounded_length(length, control)
+) -> tuple[Element, Element]:  # fmt: skip
+    """The length of the step after one of length h, accepted (`ok`) or not, between min_step and max_step; and the size
+    of its error.
+
+    `square` is the squared error, `previous` and `earlier` are the sizes of the errors of the last two accepted steps.
+    The factor is at most 1 right after a rejection, and the strongest shrinking where the error is not finite. The three
+    powers are one: 2 to the sum of their logarithms."""
+    known = and_(finite, is_finite(square))
+    size = size_of_error(ok, known, square)
+    exponent = -control[ALPHA] * size
+    drift = control[BETA] * previous
+    if control[EARLIER] != 0.0:
+        drift = drift - control[EARLIER] * earlier
+    raw = control[SAFETY] * vexp2(select(ok, exponent + drift, exponent))
+    most = select(after_rejection, 1.0, control[GROW])
+    factor = select(known, vmin(most, vmax(control[SHRINK], raw)), control[SHRINK])
+    return bounded_length(factor * vabs(h), control), size
 
 
 def bounded_length(length: Element, control: Array) -> Element:

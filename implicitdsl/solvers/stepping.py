@@ -13,8 +13,8 @@ The loop of a method is
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(…)
         …                                         # the method: y1, what dense output needs, whether all is finite
-        err = step_error(…)                       # 0 where dt is given
-        ok = and_(active, and_(finite, err <= 1.0))
+        square = step_error(…)                    # the square of the error, 0 where dt is given
+        ok = and_(active, and_(finite, square <= 1.0))
         if any_(ok):
             row, cursor = keep_step(…)            # values in the step; y := y1 where ok
             …                                     # t_hi, t_lo := those of its end where ok
@@ -32,11 +32,11 @@ from implicitdsl.solvers.dense_output import begin_values, direction_of, read_va
 from implicitdsl.solvers.status import BAD_TIMES, DT_UNDERFLOW, MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.step_control import (
     DT0,
-    SMALLEST_PREVIOUS_ERROR,
+    SMALLEST_PREVIOUS_SIZE,
     bounded_length,
     first_step,
     next_length,
-    scaled_rms,
+    scaled_square,
     too_short,
 )
 from implicitdsl.solvers.vocabulary import (
@@ -52,10 +52,10 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     not_,
+    scale,
     select,
     vabs,
     vmax,
-    vsqrt,
 )
 
 Model = Callable[..., None]
@@ -70,13 +70,13 @@ STATISTICS = 5
 beyond its capacity), and the first step length tried."""
 
 LENGTH = 0
-PREVIOUS_ERROR = 1
+PREVIOUS_SIZE = 1
 AFTER_REJECTION = 2
-EARLIER_ERROR = 3
+EARLIER_SIZE = 3
 REACH = 4
 COURSE = 5
-"""Places in `course` and its length: the length of the next step, the error of the last accepted one, 1 where the last step
-was rejected, the error of the accepted one before, and the length up to which a step may end at t1."""
+"""Places in `course` and its length: the length of the next step, the size of the error of the last accepted one, 1 where the
+last step was rejected, the size of the error of the accepted one before, and the length up to which a step may end at t1."""
 
 GRID = 4
 """Numbers in a row of the grid."""
@@ -141,8 +141,8 @@ def set_course(length: Element, dt: Element, control: Array, statistics: Array, 
     """A course that begins with a length that is known."""
     course[LENGTH] = length
     course[REACH] = bounded_length((1.001 if dt > 0.0 else 1.01) * length, control)
-    course[PREVIOUS_ERROR] = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
-    course[EARLIER_ERROR] = 0.0 * dt + SMALLEST_PREVIOUS_ERROR
+    course[PREVIOUS_SIZE] = 0.0 * dt + SMALLEST_PREVIOUS_SIZE
+    course[EARLIER_SIZE] = 0.0 * dt + SMALLEST_PREVIOUS_SIZE
     course[AFTER_REJECTION] = 0.0 * dt
     statistics[FIRST_STEP] = length
     statistics[ACCEPTED] = 0.0 * dt
@@ -187,15 +187,17 @@ def step_error(
     n: int, s: int, error: Array, h: Element, k: Array, y: Array, y1: Array, rtol: Element, atol: Element, dt: Element,
     work: Array,
 ) -> Element:  # fmt: skip
-    """The scaled error h*sum error_i*k_i of a step from y to y1, at most 1 where it fits; 0 where dt is given."""
-    err = 0.0 * h
+    """The square of the scaled error h*sum error_i*k_i of a step from y to y1, at most 1 where it fits; 0 where dt is
+    given."""
+    square = 0.0 * h
     if not (dt > 0.0):
         fill(n, 0.0, work, 0)
         for i in range(s + 1):
             if error[i] != 0.0:
-                axpy(n, h * error[i], k, i * n, work, 0)
-        err = scaled_rms(n, work, y, y1, rtol, atol)
-    return err
+                axpy(n, error[i], k, i * n, work, 0)
+        scale(n, h, work, 0)
+        square = scaled_square(n, work, y, y1, rtol, atol)
+    return square
 
 
 def paired_error(
@@ -204,17 +206,18 @@ def paired_error(
 ) -> Element:  # fmt: skip
     """As `step_error`, for a table `error` of two estimates, e and a cruder one d, and a last number that is 1 where d counts:
     then the error is e²/sqrt(e² + d²/100), as in the code DOP853 (Hairer, Nørsett, Wanner I, section II.10)."""
-    err = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+    square = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
     if error[2 * s + 2] != 0.0:
         if not (dt > 0.0):
             fill(n, 0.0, work, 0)
             for i in range(s + 1):
                 if error[s + 1 + i] != 0.0:
-                    axpy(n, h * error[s + 1 + i], k, i * n, work, 0)
-            crude = scaled_rms(n, work, y, y1, rtol, atol)
-            scale = vsqrt(fma(0.01 * crude, crude, err * err))
-            err = select(scale > 0.0, err * (err / select(scale > 0.0, scale, 1.0)), err)
-    return err
+                    axpy(n, error[s + 1 + i], k, i * n, work, 0)
+            scale(n, h, work, 0)
+            crude = scaled_square(n, work, y, y1, rtol, atol)
+            both = fma(0.01, crude, square)
+            square = select(both > 0.0, square * (square / select(both > 0.0, both, 1.0)), square)
+    return square
 
 
 def keep_row(
@@ -276,12 +279,12 @@ def keep_step(
 
 
 def after_step(
-    status: Element, active: Mask, ok: Mask, finite: Mask, last: Mask, err: Element, h: Element, t_hi: Element,
+    status: Element, active: Mask, ok: Mask, finite: Mask, last: Mask, square: Element, h: Element, t_hi: Element,
     interval: Array, control: Array, dt: Element, max_steps: int, statistics: Array, course: Array, like: Array,
 ) -> tuple[Element, Mask]:  # fmt: skip
     """(status, active) after a step of length h was tried, and in `course` what the next one begins with.
 
-    `ok`: accepted; `finite`: it came to numbers; t_hi is where the run stands now. `like`: any array of the run. Ends what
+    `ok`: accepted; `finite`: it came to numbers; `square`: of its error; t_hi is where the run stands now. `like`: any array of the run. Ends what
     has come to t1, dt_underflow or nonfinite where the next length is too short (nonfinite at once where dt is given), and
     max_steps, accepted and rejected together. Where min_step is given, a step of that length which fails is dt_underflow."""
     failed = and_(active, not_(ok))
@@ -292,14 +295,14 @@ def after_step(
         stuck = failed
         status = select(stuck, NONFINITE, status)
     else:
-        previous = course[PREVIOUS_ERROR]
+        previous = course[PREVIOUS_SIZE]
         after_rejection = course[AFTER_REJECTION] > 0.5
-        grown = next_length(ok, finite, err, previous, course[EARLIER_ERROR], after_rejection, control, h)
+        grown, size = next_length(ok, finite, square, previous, course[EARLIER_SIZE], after_rejection, control, h)
         length = select(active, grown, course[LENGTH])
         course[LENGTH] = length
         course[REACH] = bounded_length(1.01 * length, control)
-        course[EARLIER_ERROR] = select(ok, previous, course[EARLIER_ERROR])
-        course[PREVIOUS_ERROR] = select(ok, vmax(err, SMALLEST_PREVIOUS_ERROR), previous)
+        course[EARLIER_SIZE] = select(ok, previous, course[EARLIER_SIZE])
+        course[PREVIOUS_SIZE] = select(ok, vmax(size, SMALLEST_PREVIOUS_SIZE), previous)
         course[AFTER_REJECTION] = select(failed, 1.0, 0.0)
         span = interval[1] - interval[0]
         stuck = and_(active, too_short(failed, h, length, epsilon(like), t_hi, span, control))

@@ -133,10 +133,10 @@ def integrate_until_stiff(
     turn = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
-        finite, err = try_step(
+        finite, square = try_step(
             rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
         )
-        ok = and_(active, and_(finite, err <= 1.0))
+        ok = and_(active, and_(finite, square <= 1.0))
         # Every lane under way tries one step a turn, so its turns are its own, whatever its neighbours do.
         due = and_(ok, or_(count > 0.0, 0.0 * count + turn % EVERY < 0.5))
         turn = turn + 1
@@ -152,7 +152,7 @@ def integrate_until_stiff(
             t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
         status, active = after_step(
-            status, active, ok, finite, last, err, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
+            status, active, ok, finite, last, square, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
         )
         ahead = vabs((interval[1] - t_hi) - t_lo)
         stiff = and_(and_(active, ok), and_(count >= PATIENCE, ahead > WORTHWHILE * vabs(h)))

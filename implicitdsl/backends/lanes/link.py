@@ -21,7 +21,7 @@ from llvmlite.binding import ffi
 
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
-from implicitdsl.backends.lanes.passes import OWN, simplify_apart
+from implicitdsl.backends.lanes.passes import OWN
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -112,16 +112,13 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
     for function in whole.functions:
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
+            if inline_all:
+                function.add_function_attribute("alwaysinline")
     for variable in whole.global_variables:
         if not variable.is_declaration:
             variable.linkage = "internal"
     whole.verify()
     machine = _machine(cpu)
-    if inline_all:
-        simplify_apart(whole, machine)
-        for function in whole.functions:
-            if not function.is_declaration and function.name not in entries:
-                function.add_function_attribute("alwaysinline")
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(whole, passes)
     return machine.emit_object(whole)

@@ -17,7 +17,7 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.explicit_rk import integrate
-from implicitdsl.solvers.explicit_rk_adjoint import pullback
+from implicitdsl.solvers.explicit_rk_adjoint import transpose_steps
 from implicitdsl.solvers.stepping import GRID, STATISTICS
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
 
@@ -41,6 +41,8 @@ control, rows_of = model["control"], model["rows_of"]
 
 FACTS = 1 + STATISTICS
 """Numbers that a block reports of each sample: the status, then the statistics of `stepping.py`."""
+FEW = 16
+"""Numbers of p_bar up to which a sweep adds in registers."""
 S = 0
 DEGREE = 0
 """Stages and degree of the method; sources are compiled once for each method, with its numbers in these places."""
@@ -107,13 +109,14 @@ def record_block(
 
 def transpose_run(
     p: Array, interval: Array, times: Array, grid: Array, made: int, states: Array, values_bar: Array, end_bar: Array,
-    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, facts: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, facts: Array, timed: int,
 ) -> None:  # fmt: skip
-    """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
-    pullback(
+    """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status. Unless
+    `timed`, nobody wants the bars of the interval and the times: a method may leave them at 0."""
+    transpose_steps(
         rhs_keeping, rhs_vjp_kept, states_of_model(), states_of_model() + size_kept(), p, interval, save_times(), times,
         S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar,
-        interval_bar, times_bar,
+        interval_bar, times_bar, timed,
     )  # fmt: skip
 
 
@@ -206,7 +209,7 @@ def add_output_vjp(
 
 def pull_block(
     p: Array, q: Array, cot: Array, p_bar: Array, q_bar: Array, facts: Array, kept: Array, grid: Array, states: Array,
-    made: int, trial: Array, work: Array,
+    made: int, trial: Array, work: Array, timed: int,
 ) -> None:  # fmt: skip
     """The gradients of one block, whose run left `kept` and `made` rows of the tape."""
     n, m = states_of_model(), save_times()
@@ -217,9 +220,18 @@ def pull_block(
     interval_bar, end_bar, y0_bar = buffer(p, 2), buffer(p, n), buffer(p, n)
     bars_of_outputs(p, end_of_run(interval, facts), kept, cot, p_bar, interval_bar, end_bar, trial, work)
     add_end_bars(facts, end_bar, interval_bar)
+    # Few sums are held where nothing else can lie, so that they stay in registers from step to step.
+    few = buffer(p, FEW)
+    sums = p_bar
+    if size_bar() <= FEW:
+        sums = few
+        copy(size_bar(), p_bar, 0, sums, 0)
     transpose_run(
-        p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar, facts
-    )
+        p, interval, times, grid, made, states, values_bar, end_bar, y0_bar, sums, interval_bar, times_bar, facts,
+        timed,
+    )  # fmt: skip
+    if size_bar() <= FEW:
+        copy(own_bar(), sums, 0, p_bar, 0)
     bars_of_start(p, q, y0_bar, p_bar, q_bar, interval_bar, times_bar)
 
 
@@ -266,10 +278,10 @@ def ends_to_times(interval_bar: Array, times_bar: Array) -> None:
 def pull(
     first: int, last: int, p_all: Array, q_all: Array, q_step: int, cot_all: Array, p_bar_all: Array, q_bar_all: Array,
     facts_all: Array, kept_all: Array, kept_step: int, grid: Array, states: Array, rows: int, trial: Array,
-    work: Array,
+    work: Array, timed: int,
 ) -> int:  # fmt: skip
     """Blocks `first` … `last` - 1 after their `solve` (`kept_step` > 0), or with a run of their own into one tape (0);
-    0, or 1 + the block that needs more rows than there are."""
+    0, or 1 + the block that needs more rows than there are. `timed` is 0 where nobody wants gradients of times."""
     size = instants() * size_out()
     begin_at = 0
     for block in range(first, last):
@@ -285,7 +297,7 @@ def pull(
             p, q, view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
             view(q_bar_all, block * size_q(), size_q()), facts, kept,
             view(grid, begin_at * row_size(), made * row_size()),
-            view(states, begin_at * state_size(), made * state_size()), made, trial, work,
+            view(states, begin_at * state_size(), made * state_size()), made, trial, work, timed,
         )  # fmt: skip
         if kept_step > 0:
             begin_at = begin_at + made

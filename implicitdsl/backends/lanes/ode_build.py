@@ -184,6 +184,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
     place = {leaf: i for i, leaf in enumerate(signature.arguments)}
     times = problem.at.shape[0] if problem.at is not None else 0
     seen = set(walk((problem.at,))) if problem.at is not None else set[Node]()
+    clock = set(walk(tuple(node for node in (problem.at, problem.t0, problem.t1) if node is not None)))
     outputs: tuple[Shape, ...] = tuple(
         (times, *o.shape) if problem.at is not None else o.shape for o in problem.outputs
     )
@@ -221,6 +222,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "adjoint": settings.adjoint,
             "step_matrix": about,
             "save_times": save_times_argument(problem),
+            "timed_by": tuple(i for leaf, i in place.items() if leaf in clock),
         },
     )  # fmt: skip
 

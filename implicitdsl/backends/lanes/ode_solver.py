@@ -15,7 +15,7 @@ from implicitdsl.backends.lanes.ode_methods import ode_method
 Part = Literal["solve", "pull", "second", "thin", "costate"]
 
 SIGNATURES: dict[Part, str] = {
-    "solve": "nnaanaaanaan", "pull": "nnaanaaaaanaanaa", "second": "nnaanaaaaaaanaaan", "thin": "nnaanaaaaaaannaaaa",
+    "solve": "nnaanaaanaan", "pull": "nnaanaaaaanaanaan", "second": "nnaanaaaaaaanaaan", "thin": "nnaanaaaaaaannaaaa",
     "costate": "nnaanaaaaaaanaa",
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""

@@ -64,9 +64,11 @@ def swept(
         # What runs leave is kept apart for each block where tapes are, and here in one place for all.
         step = (0,) if part == "pull" else ()
         segment = (every, *bars[7:9]) if part == "thin" else ()
+        timed = (1,) if part == "pull" else ()
         done = entry(
-            0, count, p_at, q_at, 0 if common else q.size, *bars[:5], *step, *bars[5:7], tape, *segment, *bars[9:]
-        )
+            0, count, p_at, q_at, 0 if common else q.size, *bars[:5], *step, *bars[5:7], tape, *segment, *bars[9:],
+            *timed,
+        )  # fmt: skip
         assert done == 0, "a run repeated took more steps"
         grads.gather(p, p_bar, first, rows)
         grads.gather(q, arena.array(4), first, rows)

@@ -104,6 +104,7 @@ class OdeTape:
         asked = [w and not is_per_sample(value, a) for w, value, a in zip(wanted, self.args, e.arguments, strict=True)]
         if any(asked) and not self._is_in_order():
             return None
+        timed = int(any(wanted[i] for i in e.spec.more["timed_by"]))
         cot = e.by_instant(cotangents, self.batch)
         grads = Gradients(e.arguments, self.args, self.groups, e.blocks_of(self.batch), e.width, wanted)
         entry = e.code.entry("pull", self.shared)
@@ -121,7 +122,7 @@ class OdeTape:
             for begin, end, memory, capacity in piece.rows:
                 done = entry(
                     begin, end, p_at, q_at, 0 if self.common else q.size, c_at, p_bar_at, q_bar_at, facts_at, kept_at,
-                    e.kept_size, *memory.addresses, capacity, trial_at, work_at,
+                    e.kept_size, *memory.addresses, capacity, trial_at, work_at, timed,
                 )  # fmt: skip
                 assert done == 0, "a tape is shorter than it was"
             e.statuses(take_lanes(piece.room.array(2), count_of(rows)), rows, found)

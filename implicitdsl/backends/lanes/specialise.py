@@ -78,6 +78,7 @@ class _Writer:
     def __init__(self, known: Mapping[str, Any], definition: ast.FunctionDef) -> None:
         self.known = dict(known)
         self.depth = 0
+        self.undecided = 0
         self.names = {a.arg for a in definition.args.args}
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -94,15 +95,18 @@ class _Writer:
                 truth, test = self.condition(statement.test)
                 if truth is not None:
                     return self.block(statement.body if truth else statement.orelse)
-                for name in _assigned(statement):
-                    self.known.pop(name, None)
+                before = self.forget(statement)
+                self.undecided += 1
                 body, orelse = self.block(statement.body), self.block(statement.orelse)
-                return [ast.If(test, body or [ast.Pass()], orelse)]
+                self.undecided -= 1
+                return [*before, ast.If(test, body or [ast.Pass()], orelse)]
             case ast.While():
-                for name in _assigned(statement):
-                    self.known.pop(name, None)
-                return [ast.While(self.expression(statement.test), self.block(statement.body), [])]
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if self.depth:
+                before = self.forget(statement)
+                self.undecided += 1
+                body = self.block(statement.body)
+                self.undecided -= 1
+                return [*before, ast.While(self.expression(statement.test), body, [])]
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if self.depth and not self.undecided:
                 number = self.value(value)
                 if isinstance(number, int | float):
                     self.known[name] = number
@@ -113,6 +117,15 @@ class _Writer:
                 for name in _assigned(statement):
                     self.known.pop(name, None)
                 return [self.expression(statement)]
+
+    def forget(self, statement: ast.stmt) -> list[ast.stmt]:
+        """What a statement may assign is known no longer; the assignments that were left out while it was."""
+        names = [name for name in sorted(_assigned(statement)) if name in self.known]
+        return [
+            ast.Assign([ast.Name(name, ast.Store())], ast.Constant(number), lineno=0)
+            for name in names
+            if isinstance(number := self.known.pop(name), int | float)
+        ]
 
     def loop(self, statement: ast.For, name: str, bounds: list[ast.expr]) -> list[ast.stmt]:
         numbers = [self.value(b) for b in bounds]

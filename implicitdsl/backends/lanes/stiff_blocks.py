@@ -120,7 +120,7 @@ def record_block(
 
 def transpose_run(
     p: Array, interval: Array, times: Array, grid: Array, made: int, states: Array, values_bar: Array, end_bar: Array,
-    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, facts: Array,
+    y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array, facts: Array, timed: int,
 ) -> None:  # fmt: skip
     """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(

@@ -17,9 +17,11 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.element import INDEX, Lanes, Mask, as_lanes, as_mask, found_lanes, splat
-from implicitdsl.backends.lanes.power import emit_power
+from implicitdsl.backends.lanes.power import emit_exp2, emit_log2, emit_power
 from implicitdsl.solvers import vocabulary
 
+TURNS = 4
+"""Sums that take turns where no order of adding is asked for; a power of 2."""
 NEAR = 1 << 12
 """Bytes of a `far_buffer` up to which it lies on the stack."""
 FAR = "far.buffer"
@@ -74,6 +76,8 @@ _elementwise(vocabulary.vmax, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y)
 _elementwise(vocabulary.vabs, lambda b, x: intrinsic(b, "fabs", x))
 _elementwise(vocabulary.vsqrt, lambda b, x: intrinsic(b, "sqrt", x))
 _elementwise(vocabulary.copy_sign, lambda b, x, y: intrinsic(b, "copysign", x, y))
+_elementwise(vocabulary.vlog2, emit_log2)
+_elementwise(vocabulary.vexp2, emit_exp2)
 _elementwise(vocabulary.power, emit_power)
 
 
@@ -208,8 +212,14 @@ def _view(context: Any, b: Any, lanes: Lanes, x: Any, at: Any, n: Any) -> Any:
 
 def _buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
     array = b.alloca(lanes.llvm, size=n)
-    _fill(context, b, lanes, n, _zero(lanes), array, ir.Constant(INDEX, 0))
+    # Not a loop: what follows stays in the first block of its function, whose arrays LLVM keeps in registers where all
+    # their places are known.
+    cgutils.memset(b, array, b.mul(n, ir.Constant(INDEX, _bytes_of(lanes))), 0)
     return array
+
+
+def _bytes_of(lanes: Lanes) -> int:
+    return lanes.llvm.count * (8 if lanes.dtype == types.float64 else 4)
 
 
 def far_buffer(like: Any, n: int) -> Any:
@@ -218,7 +228,7 @@ def far_buffer(like: Any, n: int) -> Any:
 
 
 def _far_buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
-    size = b.mul(n, ir.Constant(INDEX, lanes.llvm.count * (8 if lanes.dtype == types.float64 else 4)))
+    size = b.mul(n, ir.Constant(INDEX, _bytes_of(lanes)))
     is_far = b.icmp_unsigned(">", size, ir.Constant(INDEX, NEAR))
     near = b.alloca(lanes.llvm, size=b.select(is_far, ir.Constant(INDEX, 0), n))
     pointer = near.type
@@ -274,11 +284,24 @@ def _dot(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any, y: Any, 
 
 
 def _all_finite(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any) -> Any:
-    # 0·x is 0 for a finite x and NaN for every other: one operation an element and one comparison in all.
-    total = cgutils.alloca_once_value(b, _zero(lanes))
-    with cgutils.for_range(b, n) as loop:
-        b.store(intrinsic(b, "fma", b.load(_at(b, x, x_at, loop.index)), _zero(lanes), b.load(total)), total)
-    return b.fcmp_ordered("==", b.load(total), _zero(lanes))
+    # 0·x is 0 for a finite x and NaN for every other: one operation an element and one comparison in all. Four sums
+    # take turns, because each waits for what was added before.
+    zero = _zero(lanes)
+    totals = [cgutils.alloca_once_value(b, zero) for _ in range(TURNS)]
+
+    def add(total: Any, place: Any) -> None:
+        b.store(intrinsic(b, "fma", b.load(_at(b, x, x_at, place)), zero, b.load(total)), total)
+
+    whole = b.and_(n, ir.Constant(INDEX, -TURNS))
+    with cgutils.for_range_slice(b, ir.Constant(INDEX, 0), whole, ir.Constant(INDEX, TURNS)) as (first, _):
+        for turn, total in enumerate(totals):
+            add(total, b.add(first, ir.Constant(INDEX, turn)))
+    with cgutils.for_range(b, b.sub(n, whole)) as loop:
+        add(totals[0], b.add(whole, loop.index))
+    found = [b.load(total) for total in totals]
+    while len(found) > 1:
+        found = [b.fadd(one, other) for one, other in zip(found[::2], found[1::2], strict=True)]
+    return b.fcmp_ordered("==", found[0], zero)
 
 
 array_word(vocabulary.view, "ann", "a", _view)
