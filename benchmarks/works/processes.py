@@ -43,7 +43,10 @@ y = layer(y0, p, torch.linspace(0, 10, 51, dtype=torch.float64))
 print("seconds", time.perf_counter() - start, time.process_time() - busy, float(y.detach().square().sum()))
 """
 BACKWARD = "y.square().sum().backward()"
-IMPORTS = "import numpy, lark, llvmlite.binding, implicitdsl, implicitdsl.models, implicitdsl.backends.lanes"
+IMPORTS = """
+import numpy, lark, llvmlite.binding, implicitdsl.models, implicitdsl.artifacts.construct, implicitdsl.compiler
+import implicitdsl.backends.lanes.build
+"""
 #: Numba imports what it implements, most of NumPy, at the first thing that it compiles.
 NUMBA = """
 import numba.core.compiler, implicitdsl.backends.lanes.lower
