@@ -61,14 +61,48 @@ class SolverCompiler(CompilerBase):
 
 class TextLibrary(JITCodeLibrary):
     """Code that is never loaded. It is optimised after a model is linked, so Numba does so only where it drops
-    references to arrays.
+    references to arrays; elsewhere a function is put together with what it calls only in the end, once.
 
     What others link is kept as bitcode: a process keeps all that it has lowered, and modules take far more room."""
 
+    _own: bytes | None = None
+    """The functions of this library alone; None where Numba has put them together with what they call."""
     _bitcode: bytes | None = None
+
+    def finalize(self) -> None:
+        if _arrays.get():
+            super().finalize()
+            return
+        self._raise_if_finalized()
+        self._own = self._final_module.as_bitcode()
+        self.release()
+        self._finalized = True
+
+    def get_llvm_str(self) -> str:
+        return super().get_llvm_str() if self._own is None else str(self._whole())
+
+    def _whole(self) -> llvm.ModuleRef:
+        """The functions of this library with all that they call."""
+        module = llvm.parse_bitcode(self._own)
+        seen, waiting = {self}, list(self._linking_libraries)
+        while waiting:
+            library = waiting.pop()
+            if library in seen:
+                continue
+            seen.add(library)
+            own = getattr(library, "_own", None)
+            if own is None:
+                module.link_in(library._get_module_for_linking(), preserve=True)
+            else:
+                module.link_in(llvm.parse_bitcode(own))
+                waiting += library._linking_libraries
+        return module
 
     def _get_module_for_linking(self) -> llvm.ModuleRef:
         if self._bitcode is None:
+            self._ensure_finalized()
+            if self._own is not None:
+                self._final_module = self._whole()
             self._bitcode = super()._get_module_for_linking().as_bitcode()
             self.release()
         return llvm.parse_bitcode(self._bitcode)
@@ -86,10 +120,6 @@ class TextLibrary(JITCodeLibrary):
             super()._optimize_functions(ll_module)
         else:
             ll_module.data_layout = self._codegen._data_layout
-
-    def _optimize_final_module(self) -> None:
-        if _arrays.get():
-            super()._optimize_final_module()
 
     def _finalize_specific(self) -> None:
         pass
