@@ -18,12 +18,14 @@ from implicitdsl.solvers.step_matrix import (
     algebraic_factor_size,
     factor_algebraic,
     jacobian_size,
+    multiply_jacobian,
     solve_algebraic,
     solve_algebraic_transposed,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    Mask,
     all_finite,
     and_,
     any_,
@@ -68,7 +70,15 @@ def consistent_start(
     p: Array,
     atol: Element,
 ) -> Element:
-    """The last `algebraic` components of y := a root of g near where they are; returns a status number.
+    """The last `algebraic` components of y := a root of g near where they are; returns a status number."""
+    return make_consistent(t0 == t0, rhs, linearise, n, algebraic, mass, pattern, t0, y, p, atol)
+
+
+def make_consistent(
+    live: Mask, rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, t0: Element, y: Array,
+    p: Array, atol: Element,
+) -> Element:  # fmt: skip
+    """As `consistent_start`, for the samples of the mask; the others stay as they are, with success.
 
     Statuses: success; no_root where Newton's method does not get there; singular where g_z is, so that the index is not
     1. A component is taken for 0 below atol/1000. A start that is consistent stays as it is, up to rounding.
@@ -88,8 +98,8 @@ def consistent_start(
     floor = 1e-3 * atol + epsilon(y) * size
     floor = select(floor > 0.0, floor, epsilon(y))
     enough = power(0.0 * t0 + epsilon(y), 0.6)
-    active = size == size
-    status = select(active, SUCCESS, NO_ROOT)
+    active = and_(live, size == size)
+    status = select(and_(live, not_(active)), NO_ROOT, SUCCESS + 0.0 * atol)
     rounds = 0
     while rounds < ITERATIONS and any_(active):
         rounds = rounds + 1
@@ -143,6 +153,14 @@ def start_pullback(
 ) -> None:
     """Transpose (t0, x0, p) → y at a consistent start: `y_bar` (n) becomes the cotangent of x0 followed by zeros, t_bar (1)
     and p_bar are added to."""
+    transpose_consistent(t0 == t0, rhs_vjp, linearise, n, algebraic, mass, pattern, t0, y, p, y_bar, t_bar, p_bar)
+
+
+def transpose_consistent(
+    live: Mask, rhs_vjp: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, t0: Element,
+    y: Array, p: Array, y_bar: Array, t_bar: Array, p_bar: Array,
+) -> None:  # fmt: skip
+    """As `start_pullback`, for the samples of the mask; what it gives the others means nothing but adds nothing to p_bar."""
     first = n - algebraic
     matrix = buffer(y, jacobian_size(n, pattern))
     drift = buffer(y, n)
@@ -155,10 +173,31 @@ def start_pullback(
     for i in range(algebraic):
         lam[first + i] = -y_bar[first + i]
     solve_algebraic_transposed(algebraic, pattern, lu, pivots, view(lam, first, algebraic))
+    for i in range(algebraic):
+        lam[first + i] = select(live, lam[first + i], 0.0)
     rhs_vjp(t0, y, p, lam, t_bar, bar, p_bar)
     for i in range(first):
         y_bar[i] = y_bar[i] + bar[i]
     fill(algebraic, 0.0, y_bar, first)
+
+
+def algebraic_slope(
+    linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, t0: Element, y: Array, p: Array, slope: Array
+) -> None:
+    """The last `algebraic` components of `slope` := z' from g_z z' = -(g_x x' + g_t), x' being the components before."""
+    first = n - algebraic
+    matrix = buffer(y, jacobian_size(n, pattern))
+    drift = buffer(y, n)
+    lu = buffer(y, algebraic_factor_size(algebraic, pattern))
+    pivots = buffer(y, algebraic)
+    along = buffer(y, n)
+    linearise(t0, y, p, matrix, drift)
+    factor_algebraic(n, algebraic, mass, pattern, matrix, lu, pivots)
+    fill(algebraic, 0.0, slope, first)
+    multiply_jacobian(n, pattern, matrix, 0, slope, 0, along, 0)
+    for i in range(algebraic):
+        slope[first + i] = -(along[first + i] + drift[first + i])
+    solve_algebraic(algebraic, pattern, lu, pivots, view(slope, first, algebraic))
 
 
 def start_tangent(
@@ -211,10 +250,21 @@ def start_tangent_pullback(
     Where no time passes, the slope of the algebraic unknowns at the end is a limit whose derivative is not computed: along
     a direction that moves an end, they get NaN.
     """
-    t0 = interval[0]
-    t_dot = interval_dot[0]
     moved = or_(interval_dot[0] != 0.0, interval_dot[1] != 0.0)
-    spoilt = and_(interval[1] == t0, moved)
+    spoilt = and_(interval[1] == interval[0], moved)
+    for i in range(n - algebraic, n):
+        y2_bar[i] = select(spoilt, np.nan, y2_bar[i])
+    transpose_consistent_tangent(
+        spoilt == spoilt, rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, interval[0], interval_dot[0], y2,
+        p2, y2_bar, t2_bar, p2_bar,
+    )  # fmt: skip
+
+
+def transpose_consistent_tangent(
+    live: Mask, rhs_tangent_vjp: Model, linearise_tangent: Model, n: int, algebraic: int, mass: Array, pattern: Array,
+    t0: Element, t_dot: Element, y2: Array, p2: Array, y2_bar: Array, t2_bar: Array, p2_bar: Array,
+) -> None:  # fmt: skip
+    """As `start_tangent_pullback` where time passes, for the samples of the mask, as `transpose_consistent`."""
     first = n - algebraic
     matrix2 = buffer(y2, 2 * jacobian_size(n, pattern))
     drift2 = buffer(y2, 2 * n)
@@ -226,7 +276,7 @@ def start_tangent_pullback(
     linearise_tangent(t0, t_dot, y2, p2, matrix2, drift2)
     factor_algebraic(n, algebraic, mass, pattern, matrix2, lu, pivots)
     for i in range(algebraic):
-        lam2[first + i] = select(spoilt, np.nan, -y2_bar[first + i])
+        lam2[first + i] = -y2_bar[first + i]
         lam2[n + first + i] = -y2_bar[n + first + i]
     solve_algebraic_transposed(algebraic, pattern, lu, pivots, view(lam2, n + first, algebraic))
     # The components of lam2 that belong to the states are 0 still.
@@ -234,6 +284,9 @@ def start_tangent_pullback(
     for j in range(algebraic):
         lam2[first + j] = lam2[first + j] + bent[first + j]
     solve_algebraic_transposed(algebraic, pattern, lu, pivots, view(lam2, first, algebraic))
+    for i in range(algebraic):
+        lam2[first + i] = select(live, lam2[first + i], 0.0)
+        lam2[n + first + i] = select(live, lam2[n + first + i], 0.0)
     rhs_tangent_vjp(t0, t_dot, y2, p2, lam2, t2_bar, bar, p2_bar)
     for half in range(2):
         for i in range(half * n, half * n + first):

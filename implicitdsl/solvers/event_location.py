@@ -91,11 +91,12 @@ def some_departs(g: int, values: Array, pm: Array, first: int, places: Array, st
 
 def settle(
     live: Mask, guards: Model, modes: Model, first: int, g: int, count: int, places: Array, time: Element, y: Array,
-    pm: Array, base: Array, values: Array, raw: Array,
+    pm: Array, base: Array, values: Array, raw: Array, slack: Array,
 ) -> None:  # fmt: skip
-    """Take every mode anew from its formula whose guard is no longer the `base` (g) that it was before a change.
+    """Take every mode anew from its formula whose guard is no longer the `base` (g) that it was before a change, but for
+    `slack` (g).
 
-    A guard that a change leaves untouched to the bit keeps its mode, which at an event says more than a sign in the
+    A guard that a change leaves untouched keeps its mode, which at an event says more than a sign in the
     rounding. Modes inside guards settle within as many rounds as there are modes.
     """
     turning = live
@@ -106,7 +107,8 @@ def settle(
         turning = and_(live, not_(live))
         for i in range(g):
             at = first + places[i]
-            new = select(and_(live, values[i] != base[i]), raw[places[i]], pm[at])
+            moved = and_(values[i] != base[i], not_(vabs(values[i] - base[i]) <= slack[i]))
+            new = select(and_(live, moved), raw[places[i]], pm[at])
             turning = or_(turning, new != pm[at])
             pm[at] = new
         copy(g, values, 0, base, 0)
@@ -116,7 +118,7 @@ def settle(
 def cross(
     live: Mask, which: Element, guards: Model, guards_rate: Model, modes: Model, first: int, g: int, count: int,
     places: Array, steps: Array, strict: Array, time: Element, direction: Element, window: Element, y: Array,
-    slope: Array, pm: Array, base: Array, values: Array, raw: Array,
+    slope: Array, pm: Array, base: Array, values: Array, raw: Array, slack: Array,
 ) -> None:  # fmt: skip
     """Change the modes of all guards that cross at this instant: those that have left their side, those that will
     within `window` of time, and guard `which` itself."""
@@ -139,7 +141,8 @@ def cross(
             if places[j] == places[i]:
                 mine = or_(mine, raw[j] > 0.5)
         base[i] = select(mine, values[i], base[i])
-    settle(live, guards, modes, first, g, count, places, time, y, pm, base, values, raw)
+    fill(g, 0.0, slack, 0)
+    settle(live, guards, modes, first, g, count, places, time, y, pm, base, values, raw, slack)
 
 
 def find_event(
@@ -147,13 +150,14 @@ def find_event(
     count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array, s: int, degree: int,
     dense: Array, t_hi: Element, t_lo: Element, h: Element, direction: Element, tick: Element, window: Element,
     y: Array, k: Array, pm: Array, was: Array, curve: Array, point: Array, slope: Array, base: Array, values: Array,
-    rates: Array, raw: Array, kept: Array, now: Array,
+    rates: Array, raw: Array, slack: Array, kept: Array, now: Array,
 ) -> tuple[Element, Element]:  # fmt: skip
     """(theta, guard): where in the step from t to t + h the first event is, or NOWHERE; and the first guard that crosses.
 
     A change of modes is an event where the right-hand side depends on it or where a condition becomes true that was not
     (`was`, one number a block). Others are entered into `pm` and `was`, and the search goes on. At an event `pm` is left
-    as it was before it. The arrays from `curve` on are for the work: degree*n, n, n, g, g, g, 2*g + count, count, blocks numbers.
+    as it was before it. The arrays from `curve` on are for the work: degree*n, n, n, g, g, g, 2*g + count, g, count,
+    blocks numbers.
     """
     inner = view(raw, g, g)
     step_curve(n, s, degree, dense, k, curve)
@@ -217,7 +221,7 @@ def find_event(
                 copy(count, pm, first, kept, 0)
                 cross(
                     seen, mine, guards, guards_rate, modes, first, g, count, places, steps, strict, time, direction,
-                    window, point, slope, pm, base, values, raw,
+                    window, point, slope, pm, base, values, raw, slack,
                 )  # fmt: skip
                 conditions(time, point, pm, now)
                 changes = changes + select(seen, 1.0, 0.0)

@@ -1,9 +1,9 @@
 """The step of an explicit Runge–Kutta method as the solvers through events take it, with its derivatives.
 
-Those solvers know a method by five functions: `take_step`, `slope_at_end`, `transpose_step`, `take_dual_step` and
-`transpose_dual_step`. `event_stiff_steps.py` has those of Rosenbrock–Wanner methods, with the same parameters; what a
-method has no use for (here `linearise, mass, pattern, gamma, couple, drive` and `room`) it leaves alone. Points and
-slopes of a step have a row for each stage, and y1 stands in the last row.
+Those solvers know a method by the functions of this file. `event_stiff_steps.py` has those of Rosenbrock–Wanner methods, with
+the same parameters; what a method has no use for (here `linearise, mass, pattern, gamma, couple, drive` and `room`) it
+leaves alone. Points and slopes of a step have a row for each stage, and y1 stands in the last row. Algebraic unknowns are for
+stiff methods alone, so `mend`, which makes them consistent, and its derivatives do nothing here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,52 @@ from collections.abc import Callable
 from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
 from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages
+from implicitdsl.solvers.status import SUCCESS
 from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
 
 Model = Callable[..., None]
+
+
+def room_size(n: int, s: int, last_row: int, pattern: Array) -> int:
+    """The numbers that a step leaves beside its stages, dual ones included."""
+    return 1
+
+
+def slope_at_start(
+    rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element, y: Array, p: Array,
+    slope: Array,
+) -> None:  # fmt: skip
+    """slope := the time derivative of the state."""
+    rhs(time, y, p, slope)
+
+
+def mend(
+    live: Mask, rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element,
+    y: Array, p: Array, atol: Element,
+) -> Element:  # fmt: skip
+    """Make the algebraic unknowns in `y` consistent for the samples of the mask; returns a status number."""
+    return 0.0 * time + SUCCESS
+
+
+def transpose_mend(
+    live: Mask, rhs_vjp: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element,
+    y: Array, p: Array, y_bar: Array, t_bar: Array, p_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose `mend`, y being consistent: from `y_bar`, overwritten, to additions to `t_bar` and `p_bar`."""
+
+
+def mend_dual(
+    rhs_tangent: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element,
+    t_dot: Element, y2: Array, p2: Array,
+) -> None:  # fmt: skip
+    """The tangents of algebraic unknowns, whose values in `y2` are consistent already."""
+
+
+def transpose_mend_dual(
+    live: Mask, rhs_tangent_vjp: Model, linearise_tangent: Model, n: int, algebraic: int, mass: Array, pattern: Array,
+    time: Element, t_dot: Element, y2: Array, p2: Array, y2_bar: Array, t2_bar: Array, p2_bar: Array,
+) -> None:  # fmt: skip
+    """Transpose `mend` and `mend_dual` together, as `transpose_mend`."""
 
 
 def take_step(

@@ -9,10 +9,9 @@ Model functions beside `rhs(t, y, pm, out)` and those of `event_location.py`: `r
 (n) with the state that the block b with fire[b] = 1 leaves. `stops` tells which blocks end the run, `touches` (blocks*g)
 which guards read a state that the block assigns: their modes are taken anew after it.
 
-The tape is `grid`, 6 numbers a row and then the modes: t_hi, t_lo, h, flag, which, opens; and `states`, n numbers a row.
-flag is 0, 1 or 2 as in `stepping.py`, 3 for a step that ends at a zero of guard `which`, 4 for block `which`, whose row
-holds the state before it. `opens` is 1 where save times at the row's very start are read in it: at the start of the run
-and after an event, because values at an event are those after it.
+In a `dae` the algebraic unknowns are made consistent at the start, and again whenever modes or states have changed
+(`event_modes.py`): the solvers' `mend`, a function of `event_steps.py` or `event_stiff_steps.py` like the step itself. The
+tape is that of `event_rows.py`.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ import numpy as np
 from implicitdsl.solvers.dense_output import direction_of, step_value, times_in_order
 from implicitdsl.solvers.event_landing import blurred_time, land
 from implicitdsl.solvers.event_location import cross, find_event, settle
-from implicitdsl.solvers.status import NONFINITE, ZENO
-from implicitdsl.solvers.step_matrix import factor_size, jacobian_size
+from implicitdsl.solvers.event_modes import begin_modes, begin_moving, restore
+from implicitdsl.solvers.event_rows import BLOCK, CUT, WIDTH, belongs, comes, write_event_row
+from implicitdsl.solvers.status import NONFINITE, SUCCESS, ZENO
 from implicitdsl.solvers.stepping import (
     COURSE,
     LAST_TIME,
@@ -63,38 +63,12 @@ Model = Callable[..., None]
 
 STOPPED = 5
 FIRED = 6
-STATISTICS = 7
-"""Places in `statistics` and its length: those of `stepping.py`, whether a block stopped the run, blocks fired."""
-
-FLAG = 3
-WHICH = 4
-OPENS = 5
-WIDTH = 6
-"""Places in a row of the grid, and its length without the modes."""
+MENDS = 7
+STATISTICS = 8
+"""Places in `statistics` and its length: those of `stepping.py`, whether a block stopped the run, blocks fired, and how often
+algebraic unknowns were made consistent."""
 
 MOST_ROUNDS = 100
-
-
-def room_size(stiff: int, n: int, pattern: Array) -> int:
-    """The numbers that a step leaves beside its stages, dual ones included: none where `stiff` is 0."""
-    if stiff == 0:
-        return 1
-    return 2 * jacobian_size(n, pattern) + factor_size(n, pattern) + 4 * n
-
-
-def belongs(
-    time: Element, t_hi: Element, t_lo: Element, end_hi: Element, end_lo: Element, opens: Mask, cut: Mask,
-    direction: Element,
-) -> Mask:  # fmt: skip
-    """Whether a save time is read in the step from t to end: t itself where the step opens, the end unless it is cut."""
-    after = or_(direction * ((time - t_hi) - t_lo) > 0.0, and_(opens, direction * (time - t_hi) >= 0.0))
-    return and_(after, comes(time, end_hi, end_lo, cut, direction))
-
-
-def comes(time: Element, end_hi: Element, end_lo: Element, cut: Mask, direction: Element) -> Mask:
-    """Whether a save time is at or before the end of a step, strictly before it where an event cuts it."""
-    until = direction * ((time - end_hi) - end_lo) <= 0.0
-    return or_(and_(cut, direction * (time - end_hi) < 0.0), and_(not_(cut), until))
 
 
 def read_between(
@@ -122,52 +96,31 @@ def read_between(
     return cursor
 
 
-def begin_modes(
-    live: Mask, rhs: Model, guards: Model, guards_rate: Model, modes: Model, first: int, g: int, count: int,
-    places: Array, steps: Array, time: Element, direction: Element, y: Array, pm: Array, slope: Array, base: Array,
-    values: Array, raw: Array,
-) -> None:  # fmt: skip
-    """The modes at the start, by their formulas; one whose guard is 0 there is what it is right after the start."""
-    fill(count, 0.0, pm, first)
-    fill(g, np.nan, base, 0)
-    settle(live, guards, modes, first, g, count, places, time, y, pm, base, values, raw)
-    rhs(time, y, pm, slope)
-    guards(time, y, pm, base)
-    guards_rate(time, y, pm, 1.0, slope, values)
-    for i in range(g):
-        at = first + places[i]
-        rate = direction * values[i]
-        zero = and_(live, base[i] == 0.0)
-        if steps[i] == 0:
-            pm[at] = select(and_(zero, rate > 0.0), 1.0, select(and_(zero, rate < 0.0), 0.0, pm[at]))
-        else:
-            pm[at] = select(and_(zero, rate < 0.0), pm[at] + steps[i], pm[at])
-
-
 def integrate_with_events(
-    rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model, guards: Model, guards_rate: Model,
-    guards_vjp_y: Model, modes: Model, conditions: Model, reset: Model, n: int, mass: Array, pattern: Array,
-    first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array,
+    rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model, slope_at_start: Model, mend: Model,
+    room_size: Callable[..., int], guards: Model, guards_rate: Model, guards_vjp_y: Model, modes: Model,
+    conditions: Model, reset: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array,
     stops: Array, touches: Array, y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, last_row: int,
     degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, error: Array, dense: Array,
     control: Array, rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array, y_end: Array,
     statistics: Array, grid: Array, grid_rows: int, states: Array, state_rows: int,
 ) -> Element:  # fmt: skip
     """Solve from t0 to t1 through all events; arguments and results as `explicit_rk.integrate` and `rosenbrock.integrate`.
-    The method is `take_step` and `slope_at_end`, functions of `event_steps.py` or `event_stiff_steps.py`; y1 stands in
-    row `last_row` of its points.
+    The method is `take_step` and the five functions after it, of `event_steps.py` or `event_stiff_steps.py`; y1 stands in
+    row `last_row` of its points. The last `algebraic` states are those of a `dae`.
 
     pm holds the `first` arguments; its last `count` numbers are the modes and are written. After a block that stops, the
     state is held: values at later times and `y_end` are that state. Statuses beside those of `integrate`: zeno, where
-    more than 100 rounds of events come at one instant, as near as the rounding of the guards can tell.
+    more than 100 rounds of events come at one instant, as near as the rounding of the guards can tell, or where no modes
+    agree with the algebraic unknowns that they give; and those of `consistent_start`.
     """
     direction = direction_of(interval)
     span = vabs(interval[1] - interval[0])
-    width = WIDTH + count
+    width = WIDTH + count + algebraic
     points = buffer(y0, (last_row + 1) * n)
     slopes = buffer(y0, (last_row + 1) * n)
     k = buffer(y0, (s + 1) * n)
-    room = buffer(y0, room_size(last_row - s, n, pattern))
+    room = buffer(y0, room_size(n, s, last_row, pattern))
     y1 = view(points, last_row * n, n)
     y = view(points, 0, n)
     work = buffer(y0, n)
@@ -178,6 +131,7 @@ def integrate_with_events(
     rates = buffer(y0, g)
     base = buffer(y0, g)
     raw = buffer(y0, 2 * g + count)
+    slack = buffer(y0, g)
     kept = buffer(y0, count + 1)
     was = buffer(y0, blocks + 1)
     now = buffer(y0, blocks + 1)
@@ -187,13 +141,32 @@ def integrate_with_events(
     copy(n, y0, 0, points, 0)
     fill(m * n, np.nan, values, 0)
 
-    begin_modes(
-        and_(times_in_order(interval, m, times), all_finite(n, y, 0)), rhs, guards, guards_rate, modes, first, g,
-        count, places, steps, interval[0], direction, y, pm, slope, base, found, raw,
-    )  # fmt: skip
+    nobody = interval[0] != interval[0]
+    begun = and_(times_in_order(interval, m, times), all_finite(n, y, 0))
+    begin_modes(begun, guards, modes, first, g, count, places, interval[0], y, pm, base, found, raw, slack)
+    mended = 0.0 * dt
+    row = 0
+    if algebraic > 0:
+        mended, row = restore(
+            begun, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count, places,
+            interval[0], y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work,
+            0.0 * dt, row, grid, grid_rows, states, state_rows,
+        )  # fmt: skip
+    slope_at_start(rhs, linearise, n, algebraic, mass, pattern, interval[0], y, pm, slope)
+    begin_moving(begun, guards, guards_rate, first, g, places, steps, interval[0], direction, y, pm, slope, base, found)
+    if algebraic > 0:
+        begun = and_(begun, mended == SUCCESS)
+        again, row = restore(
+            begun, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count, places,
+            interval[0], y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work,
+            0.0 * dt, row, grid, grid_rows, states, state_rows,
+        )  # fmt: skip
+        mended = select(mended == SUCCESS, again, mended)
     conditions(interval[0], y, pm, was)
     rhs(interval[0], y, pm, view(k, 0, n))
     status, active = judge_start(n, y, k, interval, m, times)
+    status = select(status == SUCCESS, mended, status)
+    active = and_(active, mended == SUCCESS)
     begin_course(rhs, n, y, pm, interval, k, control, rtol, atol, dt, y1, work, statistics, course)
 
     t_hi = interval[0]
@@ -201,11 +174,10 @@ def integrate_with_events(
     fired = 0.0 * dt
     rounds = 0.0 * dt
     instant = 0.0 * dt + np.inf
-    nobody = and_(active, not_(active))
+    mends = 0.0 * dt + (2.0 if algebraic > 0 else 0.0)
     stopped = nobody
     opens = active
     cursor = 0
-    row = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         take_step(
@@ -225,7 +197,7 @@ def integrate_with_events(
             theta, which = find_event(
                 ok, guards, guards_rate, modes, conditions, n, first, g, count, blocks, places, steps, strict, steers,
                 s, degree, dense, t_hi, t_lo, h, direction, tick, window, y, k, pm, was, curve, work, slope, base,
-                found, rates, raw, kept, now,
+                found, rates, raw, slack, kept, now,
             )  # fmt: skip
             cut = theta <= 1.0
             if any_(cut):
@@ -235,18 +207,11 @@ def integrate_with_events(
                     slopes, k, room, curve, work, slope, found, rates,
                 )  # fmt: skip
             last = and_(last, not_(cut))
-            if row < grid_rows:
-                at = row * width
-                grid[at] = t_hi
-                grid[at + 1] = t_lo
-                grid[at + 2] = select(ok, h, 0.0)
-                grid[at + FLAG] = select(ok, select(cut, 3.0, select(last, 2.0, 1.0)), 0.0)
-                grid[at + WHICH] = which
-                grid[at + OPENS] = select(opens, 1.0, 0.0)
-                copy(count, pm, first, grid, at + WIDTH)
-            if row < state_rows:
-                copy(n, y, 0, states, row * n)
-            row = row + 1
+            flag = select(ok, select(cut, CUT, select(last, 2.0, 1.0)), 0.0)
+            row = write_event_row(
+                row, width, t_hi, t_lo, select(ok, h, 0.0), flag, which, opens, n, first, count, algebraic, y, pm, grid,
+                grid_rows, states, state_rows,
+            )  # fmt: skip
             cursor = read_between(
                 ok, active, opens, cut, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, direction, y, y1, k, m,
                 times, cursor, values, work,
@@ -263,8 +228,16 @@ def integrate_with_events(
             blur = vmax(blur, window)
             cross(
                 cut, which, guards, guards_rate, modes, first, g, count, places, steps, strict, t_hi, direction, window,
-                y, view(k, 0, n), pm, base, found, raw,
+                y, view(k, 0, n), pm, base, found, raw, slack,
             )  # fmt: skip
+            broken = 0.0 * h + SUCCESS
+            if algebraic > 0:
+                broken, row = restore(
+                    cut, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count,
+                    places, t_hi, y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work,
+                    t_lo, row, grid, grid_rows, states, state_rows,
+                )  # fmt: skip
+                mends = mends + select(cut, 1.0, 0.0)
             rounds = select(cut, select(vabs(t_hi - instant) <= blur, rounds + 1.0, 1.0), rounds)
             instant = select(cut, t_hi, instant)
             firing = and_(cut, rounds <= MOST_ROUNDS)
@@ -279,18 +252,10 @@ def integrate_with_events(
                 for b in range(blocks):
                     mine = and_(fire[b] > 0.5, not_(stopped))
                     if any_(mine):
-                        if row < grid_rows:
-                            at = row * width
-                            grid[at] = t_hi
-                            grid[at + 1] = t_lo
-                            grid[at + 2] = 0.0 * h
-                            grid[at + FLAG] = select(mine, 4.0, 0.0)
-                            grid[at + WHICH] = 0.0 * h + b
-                            grid[at + OPENS] = 0.0 * h
-                            copy(count, pm, first, grid, at + WIDTH)
-                        if row < state_rows:
-                            copy(n, y, 0, states, row * n)
-                        row = row + 1
+                        row = write_event_row(
+                            row, width, t_hi, t_lo, 0.0 * h, select(mine, 0.0 * h + BLOCK, 0.0), 0.0 * h + b, nobody, n,
+                            first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
+                        )  # fmt: skip
                         fill(blocks, 0.0, now, 0)
                         now[b] = select(mine, 1.0, 0.0)
                         guards(t_hi, y, pm, base)
@@ -299,7 +264,16 @@ def integrate_with_events(
                                 base[i] = 0.0 * h + np.nan
                         reset(t_hi, y, p, now, work)
                         copy_where(mine, n, work, 0, y, 0)
-                        settle(mine, guards, modes, first, g, count, places, t_hi, y, pm, base, found, raw)
+                        fill(g, 0.0, slack, 0)
+                        settle(mine, guards, modes, first, g, count, places, t_hi, y, pm, base, found, raw, slack)
+                        if algebraic > 0:
+                            again, row = restore(
+                                mine, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern,
+                                first, g, count, places, t_hi, y, pm, rtol, atol, base, found, raw, slack, kept, t_bar,
+                                work, t_lo, row, grid, grid_rows, states, state_rows,
+                            )  # fmt: skip
+                            broken = select(broken == SUCCESS, again, broken)
+                            mends = mends + select(mine, 1.0, 0.0)
                         fired = fired + select(mine, 1.0, 0.0)
                         if stops[b] != 0:
                             stopped = or_(stopped, mine)
@@ -312,7 +286,9 @@ def integrate_with_events(
             lost = and_(cut, not_(sound))
             endless = and_(and_(cut, not_(stopped)), rounds > MOST_ROUNDS)
             status = select(and_(active, lost), NONFINITE, select(and_(active, endless), ZENO, status))
-            active = and_(active, not_(or_(or_(lost, endless), stopped)))
+            failed = and_(cut, broken != SUCCESS)
+            status = select(and_(active, failed), broken, status)
+            active = and_(active, not_(or_(or_(lost, endless), or_(failed, stopped))))
 
         status, active = after_step(
             status, active, ok, finite, last, square, tried, t_hi, interval, control, dt, max_steps, statistics,
@@ -328,4 +304,5 @@ def integrate_with_events(
     statistics[ROWS] = row
     statistics[STOPPED] = select(stopped, 1.0, 0.0)
     statistics[FIRED] = fired
+    statistics[MENDS] = mends
     return status

@@ -8,7 +8,9 @@ samples where they arise. The steps after an event keep their h, and begin later
 time is carried from row to row. A block (flag 4) is transposed by `reset_vjp`. As steps become small this tends to the
 saltation matrix (`problems/events.py`).
 
-The method is `take_step` and `transpose_step` of `event_steps.py` or `event_stiff_steps.py`. Model functions beside those of
+An algebraic unknown made consistent (flag 5) is an implicit function of the rest of the state.
+
+The method is `take_step`, `transpose_step`, `transpose_mend` and `room_size` of `event_steps.py` or `event_stiff_steps.py`. Model functions beside those of
 `explicit_rk_adjoint.py` and `rosenbrock_adjoint.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
 `reset_vjp(t, y, p, fire, lam, t_bar, y_bar, p_bar)`; and without the part of pm, `guards_vjp_y(t, y, pm, lam, t_bar,
 y_bar)`, and `rhs_vjp_y` and `linearise_vjp_y`, which have the arguments of `rhs_vjp` and `linearise_vjp` and leave the last
@@ -21,7 +23,7 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import transpose_read
-from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, room_size
+from implicitdsl.solvers.event_rows import BLOCK, CUT, MENDED, WIDTH, belongs, makes_step, read_event_row
 from implicitdsl.solvers.status import SINGULAR, SUCCESS
 from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
@@ -47,9 +49,10 @@ Model = Callable[..., None]
 
 
 def pullback_with_events(
-    rhs: Model, linearise: Model, take_step: Model, transpose_step: Model, rhs_vjp: Model, rhs_vjp_y: Model,
+    rhs: Model, linearise: Model, take_step: Model, transpose_step: Model, transpose_mend: Model,
+    room_size: Callable[..., int], rhs_vjp: Model, rhs_vjp_y: Model,
     linearise_vjp: Model, linearise_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int,
-    mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int,
+    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int,
     times: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array,
     dense: Array, grid: Array, rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array,
     end_bar: Array, end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
@@ -59,10 +62,10 @@ def pullback_with_events(
     singular where a guard is 0 to the second order at its event, which has no derivative then.
     """
     direction = direction_of(interval)
-    width = WIDTH + count
+    width = WIDTH + count + algebraic
     points = buffer(states, (last_row + 1) * n)
     slopes = buffer(states, (last_row + 1) * n)
-    room = buffer(states, room_size(last_row - s, n, pattern))
+    room = buffer(states, room_size(n, s, last_row, pattern))
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
     point_bar = buffer(states, n)
@@ -87,18 +90,25 @@ def pullback_with_events(
     for row in range(rows - 1, -1, -1):
         if interrupted():
             break
-        at = row * width
-        t_hi = grid[at]
-        t_lo = grid[at + 1]
-        h = grid[at + 2]
-        flag = grid[at + FLAG]
-        which = grid[at + WHICH]
-        opens = grid[at + OPENS] > 0.5
-        block = flag == 4.0
-        live = and_(flag > 0.0, not_(block))
+        t_hi, t_lo, h, flag, which, opens = read_event_row(row, width, first, count, grid, pm)
+        live = makes_step(flag)
+        block = flag == BLOCK
         last = flag == 2.0
-        cut = flag == 3.0
-        copy(count, grid, at + WIDTH, pm, first)
+        cut = flag == CUT
+
+        mended = flag == MENDED
+        if algebraic > 0 and any_(mended):
+            fill(1, 0.0, stage_t_bar, 0)
+            for i in range(n):
+                point_bar[i] = select(mended, lam[i], 0.0)
+            copy(first + count, pm_bar, 0, kept, 0)
+            transpose_mend(
+                mended, rhs_vjp, linearise, n, algebraic, mass, pattern, t_hi, view(states, row * n, n), pm, point_bar,
+                stage_t_bar, pm_bar,
+            )  # fmt: skip
+            copy_where(not_(mended), first + count, kept, 0, pm_bar, 0)
+            copy_where(mended, n, point_bar, 0, lam, 0)
+            time_bar = select(mended, time_bar + stage_t_bar[0], time_bar)
 
         if blocks > 0 and any_(block):
             fill(n, 0.0, y_bar, 0)

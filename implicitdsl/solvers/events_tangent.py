@@ -16,7 +16,7 @@ import numpy as np
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import read_tangent
-from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, comes, room_size
+from implicitdsl.solvers.event_rows import BLOCK, CUT, MENDED, WIDTH, belongs, comes, makes_step, read_event_row
 from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -48,8 +48,8 @@ def chosen(which: Element, g: int, values: Array) -> Element:
 
 def replay_with_events(
     rhs_tangent: Model, rhs_tangent_y: Model, linearise_tangent: Model, linearise_tangent_y: Model,
-    take_dual_step: Model, guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model, n: int, mass: Array,
-    pattern: Array, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array,
+    linearise: Model, take_dual_step: Model, mend_dual: Model, room_size: Callable[..., int], guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model, n: int,
+    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array,
     interval_dot: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
     a: Array, couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element,
     stopped: Mask, values: Array, values_dot: Array, end2: Array, states2: Array, dots: Array,
@@ -59,10 +59,10 @@ def replay_with_events(
     """
     direction = direction_of(interval)
     full = first + count
-    width = WIDTH + count
+    width = WIDTH + count + algebraic
     points = buffer(y2, 2 * (last_row + 1) * n)
     slopes = buffer(y2, 2 * (last_row + 1) * n)
-    room = buffer(y2, room_size(last_row - s, n, pattern))
+    room = buffer(y2, room_size(n, s, last_row, pattern))
     k = buffer(y2, 2 * (s + 1) * n)
     found = buffer(y2, 2 * n)
     held = buffer(y2, 2 * n)
@@ -78,18 +78,17 @@ def replay_with_events(
     for row in range(rows):
         if interrupted():
             break
-        at = row * width
-        t_hi = grid[at]
-        t_lo = grid[at + 1]
-        h = grid[at + 2]
-        flag = grid[at + FLAG]
-        which = grid[at + WHICH]
-        opens = grid[at + OPENS] > 0.5
-        block = flag == 4.0
+        t_hi, t_lo, h, flag, which, opens = read_event_row(row, width, first, count, grid, pm2)
+        live = makes_step(flag)
+        block = flag == BLOCK
         last = flag == 2.0
-        cut = flag == 3.0
-        live = or_(flag == 1.0, or_(last, cut))
-        copy(count, grid, at + WIDTH, pm2, first)
+        cut = flag == CUT
+        mended = flag == MENDED
+        if algebraic > 0 and any_(mended):
+            copy(2 * n, points, 0, found, 0)
+            copy(algebraic, grid, row * width + WIDTH + count, found, n - algebraic)
+            mend_dual(rhs_tangent, linearise, n, algebraic, mass, pattern, t_hi, time_dot, found, pm2)
+            copy_where(mended, 2 * n, found, 0, points, 0)
         copy(2 * n, points, 0, states2, 2 * row * n)
         h_dot = select(last, interval_dot[1] - time_dot, 0.0 * h)
 

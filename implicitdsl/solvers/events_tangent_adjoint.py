@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import transpose_tangent_read
-from implicitdsl.solvers.events import FLAG, OPENS, WHICH, WIDTH, belongs, room_size
+from implicitdsl.solvers.event_rows import BLOCK, CUT, MENDED, WIDTH, belongs, makes_step, read_event_row
 from implicitdsl.solvers.status import SINGULAR, SUCCESS
 from implicitdsl.solvers.stepping import end_of_row
 from implicitdsl.solvers.vocabulary import (
@@ -46,9 +46,9 @@ Model = Callable[..., None]
 
 def replay_pullback_with_events(
     rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model, transpose_dual_step: Model,
-    rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model,
+    transpose_mend_dual: Model, room_size: Callable[..., int], rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model,
     guards_vjp: Model, guards_vjp_y: Model, guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model,
-    reset_jvp_vjp: Model, n: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
+    reset_jvp_vjp: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
     interval: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
     a: Array, couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element,
     stopped: Mask, states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array,
@@ -59,10 +59,10 @@ def replay_pullback_with_events(
     run ends and of its tangent (`end_time_bars`, 2). Returns a status number, as `pullback_with_events`."""
     direction = direction_of(interval)
     full = first + count
-    width = WIDTH + count
+    width = WIDTH + count + algebraic
     points = buffer(states2, 2 * (last_row + 1) * n)
     slopes = buffer(states2, 2 * (last_row + 1) * n)
-    room = buffer(states2, room_size(last_row - s, n, pattern))
+    room = buffer(states2, room_size(n, s, last_row, pattern))
     k = buffer(states2, 2 * (s + 1) * n)
     k_bar = buffer(states2, 2 * (s + 1) * n)
     point_bar = buffer(states2, 2 * n)
@@ -93,20 +93,28 @@ def replay_pullback_with_events(
     for row in range(rows - 1, -1, -1):
         if interrupted():
             break
-        at = row * width
-        t_hi = grid[at]
-        t_lo = grid[at + 1]
-        h = grid[at + 2]
-        flag = grid[at + FLAG]
-        which = grid[at + WHICH]
-        opens = grid[at + OPENS] > 0.5
-        block = flag == 4.0
+        t_hi, t_lo, h, flag, which, opens = read_event_row(row, width, first, count, grid, pm2)
+        live = makes_step(flag)
+        block = flag == BLOCK
         last = flag == 2.0
-        cut = flag == 3.0
-        live = or_(flag == 1.0, or_(last, cut))
+        cut = flag == CUT
         t_dot = dots[2 * row]
         h_dot = dots[2 * row + 1]
-        copy(count, grid, at + WIDTH, pm2, first)
+
+        mended = flag == MENDED
+        if algebraic > 0 and any_(mended):
+            fill(2, 0.0, stage_t_bar, 0)
+            for i in range(2 * n):
+                point_bar[i] = select(mended, lam[i], 0.0)
+            copy(2 * full, pm2_bar, 0, kept, 0)
+            transpose_mend_dual(
+                mended, rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, t_hi, t_dot,
+                view(states2, 2 * row * n, 2 * n), pm2, point_bar, stage_t_bar, pm2_bar,
+            )  # fmt: skip
+            copy_where(not_(mended), 2 * full, kept, 0, pm2_bar, 0)
+            copy_where(mended, 2 * n, point_bar, 0, lam, 0)
+            time_bar = time_bar + select(mended, stage_t_bar[0], 0.0)
+            time_dot_bar = time_dot_bar + select(mended, stage_t_bar[1], 0.0)
 
         if blocks > 0 and any_(block):
             fill(2 * n, 0.0, state_bar, 0)

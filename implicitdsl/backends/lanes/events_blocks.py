@@ -10,8 +10,17 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
-from implicitdsl.solvers.event_steps import slope_at_end, take_step, transpose_step
-from implicitdsl.solvers.events import STATISTICS, STOPPED, WIDTH, integrate_with_events
+from implicitdsl.solvers.event_rows import WIDTH
+from implicitdsl.solvers.event_steps import (
+    mend,
+    room_size,
+    slope_at_end,
+    slope_at_start,
+    take_step,
+    transpose_mend,
+    transpose_step,
+)
+from implicitdsl.solvers.events import STATISTICS, STOPPED, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
 from implicitdsl.solvers.stepping import LAST_TIME
 from implicitdsl.solvers.vocabulary import buffer, copy, select, view
@@ -28,7 +37,7 @@ states_of_model, size_p, own_bar = model["states"], model["size_p"], model["own_
 event_guards, event_modes, event_blocks = model["event_guards"], model["event_modes"], model["event_blocks"]
 event_places, event_steps, event_strict = model["event_places"], model["event_steps"], model["event_strict"]
 event_steers, event_stops, event_touches = model["event_steers"], model["event_stops"], model["event_touches"]
-save_times, max_steps = model["save_times"], model["max_steps"]
+save_times, max_steps, algebraic = model["save_times"], model["max_steps"], model["algebraic"]
 rtol, atol, dt = model["rtol"], model["atol"], model["dt"]
 tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] for part in ("a", "c", "error", "dense"))
 tableau_couple, tableau_drive = model["tableau_couple"], model["tableau_drive"]
@@ -52,7 +61,7 @@ def linearise_vjp_y(
 
 def row_size() -> int:
     """Numbers in a row of the grid."""
-    return WIDTH + event_modes()
+    return WIDTH + event_modes() + algebraic()
 
 
 def end_of_run(interval: Array, facts: Array) -> Any:
@@ -68,12 +77,12 @@ def run_block(
     pm = buffer(p, size_p() + event_modes())
     copy(size_p(), p, 0, pm, 0)
     facts[0] = integrate_with_events(
-        rhs, linearise, take_step, slope_at_end, guards, guards_rate, guards_vjp_y, modes, conditions, reset,
-        states_of_model(), mass(p), pattern(), size_p(), event_guards(), event_modes(), event_blocks(),
-        event_places(), event_steps(), event_strict(), event_steers(), event_stops(), event_touches(), y0, pm, interval,
-        save_times(), times, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p),
-        tableau_drive(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values,
-        y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
+        rhs, linearise, take_step, slope_at_end, slope_at_start, mend, room_size, guards, guards_rate, guards_vjp_y,
+        modes, conditions, reset, states_of_model(), algebraic(), mass(p), pattern(), size_p(), event_guards(),
+        event_modes(), event_blocks(), event_places(), event_steps(), event_strict(), event_steers(), event_stops(),
+        event_touches(), y0, pm, interval, save_times(), times, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p),
+        tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p), rtol(p),
+        atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
     )  # fmt: skip
 
 
@@ -88,10 +97,11 @@ def transpose_run(
     end_bar_of_time = interval_bar[1]
     interval_bar[1] = 0.0 * end_bar_of_time
     facts[0] = pullback_with_events(
-        rhs, linearise, take_step, transpose_step, rhs_vjp, rhs_vjp_y, linearise_vjp, linearise_vjp_y, guards_vjp,
-        guards_vjp_y, reset_vjp, states_of_model(), mass(p), pattern(), size_p(), event_guards(), event_modes(),
-        event_blocks(), pm, interval, save_times(), times, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p), tableau_couple(p),
-        tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states, facts[1 + LAST_TIME], facts[1 + STOPPED],
-        values_bar, end_bar, end_bar_of_time, y0_bar, pm_bar, interval_bar, times_bar,
+        rhs, linearise, take_step, transpose_step, transpose_mend, room_size, rhs_vjp, rhs_vjp_y, linearise_vjp,
+        linearise_vjp_y, guards_vjp, guards_vjp_y, reset_vjp, states_of_model(), algebraic(), mass(p), pattern(),
+        size_p(), event_guards(), event_modes(), event_blocks(), pm, interval, save_times(), times, S, LAST_ROW, DEGREE,
+        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states,
+        facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar, end_bar_of_time, y0_bar, pm_bar, interval_bar,
+        times_bar,
     )  # fmt: skip
     copy(own_bar(), pm_bar, 0, p_bar, 0)

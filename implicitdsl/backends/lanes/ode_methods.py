@@ -41,8 +41,8 @@ _STIFF = (*_IMPLICIT, "rosenbrock", "rosenbrock_adjoint", "rosenbrock_tangent", 
 _ESDIRK = (*_IMPLICIT, "esdirk", "esdirk_adjoint", "esdirk_tangent", "esdirk_thinned")
 _BDF = (*_IMPLICIT, "esdirk", "bdf_history", "bdf", "bdf_adjoint", "bdf_tangent", "bdf_tangent_adjoint")
 _EVENTS = (
-    "pivoted_lu", "sparse_lu", "step_matrix", "event_location", "event_landing", "event_steps", "events",
-    "events_adjoint", "events_tangent", "events_tangent_adjoint",
+    "pivoted_lu", "sparse_lu", "step_matrix", "consistent_start", "event_rows", "event_location", "event_modes",
+    "event_landing", "event_steps", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
 )  # fmt: skip
 _STIFF_EVENTS = ("event_stiff_steps",)
 _DELAYS = (

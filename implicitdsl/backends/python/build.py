@@ -76,8 +76,6 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
         return refuse(flow(problem), segment_settings(settings))
     if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
         return "the states have size 0: there is nothing to integrate"
-    if isinstance(problem, OdeProblem) and problem.events is not None and problem.algebraic:
-        return f"`{settings.solver}` does not locate the events and jumps of a `dae` yet"
     if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver in {*ESDIRK, BDF.name}:
         return f"`{settings.solver}` does not locate events and jumps yet; `tsit5` and `rodas5p` do"
     if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, AUTO):

@@ -1,4 +1,4 @@
-"""`ode` with events on the back end `python`."""
+"""`ode` and `dae` with events on the back end `python`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.stiff import linearisation, pattern_of
 from implicitdsl.solvers import event_steps, event_stiff_steps
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, WIDTH, integrate_with_events
+from implicitdsl.solvers.event_rows import WIDTH
+from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
 from implicitdsl.solvers.events_tangent import replay_with_events
 from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
@@ -47,6 +48,7 @@ class EventsEngine(OdeEngine):
         self._blocks = len(problem.events.blocks)
         self._modes = len(self._tables.steers)
         self._guards = len(self._tables.places)
+        self._width = WIDTH + self._modes + problem.algebraic
 
     def _full(self, start: Start) -> Array:
         """The flat arguments, and room for the modes."""
@@ -66,6 +68,7 @@ class EventsEngine(OdeEngine):
     def _choose_method(self, problem: OdeProblem) -> None:
         """Explicit or stiff: the functions of a step, and its numbers as the solvers take them."""
         name = self._settings.solver
+        self._algebraic = problem.algebraic
         pattern = pattern_of(problem, "dense")
         self._mass, self._pattern = np.array(problem.mass, self._dtype), pattern.numbers
         if name not in ROSENBROCK:
@@ -84,9 +87,18 @@ class EventsEngine(OdeEngine):
         self._error, self._dense = np.concatenate([t["error"], self._zeros(s + 2)]), t["dense"]
         self._control = PI_CONTROLLER.array(method, self._dtype)
 
-    def _sizes(self, start: Start) -> tuple[int, Array, Array, int, int, int, int]:
+    def _sizes(self, start: Start) -> tuple[int, int, Array, Array, int, int, int, int]:
         """States, what the method asks of them, and the numbers of arguments, guards, modes and blocks."""
-        return self._n, self._mass, self._pattern, start.p.size, self._guards, self._modes, self._blocks
+        return (
+            self._n,
+            self._algebraic,
+            self._mass,
+            self._pattern,
+            start.p.size,
+            self._guards,
+            self._modes,
+            self._blocks,
+        )
 
     def _integrate(self, start: Start, rows: int, every: int = 1) -> Run:
         s, real, run, steps = self._settings, self._dtype.type, self._new_run(rows), self._steps
@@ -96,7 +108,8 @@ class EventsEngine(OdeEngine):
         )
         run.status = int(
             integrate_with_events(
-                rhs, linearise, steps.take_step, steps.slope_at_end, guards, guards_rate, guards_vjp_y, modes,
+                rhs, linearise, steps.take_step, steps.slope_at_end, steps.slope_at_start, steps.mend,
+                steps.room_size, guards, guards_rate, guards_vjp_y, modes,
                 conditions, self._reset(), *self._sizes(start), tables.places, tables.steps, tables.strict,
                 tables.steers, tables.stops, tables.touches, start.y0, self._full(start), start.interval, self._m,
                 start.times, *self._method, self._error, self._dense, self._control, real(s.rtol), real(s.atol),
@@ -107,7 +120,7 @@ class EventsEngine(OdeEngine):
 
     def _new_run(self, rows: int, every: int = 1) -> Run:
         n = self._n
-        sizes = (self._m * n, n, STATISTICS, rows * (WIDTH + self._modes), rows * n)
+        sizes = (self._m * n, n, STATISTICS, rows * self._width, rows * n)
         return Run(codes.SUCCESS, *(self._zeros(k) for k in sizes), every=1)
 
     def solve_sample(self, values: Sequence[Array]) -> Answer:
@@ -135,11 +148,11 @@ class EventsEngine(OdeEngine):
             "rhs", self._linear, "rhs_vjp", f"{self._linear}_vjp", "guards_vjp", "guards_vjp_y"
         )
         found = pullback_with_events(
-            rhs, linearise, steps.take_step, steps.transpose_step, rhs_vjp, self._without("rhs_vjp_y"), linearise_vjp,
-            self._without(f"{self._linear}_vjp_y"), guards_vjp, guards_vjp_y, self._reset("_vjp"), *self._sizes(start),
-            pm, start.interval, self._m, start.times, *self._method, self._dense, run.grid, run.rows, run.states,
-            run.statistics[LAST_TIME], run.statistics[STOPPED], values_bar, end_bar, end_time_bar, y0_bar, pm_bar,
-            interval_bar, times_bar,
+            rhs, linearise, steps.take_step, steps.transpose_step, steps.transpose_mend, steps.room_size, rhs_vjp,
+            self._without("rhs_vjp_y"), linearise_vjp, self._without(f"{self._linear}_vjp_y"), guards_vjp, guards_vjp_y,
+            self._reset("_vjp"), *self._sizes(start), pm, start.interval, self._m, start.times, *self._method,
+            self._dense, run.grid, run.rows, run.states, run.statistics[LAST_TIME], run.statistics[STOPPED], values_bar,
+            end_bar, end_time_bar, y0_bar, pm_bar, interval_bar, times_bar,
         )  # fmt: skip
         p_bar += pm_bar[: p_bar.size]
         return int(found)
@@ -165,7 +178,8 @@ class EventsEngine(OdeEngine):
         )
         tangent.end_dot = replay_with_events(
             rhs_tangent, self._at_rest("rhs_tangent_y"), linearise_tangent, self._at_rest(f"{linear}_y"),
-            self._steps.take_dual_step, guards_jvp, guards_rate, self._reset(), self._reset("_jvp"),
+            self._functions[self._linear], self._steps.take_dual_step, self._steps.mend_dual, self._steps.room_size,
+            guards_jvp, guards_rate, self._reset(), self._reset("_jvp"),
             *self._sizes(start), slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
             slope.times_dot, *self._method, self._dense, run.grid, run.rows, run.statistics[LAST_TIME],
             bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
@@ -191,6 +205,7 @@ class EventsEngine(OdeEngine):
         )
         found = replay_pullback_with_events(
             rhs_tangent, linearise_tangent, steps.take_dual_step, steps.transpose_dual_step,
+            steps.transpose_mend_dual, steps.room_size,
             self._apart("rhs_tangent_vjp"), self._without("rhs_tangent_vjp_y", 2), self._apart(f"{linear}_vjp"),
             self._without(f"{linear}_vjp_y", 2), guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y,
             self._reset("_vjp"), self._reset("_jvp_vjp"),
