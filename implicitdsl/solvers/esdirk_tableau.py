@@ -89,6 +89,16 @@ class EsdirkTableau:
         made = {"couple": self._couple(), "predict": self._predict(), "c": self.moments, "dense": self._dense()}
         return {name: table.ravel().astype(dtype) for name, table in made.items()}
 
+    def event_tables(self, dtype: DTypeLike) -> dict[str, Table]:
+        """As `tables`, by the names that the solvers through events have for them (`event_esdirk_steps.py`): `a` is the
+        table of predictions, `error` the weights of the estimate, of none beside it and a 0 (`stepping.paired_error`);
+        `dense` and `error` begin with the stage before `last`."""
+        made, more = self.tables(dtype), self.readers + 2
+        error, unread = np.zeros(2 * more + 1, dtype), np.zeros(self.degree, dtype)
+        error[:2] = -1.0, 1.0
+        dense = np.concatenate([unread, made["dense"]])
+        return {"a": made["predict"], "couple": made["couple"], "c": made["c"], "error": error, "dense": dense}
+
     def _couple(self) -> Table:
         a = self.matrix
         inverse = np.linalg.inv(a[1:, 1:])

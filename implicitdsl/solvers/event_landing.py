@@ -30,7 +30,7 @@ LANDING = 12
 
 def land(
     cut: Mask, which: Element, theta: Element, rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model,
-    guards: Model, guards_rate: Model, n: int, mass: Array, pattern: Array, g: int, s: int, degree: int, gamma: float,
+    guards: Model, guards_rate: Model, n: int, mass: Array, pattern: Array, g: int, s: int, last_row: int, degree: int, gamma: float,
     a: Array, couple: Array, c: Array, drive: Array, dense: Array, t_hi: Element, t_lo: Element, h: Element,
     end_hi: Element, end_lo: Element, pm: Array, points: Array, y1: Array, slopes: Array, k: Array, room: Array,
     curve: Array, point: Array, slope: Array, values: Array, rates: Array,
@@ -51,7 +51,7 @@ def land(
         end_hi = select(cut, hi, end_hi)
         end_lo = select(cut, lo, end_lo)
         take_step(
-            rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
+            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
             slopes, k, room,
         )  # fmt: skip
         slope_at_end(n, s, degree, dense, step, points, k, curve, point, slope)
@@ -71,7 +71,7 @@ def land(
         end_hi = select(cut, hi, end_hi)
         end_lo = select(cut, lo, end_lo)
         take_step(
-            rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
+            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
             slopes, k, room,
         )  # fmt: skip
     return step, end_hi, end_lo

@@ -62,7 +62,7 @@ def transpose_mend_dual(
 
 
 def take_step(
-    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, gamma: float, a: Array,
+    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float, a: Array,
     couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, first: int,
     points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
@@ -78,7 +78,7 @@ def slope_at_end(
 
 
 def transpose_step(
-    rhs_vjp: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, gamma: float, a: Array,
+    rhs_vjp: Model, linearise: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float, a: Array,
     couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, live: Mask,
     last_stage: bool, points: Array, slopes: Array, k: Array, k_bar: Array, point_bar: Array, y_bar: Array,
     p_bar: Array, ends: Array, room: Array,
@@ -95,7 +95,7 @@ def transpose_step(
 
 
 def take_dual_step(
-    rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, gamma: float,
+    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, last_row: int, gamma: float,
     a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element, h: Element,
     h_dot: Element, end_hi: Element, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
@@ -104,7 +104,7 @@ def take_dual_step(
 
 
 def transpose_dual_step(
-    rhs_tangent_vjp: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int,
+    rhs_tangent_vjp: Model, linearise: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, last_row: int,
     gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element,
     h: Element, h_dot: Element, end_hi: Element, live: Mask, last_stage: bool, points: Array, slopes: Array, k: Array,
     k_bar: Array, point_bar: Array, state_bar: Array, p2_bar: Array, ends: Array, room: Array,

@@ -181,7 +181,7 @@ def integrate_with_events(
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         take_step(
-            rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 1, points,
+            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 1, points,
             slopes, k, room,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
@@ -203,7 +203,7 @@ def integrate_with_events(
             if any_(cut):
                 h, end_hi, end_lo = land(
                     cut, which, theta, rhs, linearise, take_step, slope_at_end, guards, guards_rate, n, mass, pattern,
-                    g, s, degree, gamma, a, couple, c, drive, dense, t_hi, t_lo, h, end_hi, end_lo, pm, points, y1,
+                    g, s, last_row, degree, gamma, a, couple, c, drive, dense, t_hi, t_lo, h, end_hi, end_lo, pm, points, y1,
                     slopes, k, room, curve, work, slope, found, rates,
                 )  # fmt: skip
             last = and_(last, not_(cut))

@@ -127,7 +127,7 @@ def pullback_with_events(
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(n, states, row * n, points, 0)
             take_step(
-                rhs, linearise, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 0, points,
+                rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 0, points,
                 slopes, k, room,
             )  # fmt: skip
             fill((s + 1) * n, 0.0, k_bar, 0)
@@ -153,7 +153,7 @@ def pullback_with_events(
             for i in range(n):
                 point_bar[i] = select(live, lam[i], 0.0)
             transpose_step(
-                rhs_vjp, linearise_vjp, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
+                rhs_vjp, linearise, linearise_vjp, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
                 live, read, points, slopes, k, k_bar, point_bar, y_bar, pm_bar, ends, room,
             )  # fmt: skip
             t_bar = ends[0]
@@ -169,7 +169,7 @@ def pullback_with_events(
                 by_guard[0] = stage_t_bar[0]
                 by_guard[1] = stage_t_bar[0]
                 transpose_step(
-                    rhs_vjp_y, linearise_vjp_y, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h,
+                    rhs_vjp_y, linearise, linearise_vjp_y, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h,
                     end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar, by_guard, room,
                 )  # fmt: skip
                 by_h = by_guard[1]
@@ -187,7 +187,7 @@ def pullback_with_events(
                 guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, pm_bar)
                 by_guard[0] = t_bar + stage_t_bar[0]
                 transpose_step(
-                    rhs_vjp, linearise_vjp, n, mass, pattern, pm, s, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
+                    rhs_vjp, linearise, linearise_vjp, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
                     cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar, by_guard, room,
                 )  # fmt: skip
                 copy_where(not_(cut), first + count, kept, 0, pm_bar, 0)

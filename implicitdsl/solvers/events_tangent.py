@@ -47,7 +47,7 @@ def chosen(which: Element, g: int, values: Array) -> Element:
 
 
 def replay_with_events(
-    rhs_tangent: Model, rhs_tangent_y: Model, linearise_tangent: Model, linearise_tangent_y: Model,
+    rhs: Model, rhs_tangent: Model, rhs_tangent_y: Model, linearise_tangent: Model, linearise_tangent_y: Model,
     linearise: Model, take_dual_step: Model, mend_dual: Model, room_size: Callable[..., int], guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model, n: int,
     algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array,
     interval_dot: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
@@ -96,7 +96,7 @@ def replay_with_events(
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             if any_(cut):
                 take_dual_step(
-                    rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi, t_lo,
+                    rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo,
                     time_dot, h, 0.0 * h, end_hi, points, slopes, k, room,
                 )  # fmt: skip
                 guards_jvp(end_hi, view(y1, 0, n), pm, time_dot, view(y1, n, n), view(pm2, full, full), out)
@@ -105,7 +105,7 @@ def replay_with_events(
                 copy(2 * n, points, 0, held, 0)
                 fill(n, 0.0, points, n)
                 take_dual_step(
-                    rhs_tangent_y, linearise_tangent_y, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi,
+                    rhs, linearise, rhs_tangent_y, linearise_tangent_y, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi,
                     t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k, room,
                 )  # fmt: skip
                 guards_rate(end_hi, view(y1, 0, n), pm, 1.0, view(y1, n, n), out)
@@ -113,7 +113,7 @@ def replay_with_events(
                 copy(2 * n, held, 0, points, 0)
                 h_dot = select(cut, -ahead / by_h, h_dot)
             take_dual_step(
-                rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi, t_lo,
+                rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo,
                 time_dot, h, h_dot, end_hi, points, slopes, k, room,
             )  # fmt: skip
             j = cursor

@@ -45,7 +45,7 @@ Model = Callable[..., None]
 
 
 def replay_pullback_with_events(
-    rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model, transpose_dual_step: Model,
+    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model, transpose_dual_step: Model,
     transpose_mend_dual: Model, room_size: Callable[..., int], rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model,
     guards_vjp: Model, guards_vjp_y: Model, guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model,
     reset_jvp_vjp: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
@@ -143,7 +143,7 @@ def replay_pullback_with_events(
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(2 * n, states2, 2 * row * n, points, 0)
             take_dual_step(
-                rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot,
+                rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, t_dot,
                 h, h_dot, end_hi, points, slopes, k, room,
             )  # fmt: skip
             fill(2 * (s + 1) * n, 0.0, k_bar, 0)
@@ -168,7 +168,7 @@ def replay_pullback_with_events(
             for i in range(2 * n):
                 point_bar[i] = select(live, lam[i], 0.0)
             transpose_dual_step(
-                rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, pm2, s, gamma, a, couple, c, drive, t_hi,
+                rhs_tangent_vjp, linearise, linearise_tangent_vjp, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi,
                 t_lo, t_dot, h, h_dot, end_hi, live, read, points, slopes, k, k_bar, point_bar, state_bar, pm2_bar,
                 ends, room,
             )  # fmt: skip
@@ -182,7 +182,7 @@ def replay_pullback_with_events(
                 guards_vjp_y(end_hi, view(y1, 0, n), pm, chosen, view(stage_t_bar, 0, 1), view(point_bar, 0, n))
                 seed_ends(stage_t_bar, by_value)
                 transpose_dual_step(
-                    rhs_tangent_vjp_y, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, gamma, a, couple, c, drive,
+                    rhs_tangent_vjp_y, linearise, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive,
                     t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
                     pm2_bar, by_value, room,
                 )  # fmt: skip
@@ -195,7 +195,7 @@ def replay_pullback_with_events(
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_rate)
                 transpose_dual_step(
-                    rhs_tangent_vjp_y, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, gamma, a, couple, c, drive,
+                    rhs_tangent_vjp_y, linearise, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive,
                     t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
                     pm2_bar, by_rate, room,
                 )  # fmt: skip
@@ -224,7 +224,7 @@ def replay_pullback_with_events(
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_value)
                 transpose_dual_step(
-                    rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, pm2, s, gamma, a, couple, c, drive,
+                    rhs_tangent_vjp, linearise, linearise_tangent_vjp, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive,
                     t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
                     pm2_bar, by_value, room,
                 )  # fmt: skip

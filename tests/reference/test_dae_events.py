@@ -124,8 +124,9 @@ def pendulum(a, e, w, ts):
     return torch.stack(rows)
 
 
-def test_a_pendulum_rebounds_from_a_wall():
-    layer = MODELS.Pendulum(**TIGHT)
+@pytest.mark.parametrize("solver", ["rodas5p", "kvaerno5"])
+def test_a_pendulum_rebounds_from_a_wall(solver):
+    layer = MODELS.Pendulum(solver=solver, **TIGHT)
     assert_agree(layer, pendulum, 1.0, 0.8, 1.7, [0.0, 0.6, 1.15, 2.0])
     assert layer.last.fired.item() == 1
 

@@ -24,7 +24,7 @@ from implicitdsl.solvers.vocabulary import buffer, copy, view
 
 Array = Any
 
-rhs_tangent, rhs_tangent_without = model["rhs_tangent"], model["rhs_tangent_y"]
+rhs, rhs_tangent, rhs_tangent_without = model["rhs"], model["rhs_tangent"], model["rhs_tangent_y"]
 rhs_tangent_vjp_without = model["rhs_tangent_vjp_y"]
 linearise, algebraic = model["linearise"], model["algebraic"]
 linearise_tangent, linearise_tangent_without = model["linearise_tangent"], model["linearise_tangent_y"]
@@ -91,7 +91,7 @@ def replay_run(
     put_modes_behind(p2, pm2)
     n = states_of_model()
     return replay_with_events(
-        rhs_tangent, rhs_tangent_y, linearise_tangent, linearise_tangent_y, linearise, take_dual_step, mend_dual,
+        rhs, rhs_tangent, rhs_tangent_y, linearise_tangent, linearise_tangent_y, linearise, take_dual_step, mend_dual,
         room_size, guards_jvp, guards_rate, reset, reset_jvp, n, algebraic(), mass(p2), pattern(), size_p(),
         event_guards(), event_modes(), event_blocks(), y2, pm2, interval, interval_dot, save_times(), times, times_dot,
         S, LAST_ROW, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2),
@@ -116,14 +116,14 @@ def transpose_replay(
     interval_dot_bar[1] = 0.0 * end_bars[1]
     n = states_of_model()
     facts[0] = replay_pullback_with_events(
-        rhs_tangent, linearise_tangent, take_dual_step, transpose_dual_step, transpose_mend_dual, room_size,
-        rhs_tangent_vjp, rhs_tangent_vjp_y, linearise_tangent_vjp, linearise_tangent_vjp_y, guards_vjp, guards_vjp_y,
-        guards_jvp_vjp, guards_jvp_vjp_y, reset_vjp, reset_jvp_vjp, n, algebraic(), mass(p2), pattern(), size_p(),
-        event_guards(), event_modes(), event_blocks(), pm2, interval, save_times(), times, times_dot, S, LAST_ROW,
-        DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid,
-        made, end_of_run(interval, facts), facts[1 + STOPPED] > 0.5, states2, view(states2, 2 * made * n, 2 * made),
-        values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar,
-        times_dot_bar,
+        rhs, linearise, rhs_tangent, linearise_tangent, take_dual_step, transpose_dual_step, transpose_mend_dual,
+        room_size, rhs_tangent_vjp, rhs_tangent_vjp_y, linearise_tangent_vjp, linearise_tangent_vjp_y, guards_vjp,
+        guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y, reset_vjp, reset_jvp_vjp, n, algebraic(), mass(p2), pattern(),
+        size_p(), event_guards(), event_modes(), event_blocks(), pm2, interval, save_times(), times, times_dot, S,
+        LAST_ROW, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2),
+        grid, made, end_of_run(interval, facts), facts[1 + STOPPED] > 0.5, states2,
+        view(states2, 2 * made * n, 2 * made), values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar,
+        interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
     copy(own_bar(), pm2_bar, 0, p2_bar, 0)
     copy(own_bar(), pm2_bar, full, p2_bar, size_p())

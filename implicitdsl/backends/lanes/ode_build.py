@@ -46,6 +46,7 @@ from implicitdsl.problems.ode import OdeProblem, used_arguments
 from implicitdsl.problems.separable import parts
 from implicitdsl.problems.step_pattern import StepPattern
 from implicitdsl.solvers.delay_breaks import break_counts
+from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stiffness import END
 from implicitdsl.solvers.tableau import SPLIT
@@ -317,6 +318,8 @@ class Maker:
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
+        if settings.solver in ESDIRK and self._wholes:
+            tables["tableau_drive"] = np.array([settings.rtol, settings.atol], dtype)
         if settings.solver in SPLIT:
             moved = parts(self._problem)
             assert not isinstance(moved, str), moved

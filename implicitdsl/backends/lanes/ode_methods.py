@@ -44,7 +44,8 @@ _EVENTS = (
     "pivoted_lu", "sparse_lu", "step_matrix", "consistent_start", "event_rows", "event_location", "event_modes",
     "event_landing", "event_steps", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
 )  # fmt: skip
-_STIFF_EVENTS = ("event_stiff_steps",)
+_STIFF_EVENTS = ("event_mending", "event_stiff_steps")
+_ESDIRK_EVENTS = ("event_mending", "event_esdirk_steps")
 _DELAYS = (
     "delay_breaks", "delay_reads", "delays", "delays_adjoint", "delays_tangent", "delays_tangent_adjoint",
 )  # fmt: skip
@@ -72,6 +73,7 @@ SOURCES = tuple(
             *_BDF,
             *_EVENTS,
             *_STIFF_EVENTS,
+            *_ESDIRK_EVENTS,
             *_DELAYS,
             *_TABLEAUS,
             *_COSTATE,
@@ -115,6 +117,8 @@ class OdeMethod:
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""
+        if isinstance(self.tableau, EsdirkTableau) and self.events:
+            return self.tableau.event_tables(dtype)
         if isinstance(self.tableau, EsdirkTableau | Bdf):
             return self.tableau.tables(dtype)
         if isinstance(self.tableau, RosenbrockTableau):
@@ -142,7 +146,8 @@ class OdeMethod:
             case _:
                 solvers, own = _EXPLICIT, []
         solvers = (*solvers, *(_EVENTS if self.events else ()), *more_solvers)
-        solvers += _STIFF_EVENTS if self.events and self.is_stiff else ()
+        if self.events and self.is_stiff:
+            solvers += _ESDIRK_EVENTS if isinstance(self.tableau, EsdirkTableau) else _STIFF_EVENTS
         found = [import_module(f"implicitdsl.solvers.{name}") for name in dict.fromkeys(solvers)]
         blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *own]
         blocks += ["events_blocks", "events_tangent_blocks"] if self.events else []
@@ -206,6 +211,7 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
     if plain in ESDIRK:
         esdirk = ESDIRK[plain]
         places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
+        more |= {"S": esdirk.readers + 1, "LAST_ROW": esdirk.last} if events else {}
         return OdeMethod(name, esdirk.rows, places | more, esdirk, events, roles)
     if plain == BDF.name:
         places = {"S": BDF.degree - 1, "DEGREE": BDF.degree}

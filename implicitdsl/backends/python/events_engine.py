@@ -17,15 +17,15 @@ from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.events import tables
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.stiff import linearisation, pattern_of
-from implicitdsl.solvers import event_steps, event_stiff_steps
+from implicitdsl.solvers import event_esdirk_steps, event_steps, event_stiff_steps
 from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.event_rows import WIDTH
 from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
 from implicitdsl.solvers.events_tangent import replay_with_events
 from implicitdsl.solvers.events_tangent_adjoint import replay_pullback_with_events
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
-from implicitdsl.solvers.step_control import PI_CONTROLLER
 from implicitdsl.solvers.stepping import LAST_TIME
 
 
@@ -71,21 +71,31 @@ class EventsEngine(OdeEngine):
         self._algebraic = problem.algebraic
         pattern = pattern_of(problem, "dense")
         self._mass, self._pattern = np.array(problem.mass, self._dtype), pattern.numbers
-        if name not in ROSENBROCK:
+        if name not in ROSENBROCK and name not in ESDIRK:
             super()._choose_method(problem)
             t = self._tableau
             self._steps: Any = event_steps
             self._linear = "rhs"
             self._method = (t.stages, t.stages, t.degree, 0.0, self._a, self._a, self._c, self._c)
             return
-        method = ROSENBROCK[name]
         self._functions.update({n: flat_function(simplified(f)) for n, f in linearisation(problem, pattern).items()})
+        self._linear = "linearise"
+        if name in ESDIRK:
+            esdirk = ESDIRK[name]
+            t, tolerances = esdirk.event_tables(self._dtype), (self._settings.rtol, self._settings.atol)
+            self._steps, drive = event_esdirk_steps, np.array(tolerances, self._dtype)
+            numbers = (esdirk.readers + 1, esdirk.last, esdirk.degree, esdirk.gamma)
+            self._method = (*numbers, t["a"], t["couple"], t["c"], drive)
+            self._error, self._dense = t["error"], t["dense"]
+            self._control = self._settings.control(esdirk, self._dtype)
+            return
+        method = ROSENBROCK[name]
         t, s = method.tables(self._dtype), method.stages
-        self._steps, self._linear = event_stiff_steps, "linearise"
+        self._steps = event_stiff_steps
         self._method = (s, s + 1, method.degree, method.gamma, t["a"], t["couple"], t["c"], t["drive"])
         # `paired_error` reads a second estimate, which counts for nothing here.
         self._error, self._dense = np.concatenate([t["error"], self._zeros(s + 2)]), t["dense"]
-        self._control = PI_CONTROLLER.array(method, self._dtype)
+        self._control = self._settings.control(method, self._dtype)
 
     def _sizes(self, start: Start) -> tuple[int, int, Array, Array, int, int, int, int]:
         """States, what the method asks of them, and the numbers of arguments, guards, modes and blocks."""
@@ -177,9 +187,9 @@ class EventsEngine(OdeEngine):
             "rhs_tangent", linear, "guards_jvp", "guards_rate"
         )
         tangent.end_dot = replay_with_events(
-            rhs_tangent, self._at_rest("rhs_tangent_y"), linearise_tangent, self._at_rest(f"{linear}_y"),
-            self._functions[self._linear], self._steps.take_dual_step, self._steps.mend_dual, self._steps.room_size,
-            guards_jvp, guards_rate, self._reset(), self._reset("_jvp"),
+            self._functions["rhs"], rhs_tangent, self._at_rest("rhs_tangent_y"), linearise_tangent,
+            self._at_rest(f"{linear}_y"), self._functions[self._linear], self._steps.take_dual_step,
+            self._steps.mend_dual, self._steps.room_size, guards_jvp, guards_rate, self._reset(), self._reset("_jvp"),
             *self._sizes(start), slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
             slope.times_dot, *self._method, self._dense, run.grid, run.rows, run.statistics[LAST_TIME],
             bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
@@ -204,15 +214,14 @@ class EventsEngine(OdeEngine):
             "rhs_tangent", linear, "guards_vjp", "guards_vjp_y", "guards_jvp_vjp", "guards_jvp_vjp_y"
         )
         found = replay_pullback_with_events(
-            rhs_tangent, linearise_tangent, steps.take_dual_step, steps.transpose_dual_step,
-            steps.transpose_mend_dual, steps.room_size,
-            self._apart("rhs_tangent_vjp"), self._without("rhs_tangent_vjp_y", 2), self._apart(f"{linear}_vjp"),
-            self._without(f"{linear}_vjp_y", 2), guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y,
-            self._reset("_vjp"), self._reset("_jvp_vjp"),
+            self._functions["rhs"], self._functions[self._linear], rhs_tangent, linearise_tangent, steps.take_dual_step,
+            steps.transpose_dual_step, steps.transpose_mend_dual, steps.room_size, self._apart("rhs_tangent_vjp"),
+            self._without("rhs_tangent_vjp_y", 2), self._apart(f"{linear}_vjp"), self._without(f"{linear}_vjp_y", 2),
+            guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y, self._reset("_vjp"), self._reset("_jvp_vjp"),
             *self._sizes(start), slope.p2, start.interval, self._m, start.times, slope.times_dot, *self._method,
-            self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]),
-            tangent.states2, tangent.dots, values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar,
-            interval_bar, interval_dot_bar, times_bar, dots_bar,
+            self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.states2,
+            tangent.dots, values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar,
+            interval_dot_bar, times_bar, dots_bar,
         )  # fmt: skip
         p2_bar[:first] += pm2_bar[:first]
         p2_bar[first:] += pm2_bar[full : full + first]
