@@ -1,4 +1,4 @@
-"""The events of an `ode` in formulas, for `explain FILE`."""
+"""The events of an `ode` or a `dae` in formulas, for `explain FILE`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def event_lines(problem: OdeProblem) -> list[str]:
         for state, new in zip(problem.states, block.states, strict=True):
             if new is not state:
                 lines.append(f"  {state.name} := {' '.join(equation_text(new).split())}")
+    if problem.algebraic:
+        lines.append("after each of these the algebraic unknowns are found anew from their equations")
     return [
         *lines,
         "the adjoint through an event, from after it (+) to before it (-), for a reset x+ = R(t, x-):",
