@@ -255,7 +255,7 @@ def start_tangent_pullback(
     for i in range(n - algebraic, n):
         y2_bar[i] = select(spoilt, np.nan, y2_bar[i])
     transpose_consistent_tangent(
-        spoilt == spoilt, rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, interval[0], interval_dot[0], y2,
+        or_(spoilt, not_(spoilt)), rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, interval[0], interval_dot[0], y2,
         p2, y2_bar, t2_bar, p2_bar,
     )  # fmt: skip
 

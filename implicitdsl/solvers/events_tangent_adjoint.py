@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import transpose_tangent_read
 from implicitdsl.solvers.event_rows import BLOCK, CUT, MENDED, WIDTH, belongs, makes_step, read_event_row
@@ -56,7 +58,8 @@ def replay_pullback_with_events(
     times_bar: Array, times_dot_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose `replay_with_events`: as `explicit_rk_tangent.tangent_pullback`, with the bars of the time at which the
-    run ends and of its tangent (`end_time_bars`, 2). Returns a status number, as `pullback_with_events`."""
+    run ends and of its tangent (`end_time_bars`, 2). Returns a status number, as `pullback_with_events`. Where a run ends in a
+    step of no time, algebraic unknowns get NaN along a direction that gives it some, as `start_tangent_pullback` says."""
     direction = direction_of(interval)
     full = first + count
     width = WIDTH + count + algebraic
@@ -89,6 +92,7 @@ def replay_pullback_with_events(
         axpy(n, held, values_bar, j * n, lam, 0)
         axpy(n, held, values_dot_bar, j * n, lam, n)
     status = 0.0 * end_time + SUCCESS
+    spoilt = end_time != end_time
     cursor = m
     for row in range(rows - 1, -1, -1):
         if interrupted():
@@ -102,10 +106,13 @@ def replay_pullback_with_events(
         h_dot = dots[2 * row + 1]
 
         mended = flag == MENDED
+        spoilt = or_(spoilt, and_(and_(last, h == 0.0), or_(t_dot != 0.0, h_dot != 0.0)))
         if algebraic > 0 and any_(mended):
             fill(2, 0.0, stage_t_bar, 0)
             for i in range(2 * n):
                 point_bar[i] = select(mended, lam[i], 0.0)
+            for i in range(n - algebraic, n):
+                point_bar[i] = select(and_(spoilt, mended), np.nan, point_bar[i])
             copy(2 * full, pm2_bar, 0, kept, 0)
             transpose_mend_dual(
                 mended, rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, t_hi, t_dot,
