@@ -75,8 +75,8 @@ def consistent_start(
 
 
 def make_consistent(
-    live: Mask, rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, t0: Element, y: Array,
-    p: Array, atol: Element,
+    live: Mask, rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, t0: Element,
+    y: Array, p: Array, atol: Element,
 ) -> Element:  # fmt: skip
     """As `consistent_start`, for the samples of the mask; the others stay as they are, with success.
 
@@ -255,8 +255,8 @@ def start_tangent_pullback(
     for i in range(n - algebraic, n):
         y2_bar[i] = select(spoilt, np.nan, y2_bar[i])
     transpose_consistent_tangent(
-        or_(spoilt, not_(spoilt)), rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, interval[0], interval_dot[0], y2,
-        p2, y2_bar, t2_bar, p2_bar,
+        or_(spoilt, not_(spoilt)), rhs_tangent_vjp, linearise_tangent, n, algebraic, mass, pattern, interval[0],
+        interval_dot[0], y2, p2, y2_bar, t2_bar, p2_bar,
     )  # fmt: skip
 
 

@@ -30,10 +30,10 @@ LANDING = 12
 
 def land(
     cut: Mask, which: Element, theta: Element, rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model,
-    guards: Model, guards_rate: Model, n: int, mass: Array, pattern: Array, g: int, s: int, last_row: int, degree: int, gamma: float,
-    a: Array, couple: Array, c: Array, drive: Array, dense: Array, t_hi: Element, t_lo: Element, h: Element,
-    end_hi: Element, end_lo: Element, pm: Array, points: Array, y1: Array, slopes: Array, k: Array, room: Array,
-    curve: Array, point: Array, slope: Array, values: Array, rates: Array,
+    guards: Model, guards_rate: Model, n: int, mass: Array, pattern: Array, g: int, s: int, last_row: int, degree: int,
+    gamma: float, a: Array, couple: Array, c: Array, drive: Array, dense: Array, t_hi: Element, t_lo: Element,
+    h: Element, end_hi: Element, end_lo: Element, pm: Array, points: Array, y1: Array, slopes: Array, k: Array,
+    room: Array, curve: Array, point: Array, slope: Array, values: Array, rates: Array,
 ) -> tuple[Element, Element, Element]:  # fmt: skip
     """(h, end): the step again, by `take_step` (`event_steps.py`), in samples to be `cut` with the length at which guard
     `which` is 0 at its end.
@@ -51,8 +51,8 @@ def land(
         end_hi = select(cut, hi, end_hi)
         end_lo = select(cut, lo, end_lo)
         take_step(
-            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
-            slopes, k, room,
+            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1,
+            points, slopes, k, room,
         )  # fmt: skip
         slope_at_end(n, s, degree, dense, step, points, k, curve, point, slope)
         guards(end_hi, y1, pm, values)
@@ -71,8 +71,8 @@ def land(
         end_hi = select(cut, hi, end_hi)
         end_lo = select(cut, lo, end_lo)
         take_step(
-            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1, points,
-            slopes, k, room,
+            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, step, end_hi, 1,
+            points, slopes, k, room,
         )  # fmt: skip
     return step, end_hi, end_lo
 

@@ -31,8 +31,8 @@ def slope_at_end(
 
 
 def slope_at_start(
-    rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element, y: Array, p: Array,
-    slope: Array,
+    rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element, y: Array,
+    p: Array, slope: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.slope_at_start`; that of algebraic unknowns is what keeps their equations."""
     rhs(time, y, p, slope)

@@ -84,8 +84,8 @@ def open_widths(
 
 def restore(
     live: Mask, mend: Model, rhs: Model, linearise: Model, guards: Model, guards_vjp_y: Model, modes: Model, n: int,
-    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, places: Array, time: Element,
-    y: Array, pm: Array, rtol: Element, atol: Element, base: Array, values: Array, raw: Array, slack: Array, held: Array,
+    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, places: Array, time: Element, y: Array,
+    pm: Array, rtol: Element, atol: Element, base: Array, values: Array, raw: Array, slack: Array, held: Array,
     t_bar: Array, y_bar: Array, t_lo: Element, row: int, grid: Array, grid_rows: int, states: Array, state_rows: int,
 ) -> tuple[Element, int]:  # fmt: skip
     """Make the algebraic unknowns of `y` consistent by `mend` (`event_steps.py`), and take modes anew whose guards that
@@ -109,7 +109,7 @@ def restore(
         rounds = rounds + 1
     zero = 0.0 * time
     row = write_event_row(
-        row, WIDTH + count + algebraic, time, t_lo, zero, select(live, zero + MENDED, 0.0), zero, and_(live, not_(live)), n,
-        first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
+        row, WIDTH + count + algebraic, time, t_lo, zero, select(live, zero + MENDED, 0.0), zero,
+        and_(live, not_(live)), n, first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
     )  # fmt: skip
     return select(turning, ZENO, status), row

@@ -25,8 +25,8 @@ def room_size(n: int, s: int, last_row: int, pattern: Array) -> int:
 
 
 def slope_at_start(
-    rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element, y: Array, p: Array,
-    slope: Array,
+    rhs: Model, linearise: Model, n: int, algebraic: int, mass: Array, pattern: Array, time: Element, y: Array,
+    p: Array, slope: Array,
 ) -> None:  # fmt: skip
     """slope := the time derivative of the state."""
     rhs(time, y, p, slope)
@@ -62,9 +62,9 @@ def transpose_mend_dual(
 
 
 def take_step(
-    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float, a: Array,
-    couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, first: int,
-    points: Array, slopes: Array, k: Array, room: Array,
+    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element,
+    first: int, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`; with first = 1 the slope there stands in row 0 of `k` already."""
     run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, points, slopes, k)
@@ -78,10 +78,10 @@ def slope_at_end(
 
 
 def transpose_step(
-    rhs_vjp: Model, linearise: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float, a: Array,
-    couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, live: Mask,
-    last_stage: bool, points: Array, slopes: Array, k: Array, k_bar: Array, point_bar: Array, y_bar: Array,
-    p_bar: Array, ends: Array, room: Array,
+    rhs_vjp: Model, linearise: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int,
+    last_row: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element,
+    h: Element, end_hi: Element, live: Mask, last_stage: bool, points: Array, slopes: Array, k: Array, k_bar: Array,
+    point_bar: Array, y_bar: Array, p_bar: Array, ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """Transpose (t, h, y, p) → (k, y1): from `k_bar` and the cotangent `point_bar` of y1, both used up, to additions to
     `y_bar`, `p_bar` and `ends` (those of t and h). `last_stage`: whether stage s has a cotangent."""
@@ -95,19 +95,21 @@ def transpose_step(
 
 
 def take_dual_step(
-    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, last_row: int, gamma: float,
-    a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element, h: Element,
-    h_dot: Element, end_hi: Element, points: Array, slopes: Array, k: Array, room: Array,
+    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array,
+    p2: Array, s: int, last_row: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element,
+    t_lo: Element, t_dot: Element, h: Element, h_dot: Element, end_hi: Element, points: Array, slopes: Array, k: Array,
+    room: Array,
 ) -> None:  # fmt: skip
     """The step of dual numbers, whose rows are (value, tangent)."""
     run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
 
 
 def transpose_dual_step(
-    rhs_tangent_vjp: Model, linearise: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, last_row: int,
-    gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element,
-    h: Element, h_dot: Element, end_hi: Element, live: Mask, last_stage: bool, points: Array, slopes: Array, k: Array,
-    k_bar: Array, point_bar: Array, state_bar: Array, p2_bar: Array, ends: Array, room: Array,
+    rhs_tangent_vjp: Model, linearise: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array,
+    p2: Array, s: int, last_row: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element,
+    t_lo: Element, t_dot: Element, h: Element, h_dot: Element, end_hi: Element, live: Mask, last_stage: bool,
+    points: Array, slopes: Array, k: Array, k_bar: Array, point_bar: Array, state_bar: Array, p2_bar: Array,
+    ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """Transpose `take_dual_step`, as `transpose_step`; `ends` are the bars of t, h, ṫ, ḣ."""
     moment_bar = buffer(ends, 2)

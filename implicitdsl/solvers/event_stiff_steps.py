@@ -29,9 +29,9 @@ def room_size(n: int, s: int, last_row: int, pattern: Array) -> int:
 
 
 def take_step(
-    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float, a: Array,
-    couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, first: int,
-    points: Array, slopes: Array, k: Array, room: Array,
+    rhs: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element,
+    first: int, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`."""
     entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
@@ -46,10 +46,10 @@ def take_step(
 
 
 def transpose_step(
-    rhs_vjp: Model, linearise: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int, last_row: int, gamma: float, a: Array,
-    couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element, live: Mask,
-    last_stage: bool, points: Array, slopes: Array, k: Array, k_bar: Array, point_bar: Array, y_bar: Array,
-    p_bar: Array, ends: Array, room: Array,
+    rhs_vjp: Model, linearise: Model, linearise_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, s: int,
+    last_row: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element,
+    h: Element, end_hi: Element, live: Mask, last_stage: bool, points: Array, slopes: Array, k: Array, k_bar: Array,
+    point_bar: Array, y_bar: Array, p_bar: Array, ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.transpose_step`, after the `take_step` that left `room`."""
     entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
@@ -62,9 +62,10 @@ def transpose_step(
 
 
 def take_dual_step(
-    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, last_row: int, gamma: float,
-    a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element, h: Element,
-    h_dot: Element, end_hi: Element, points: Array, slopes: Array, k: Array, room: Array,
+    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, n: int, mass: Array, pattern: Array,
+    p2: Array, s: int, last_row: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element,
+    t_lo: Element, t_dot: Element, h: Element, h_dot: Element, end_hi: Element, points: Array, slopes: Array, k: Array,
+    room: Array,
 ) -> None:  # fmt: skip
     """The step of dual numbers, whose rows are (value, tangent)."""
     entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
@@ -77,10 +78,11 @@ def take_dual_step(
 
 
 def transpose_dual_step(
-    rhs_tangent_vjp: Model, linearise: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array, p2: Array, s: int, last_row: int,
-    gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, t_dot: Element,
-    h: Element, h_dot: Element, end_hi: Element, live: Mask, last_stage: bool, points: Array, slopes: Array, k: Array,
-    k_bar: Array, point_bar: Array, state_bar: Array, p2_bar: Array, ends: Array, room: Array,
+    rhs_tangent_vjp: Model, linearise: Model, linearise_tangent_vjp: Model, n: int, mass: Array, pattern: Array,
+    p2: Array, s: int, last_row: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element,
+    t_lo: Element, t_dot: Element, h: Element, h_dot: Element, end_hi: Element, live: Mask, last_stage: bool,
+    points: Array, slopes: Array, k: Array, k_bar: Array, point_bar: Array, state_bar: Array, p2_bar: Array,
+    ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.transpose_dual_step`, after the `take_dual_step` that left `room`."""
     entries, held = jacobian_size(n, pattern), factor_size(n, pattern)

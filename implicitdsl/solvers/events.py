@@ -99,11 +99,12 @@ def read_between(
 def integrate_with_events(
     rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model, slope_at_start: Model, mend: Model,
     room_size: Callable[..., int], guards: Model, guards_rate: Model, guards_vjp_y: Model, modes: Model,
-    conditions: Model, reset: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array,
-    stops: Array, touches: Array, y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, last_row: int,
-    degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, error: Array, dense: Array,
-    control: Array, rtol: Element, atol: Element, dt: Element, max_steps: int, values: Array, y_end: Array,
-    statistics: Array, grid: Array, grid_rows: int, states: Array, state_rows: int,
+    conditions: Model, reset: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int,
+    count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array, stops: Array, touches: Array,
+    y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, last_row: int, degree: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, error: Array, dense: Array, control: Array, rtol: Element,
+    atol: Element, dt: Element, max_steps: int, values: Array, y_end: Array, statistics: Array, grid: Array,
+    grid_rows: int, states: Array, state_rows: int,
 ) -> Element:  # fmt: skip
     """Solve from t0 to t1 through all events; arguments and results as `explicit_rk.integrate` and `rosenbrock.integrate`.
     The method is `take_step` and the five functions after it, of `event_steps.py` or `event_stiff_steps.py`; y1 stands in
@@ -148,18 +149,18 @@ def integrate_with_events(
     row = 0
     if algebraic > 0:
         mended, row = restore(
-            begun, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count, places,
-            interval[0], y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work,
-            0.0 * dt, row, grid, grid_rows, states, state_rows,
+            begun, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count,
+            places, interval[0], y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work, 0.0 * dt, row, grid,
+            grid_rows, states, state_rows,
         )  # fmt: skip
     slope_at_start(rhs, linearise, n, algebraic, mass, pattern, interval[0], y, pm, slope)
     begin_moving(begun, guards, guards_rate, first, g, places, steps, interval[0], direction, y, pm, slope, base, found)
     if algebraic > 0:
         begun = and_(begun, mended == SUCCESS)
         again, row = restore(
-            begun, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count, places,
-            interval[0], y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work,
-            0.0 * dt, row, grid, grid_rows, states, state_rows,
+            begun, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count,
+            places, interval[0], y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work, 0.0 * dt, row, grid,
+            grid_rows, states, state_rows,
         )  # fmt: skip
         mended = select(mended == SUCCESS, again, mended)
     conditions(interval[0], y, pm, was)
@@ -181,8 +182,8 @@ def integrate_with_events(
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         take_step(
-            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 1, points,
-            slopes, k, room,
+            rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 1,
+            points, slopes, k, room,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
         square = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
@@ -203,8 +204,8 @@ def integrate_with_events(
             if any_(cut):
                 h, end_hi, end_lo = land(
                     cut, which, theta, rhs, linearise, take_step, slope_at_end, guards, guards_rate, n, mass, pattern,
-                    g, s, last_row, degree, gamma, a, couple, c, drive, dense, t_hi, t_lo, h, end_hi, end_lo, pm, points, y1,
-                    slopes, k, room, curve, work, slope, found, rates,
+                    g, s, last_row, degree, gamma, a, couple, c, drive, dense, t_hi, t_lo, h, end_hi, end_lo, pm,
+                    points, y1, slopes, k, room, curve, work, slope, found, rates,
                 )  # fmt: skip
             last = and_(last, not_(cut))
             flag = select(ok, select(cut, CUT, select(last, 2.0, 1.0)), 0.0)
@@ -233,9 +234,9 @@ def integrate_with_events(
             broken = 0.0 * h + SUCCESS
             if algebraic > 0:
                 broken, row = restore(
-                    cut, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g, count,
-                    places, t_hi, y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work,
-                    t_lo, row, grid, grid_rows, states, state_rows,
+                    cut, mend, rhs, linearise, guards, guards_vjp_y, modes, n, algebraic, mass, pattern, first, g,
+                    count, places, t_hi, y, pm, rtol, atol, base, found, raw, slack, kept, t_bar, work, t_lo, row, grid,
+                    grid_rows, states, state_rows,
                 )  # fmt: skip
                 mends = mends + select(cut, 1.0, 0.0)
             rounds = select(cut, select(vabs(t_hi - instant) <= blur, rounds + 1.0, 1.0), rounds)

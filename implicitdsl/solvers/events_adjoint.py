@@ -50,12 +50,12 @@ Model = Callable[..., None]
 
 def pullback_with_events(
     rhs: Model, linearise: Model, take_step: Model, transpose_step: Model, transpose_mend: Model,
-    room_size: Callable[..., int], rhs_vjp: Model, rhs_vjp_y: Model,
-    linearise_vjp: Model, linearise_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int,
-    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int,
-    times: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array,
-    dense: Array, grid: Array, rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array,
-    end_bar: Array, end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
+    room_size: Callable[..., int], rhs_vjp: Model, rhs_vjp_y: Model, linearise_vjp: Model, linearise_vjp_y: Model,
+    guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int, algebraic: int, mass: Array, pattern: Array,
+    first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int, times: Array, s: int,
+    last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, dense: Array,
+    grid: Array, rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array, end_bar: Array,
+    end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose the map: as `explicit_rk_adjoint.pullback`, with the cotangent of the time at which the run ends, which is
     t1 unless it stopped (`stopped` 1, at `end_time`). The modes in `pm` are overwritten. Returns a status number:
@@ -127,8 +127,8 @@ def pullback_with_events(
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(n, states, row * n, points, 0)
             take_step(
-                rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 0, points,
-                slopes, k, room,
+                rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 0,
+                points, slopes, k, room,
             )  # fmt: skip
             fill((s + 1) * n, 0.0, k_bar, 0)
             fill(n, 0.0, y_bar, 0)
@@ -153,8 +153,8 @@ def pullback_with_events(
             for i in range(n):
                 point_bar[i] = select(live, lam[i], 0.0)
             transpose_step(
-                rhs_vjp, linearise, linearise_vjp, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
-                live, read, points, slopes, k, k_bar, point_bar, y_bar, pm_bar, ends, room,
+                rhs_vjp, linearise, linearise_vjp, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi,
+                t_lo, h, end_hi, live, read, points, slopes, k, k_bar, point_bar, y_bar, pm_bar, ends, room,
             )  # fmt: skip
             t_bar = ends[0]
             h_bar = ends[1]
@@ -169,8 +169,9 @@ def pullback_with_events(
                 by_guard[0] = stage_t_bar[0]
                 by_guard[1] = stage_t_bar[0]
                 transpose_step(
-                    rhs_vjp_y, linearise, linearise_vjp_y, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h,
-                    end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar, by_guard, room,
+                    rhs_vjp_y, linearise, linearise_vjp_y, n, mass, pattern, pm, s, last_row, gamma, a, couple, c,
+                    drive, t_hi, t_lo, h, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar,
+                    by_guard, room,
                 )  # fmt: skip
                 by_h = by_guard[1]
                 wanted = h_bar + time_bar
@@ -187,8 +188,9 @@ def pullback_with_events(
                 guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, pm_bar)
                 by_guard[0] = t_bar + stage_t_bar[0]
                 transpose_step(
-                    rhs_vjp, linearise, linearise_vjp, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi,
-                    cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar, by_guard, room,
+                    rhs_vjp, linearise, linearise_vjp, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive,
+                    t_hi, t_lo, h, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_y_bar, pm_bar,
+                    by_guard, room,
                 )  # fmt: skip
                 copy_where(not_(cut), first + count, kept, 0, pm_bar, 0)
                 for i in range(n):

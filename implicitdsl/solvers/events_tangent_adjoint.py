@@ -47,15 +47,15 @@ Model = Callable[..., None]
 
 
 def replay_pullback_with_events(
-    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model, transpose_dual_step: Model,
-    transpose_mend_dual: Model, room_size: Callable[..., int], rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model,
-    guards_vjp: Model, guards_vjp_y: Model, guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model,
-    reset_jvp_vjp: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
-    interval: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
-    a: Array, couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element,
-    stopped: Mask, states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array,
-    end_time_bars: Array, y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array,
-    times_bar: Array, times_dot_bar: Array,
+    rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model,
+    transpose_dual_step: Model, transpose_mend_dual: Model, room_size: Callable[..., int], rhs_tangent_vjp: Model,
+    rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model, guards_vjp: Model,
+    guards_vjp_y: Model, guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model, reset_jvp_vjp: Model, n: int,
+    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
+    interval: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float, a: Array,
+    couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask,
+    states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, end_time_bars: Array,
+    y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose `replay_with_events`: as `explicit_rk_tangent.tangent_pullback`, with the bars of the time at which the
     run ends and of its tangent (`end_time_bars`, 2). Returns a status number, as `pullback_with_events`. Where a run ends in a
@@ -150,8 +150,8 @@ def replay_pullback_with_events(
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(2 * n, states2, 2 * row * n, points, 0)
             take_dual_step(
-                rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, t_dot,
-                h, h_dot, end_hi, points, slopes, k, room,
+                rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c,
+                drive, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k, room,
             )  # fmt: skip
             fill(2 * (s + 1) * n, 0.0, k_bar, 0)
             fill(2 * n, 0.0, state_bar, 0)
@@ -175,9 +175,9 @@ def replay_pullback_with_events(
             for i in range(2 * n):
                 point_bar[i] = select(live, lam[i], 0.0)
             transpose_dual_step(
-                rhs_tangent_vjp, linearise, linearise_tangent_vjp, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive, t_hi,
-                t_lo, t_dot, h, h_dot, end_hi, live, read, points, slopes, k, k_bar, point_bar, state_bar, pm2_bar,
-                ends, room,
+                rhs_tangent_vjp, linearise, linearise_tangent_vjp, n, mass, pattern, pm2, s, last_row, gamma, a, couple,
+                c, drive, t_hi, t_lo, t_dot, h, h_dot, end_hi, live, read, points, slopes, k, k_bar, point_bar,
+                state_bar, pm2_bar, ends, room,
             )  # fmt: skip
             if any_(cut):
                 for i in range(g):
@@ -189,9 +189,9 @@ def replay_pullback_with_events(
                 guards_vjp_y(end_hi, view(y1, 0, n), pm, chosen, view(stage_t_bar, 0, 1), view(point_bar, 0, n))
                 seed_ends(stage_t_bar, by_value)
                 transpose_dual_step(
-                    rhs_tangent_vjp_y, linearise, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive,
-                    t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
-                    pm2_bar, by_value, room,
+                    rhs_tangent_vjp_y, linearise, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, last_row, gamma, a,
+                    couple, c, drive, t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar,
+                    point_bar, guard_bar, pm2_bar, by_value, room,
                 )  # fmt: skip
                 fill(2 * (s + 1) * n, 0.0, k_bar, 0)
                 fill(2 * n, 0.0, point_bar, 0)
@@ -202,9 +202,9 @@ def replay_pullback_with_events(
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_rate)
                 transpose_dual_step(
-                    rhs_tangent_vjp_y, linearise, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive,
-                    t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
-                    pm2_bar, by_rate, room,
+                    rhs_tangent_vjp_y, linearise, linearise_tangent_vjp_y, n, mass, pattern, pm2, s, last_row, gamma, a,
+                    couple, c, drive, t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar,
+                    point_bar, guard_bar, pm2_bar, by_rate, room,
                 )  # fmt: skip
                 wanted = ends[3] + time_dot_bar
                 mu2 = select(wanted == 0.0, 0.0, -wanted / by_value[1])
@@ -231,9 +231,9 @@ def replay_pullback_with_events(
                 )  # fmt: skip
                 seed_ends(stage_t_bar, by_value)
                 transpose_dual_step(
-                    rhs_tangent_vjp, linearise, linearise_tangent_vjp, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c, drive,
-                    t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar, point_bar, guard_bar,
-                    pm2_bar, by_value, room,
+                    rhs_tangent_vjp, linearise, linearise_tangent_vjp, n, mass, pattern, pm2, s, last_row, gamma, a,
+                    couple, c, drive, t_hi, t_lo, t_dot, h, h_dot, end_hi, cut, False, points, slopes, k, k_bar,
+                    point_bar, guard_bar, pm2_bar, by_value, room,
                 )  # fmt: skip
                 copy_where(not_(cut), 2 * full, kept, 0, pm2_bar, 0)
                 for i in range(2 * n):
