@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from implicitdsl.backends.lanes import bitcode, standard
+from implicitdsl.backends.lanes.block_code import block_solver
 from implicitdsl.backends.settings import SOLVERS
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,8 @@ def call(folder: Path, cache: Path) -> list[str]:
 def test_a_solver_of_the_package_needs_no_numba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, cache = tmp_path / "bitcode", tmp_path / "cache"
     monkeypatch.setattr(bitcode, "FOLDER", folder)
+    # Solvers that another test has asked for would not be asked for again.
+    block_solver.cache_clear()
     entries = standard.made(standard.Group("blocks", "net_blocks", "float64"))
     assert len(entries) == len(standard.BLOCKS["net_blocks"][0])
     bitcode.write(entries)

@@ -124,7 +124,8 @@ def test_a_rotation_keeps_turning(backend):
 def test_derivatives_of_two_lags_and_a_history_in_time(dt, backend):
     rtol = None if dt else 1e-10
     layer = DELAYS.Two(dtype=F64, dt=dt, rtol=rtol, backend=backend)
-    forwards = [leaf(v) for v in (0.8, 0.6, 1.7, [1.0, 0.3], 0.1, 3.3)]
+    # No lag is a multiple of dt: a read at the very end of a step has second derivatives from one side only.
+    forwards = [leaf(v) for v in (0.83, 0.57, 1.7, [1.0, 0.3], 0.1, 3.3)]
     assert torch.autograd.gradcheck(layer, forwards, eps=1e-6, atol=1e-6, rtol=1e-4)
     assert torch.autograd.gradgradcheck(layer, forwards, eps=1e-6, atol=1e-5, rtol=1e-4)
     # Backwards in time the past of the run lies at later times.

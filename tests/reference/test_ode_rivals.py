@@ -104,7 +104,7 @@ def test_every_sample_takes_its_own_steps():
 
 def test_a_limit_of_steps_is_a_status():
     layer = ODE.VanDerPol(**TIGHT, max_steps=20, on_fail="nan")
-    layer(2.0, 0.0, 1.0)
+    layer(2.0, 0.0, 1.0, 20.0)
     assert status_name(int(layer.last.status)) == "max_steps"
     assert layer.last.steps.item() == 20
 

@@ -194,10 +194,11 @@ def evict(folder: Path, most: int | None = None) -> int:
     bound, once it is exceeded). Gives the number removed; what another process removes first is no error."""
     entries: list[tuple[float, int, Path]] = []
     try:
-        for entry in os.scandir(folder):
-            if OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                facts = entry.stat(follow_symlinks=False)
-                entries.append((facts.st_mtime, facts.st_size, Path(entry.path)))
+        with os.scandir(folder) as inside:
+            for entry in inside:
+                if OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    facts = entry.stat(follow_symlinks=False)
+                    entries.append((facts.st_mtime, facts.st_size, Path(entry.path)))
     except OSError:
         return 0
     total = sum(size for _, size, _ in entries)

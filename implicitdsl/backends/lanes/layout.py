@@ -115,6 +115,6 @@ def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = No
 
 
 def take_lanes(found: Array, count: int) -> Array:
-    """(blocks, size, width) as (count, size)."""
+    """(blocks, size, width) as (count, size), never a view: rooms are used again by the next blocks."""
     blocks, size, width = found.shape
-    return np.ascontiguousarray(found.transpose(0, 2, 1)).reshape(blocks * width, size)[:count]
+    return np.array(found.transpose(0, 2, 1), order="C").reshape(blocks * width, size)[:count]

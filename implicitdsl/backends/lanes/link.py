@@ -112,7 +112,8 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
     for function in whole.functions:
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
-            if inline_all:
+            # What may not be inlined says so itself, and LLVM refuses both.
+            if inline_all and not any(b"noinline" in words for words in function.attributes):
                 function.add_function_attribute("alwaysinline")
     for variable in whole.global_variables:
         if not variable.is_declaration:
