@@ -22,6 +22,6 @@ def test_of_what_was_lowered_a_process_keeps_bitcode_and_no_module() -> None:
     # The second calls functions that the first has compiled.
     assert all("define" in t and f"@imp_{name}(" in t for name, t in (("solve", text), ("pull", again)))
     libraries = [library for library in kept() if not any(library is other for other in earlier)]
-    called = [library for library in libraries if library._bitcode is not None]
+    called = [library for library in libraries if library._own is not None]
     assert called
     assert all(library._final_module is None for library in libraries)
