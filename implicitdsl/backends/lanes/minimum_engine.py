@@ -43,7 +43,8 @@ class MinimumEngine(ProgramEngine):
             tape = None
             self._solve_rest(args, batch, rest, w, masks, flat, status, notes, steps)
         outputs = split(flat if self._kinks == 0 else np.ascontiguousarray(flat[:, : self._out]), self.outputs)
-        return Solution(outputs, status, notes, steps, [w, notes, masks], tape=tape)
+        # What is told and what is saved are two outputs of one operator of torch, which must not share memory.
+        return Solution(outputs, status, notes, steps, [w, notes.copy(), masks], tape=tape)
 
     def _solve_in_lanes_what_is_clear(
         self, args: list[Array], batch: int, *, keep: bool
