@@ -18,6 +18,7 @@ from implicitdsl.solvers.vocabulary import (
     any_,
     axpy,
     copy,
+    copy_where,
     fill,
     fma,
     is_finite,
@@ -25,6 +26,9 @@ from implicitdsl.solvers.vocabulary import (
     or_,
     select,
 )
+
+FEW = 4
+"""Numbers of a state up to which it is written for no sample rather than asked whether there is one."""
 
 
 def direction_of(interval: Array) -> Element:
@@ -164,22 +168,50 @@ def read_values(
     direction = direction_of(interval)
     j = cursor
     going = True
+    crowded = False
     while j < m and going:
         beyond = (times[j] - end_hi) - end_lo
         reached = and_(live, direction * beyond <= 0.0)
         if any_(reached):
-            sigma = (times[j] - t_hi) - t_lo
-            inside = and_(reached, direction * sigma > 0.0)
             # Where samples are at different times, those ahead have read this one already.
-            if any_(inside):
-                step_value(n, s, degree, dense, sigma, h, y, k, work)
-                at_end = beyond == 0.0
-                for i in range(n):
-                    value = select(at_end, y1[i], work[i])
-                    values[j * n + i] = select(inside, value, values[j * n + i])
+            sigma = (times[j] - t_hi) - t_lo
+            which = select(and_(reached, direction * sigma > 0.0), 0.0, -1.0)
+            left = beyond
+            first = j
             if j == cursor and all_(or_(not_(waiting), reached)):
                 cursor = j + 1
             j = j + 1
+            # Each sample reads at a time of its own, which costs no more than one time for all; from where one has two
+            # times in its step on, they are taken one by one.
+            fits = not crowded
+            while j < m and fits:
+                beyond = (times[j] - end_hi) - end_lo
+                reached = and_(live, direction * beyond <= 0.0)
+                if any_(reached):
+                    after = (times[j] - t_hi) - t_lo
+                    inside = and_(reached, direction * after > 0.0)
+                    if any_(and_(inside, which >= 0.0)):
+                        fits = False
+                        crowded = True
+                    else:
+                        # Without a branch, which nothing could foretell.
+                        sigma = select(inside, after, sigma)
+                        which = select(inside, 1.0 * (j - first), which)
+                        left = select(inside, beyond, left)
+                        if j == cursor and all_(or_(not_(waiting), reached)):
+                            cursor = j + 1
+                        j = j + 1
+                else:
+                    fits = False
+                    going = False
+            if any_(which >= 0.0):
+                step_value(n, s, degree, dense, sigma, h, y, k, work)
+                for i in range(n):
+                    work[i] = select(left == 0.0, y1[i], work[i])
+                for place in range(first, j):
+                    here = which == 1.0 * (place - first)
+                    if n <= FEW or any_(here):
+                        copy_where(here, n, work, 0, values, place * n)
         else:
             going = False
     return cursor

@@ -99,8 +99,11 @@ def try_step(
     """(finite, square): stages 1 … s, whether they and y1 came to numbers, and the squared error of the step."""
     run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
     y1 = view(points, s * n, n)
-    # Stage 0 was the last stage of the step before, or judged at the start.
-    finite = and_(all_finite(n, y1, 0), all_finite(s * n, k, n))
+    # Stage 0 was the last stage of the step before, or judged at the start; what has a weight in y1 shows there.
+    finite = and_(all_finite(n, y1, 0), all_finite(n, k, s * n))
+    for i in range(1, s):
+        if a[s * s + i] == 0.0:
+            finite = and_(finite, all_finite(n, k, i * n))
     return finite, paired_error(n, s, error, h, k, points, y1, rtol, atol, dt, work)
 
 
