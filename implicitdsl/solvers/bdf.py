@@ -95,6 +95,10 @@ class Bdf:
         """What the solver functions read, 1-D and row-major: `dense` takes the coefficients of a polynomial as they are."""
         return {"dense": np.eye(self.degree, dtype=dtype).ravel()}
 
+    def event_tables(self, dtype: DTypeLike) -> dict[str, NDArray[Any]]:
+        """As `tables`, with the other names that the solvers through events have; they stand for nothing here."""
+        return self.tables(dtype) | {name: np.zeros(1, dtype) for name in ("a", "c", "error")}
+
 
 BDF = Bdf()
 

@@ -32,6 +32,7 @@ from implicitdsl.solvers.stepping import GRID, end_of_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    Mask,
     axpy,
     buffer,
     copy,
@@ -72,6 +73,37 @@ def transpose_polynomial(
     )
 
 
+def transpose_formula(
+    rhs_vjp: Model, linearise: Model, n: int, mass: Array, pattern: Array, p: Array, h: Element, end: Element,
+    live: Mask, back: Array, table: Array, weights: Array, u: Array, y1: Array, lu: Array, pivots: Array, newest: Array,
+    u_bar: Array, table_bar: Array, past_bar: Array, p_bar: Array, ends: Array,
+) -> None:  # fmt: skip
+    """Transpose the formula of a step, from the cotangents `newest` of its new point, `u_bar` and `table_bar`, the last two used
+    up: additions to `past_bar`, `p_bar` and `ends` (of t, h). `lu` is left with the factors at the new point."""
+    matrix = buffer(u, jacobian_size(n, pattern))
+    drift = buffer(u, n)
+    moved = buffer(u, n)
+    point_bar = buffer(u, n)
+    moment_bar = buffer(u, 1)
+    for q in range(n):
+        u_bar[q] = u_bar[q] + h * newest[q]
+        past_bar[q] = past_bar[q] + newest[q]
+        ends[1] = ends[1] + newest[q] * u[q]
+    factor_step(linearise, n, mass, pattern, 1.0 / weights[3 * LEAD], end, h, y1, p, matrix, drift, lu, pivots)
+    solve_step_matrix_transposed(n, pattern, lu, pivots, u_bar)
+    for q in range(n):
+        u_bar[q] = select(live, u_bar[q], 0.0)
+        moved[q] = mass[q] * u_bar[q]
+    rhs_vjp(end, y1, p, u_bar, moment_bar, point_bar, p_bar)
+    ends[0] = ends[0] + moment_bar[0]
+    ends[1] = ends[1] + moment_bar[0] + dot(n, point_bar, 0, u, 0) - weights[3 * LEAD + 1] * dot(n, moved, 0, u, 0)
+    axpy(n, 1.0, point_bar, 0, past_bar, 0)
+    for k in range(1, PAST):
+        axpy(n, weights[3 * (SLOPE + k)], moved, 0, table_bar, k * n)
+        ends[1] = ends[1] + weights[3 * (SLOPE + k) + 1] * dot(n, moved, 0, table, k * n)
+    transpose_divide(n, back, table_bar, past_bar)
+
+
 def pullback(
     rhs: Model, linearise: Model, rhs_vjp: Model, n: int, mass: Array, pattern: Array, p: Array, interval: Array,
     m: int, times: Array, dense: Array, rtol: Element, atol: Element, grid: Array, rows: int, states: Array,
@@ -95,8 +127,7 @@ def pullback(
     y1 = buffer(states, n)
     held = buffer(states, n)
     slope = buffer(states, n)
-    moved = buffer(states, n)
-    point_bar = buffer(states, n)
+    newest = buffer(states, n)
     matrix = buffer(states, jacobian_size(n, pattern))
     drift = buffer(states, n)
     lu = buffer(states, factor_size(n, pattern))
@@ -104,7 +135,6 @@ def pullback(
     fresh = buffer(states, jacobian_size(n, pattern) + factor_size(n, pattern) + 4 * n)
     ends = buffer(states, 2)
     read_ends = buffer(states, 2)
-    moment_bar = buffer(states, 1)
     copy(n, end_bar, 0, lam, 0)
     direction = direction_of(interval)
     started = direction != direction
@@ -145,25 +175,11 @@ def pullback(
         transpose_expand(n, back, poly_bar)
         transpose_polynomial(n, h, order, weights, table, u, poly_bar, u_bar, table_bar, ends)
         for q in range(n):
-            newest = select(live, lam[q], 0.0)
-            u_bar[q] = u_bar[q] + h * newest
-            past_bar[q] = past_bar[q] + newest
-            ends[1] = ends[1] + newest * u[q]
-        factor_step(linearise, n, mass, pattern, 1.0 / weights[3 * LEAD], end_hi, h, y1, p, matrix, drift, lu, pivots)
-        solve_step_matrix_transposed(n, pattern, lu, pivots, u_bar)
-        for q in range(n):
-            u_bar[q] = select(live, u_bar[q], 0.0)
-            moved[q] = mass[q] * u_bar[q]
-        fill(n, 0.0, point_bar, 0)
-        fill(1, 0.0, moment_bar, 0)
-        rhs_vjp(end_hi, y1, p, u_bar, moment_bar, point_bar, p_bar)
-        ends[0] = ends[0] + moment_bar[0]
-        ends[1] = ends[1] + moment_bar[0] + dot(n, point_bar, 0, u, 0) - weights[3 * LEAD + 1] * dot(n, moved, 0, u, 0)
-        axpy(n, 1.0, point_bar, 0, past_bar, 0)
-        for k in range(1, PAST):
-            axpy(n, weights[3 * (SLOPE + k)], moved, 0, table_bar, k * n)
-            ends[1] = ends[1] + weights[3 * (SLOPE + k) + 1] * dot(n, moved, 0, table, k * n)
-        transpose_divide(n, back, table_bar, past_bar)
+            newest[q] = select(live, lam[q], 0.0)
+        transpose_formula(
+            rhs_vjp, linearise, n, mass, pattern, p, h, end_hi, live, back, table, weights, u, y1, lu, pivots, newest,
+            u_bar, table_bar, past_bar, p_bar, ends,
+        )  # fmt: skip
         # The newest point is gone; what the run before had of the others is added to what this step took.
         axpy(PAST * n, 1.0, lam, n, past_bar, 0)
         copy_where(live, PAST * n, past_bar, 0, lam, 0)

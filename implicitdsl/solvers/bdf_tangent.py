@@ -45,25 +45,28 @@ from implicitdsl.solvers.vocabulary import (
 Model = Callable[..., None]
 
 
+def recall_dual(n: int, row: int, grid: Array, states2: Array, past2: Array, back: Array) -> Element:
+    """As `recall`, from a tape of (value, tangent): the values of `past2` come first, all of their tangents after them."""
+    recall(n, row, grid, view(states2, n, (2 * row + 1) * n), 2 * n, view(past2, PAST * n, PAST * n), back)
+    return recall(n, row, grid, states2, 2 * n, past2, back)
+
+
 def run_tangent_step(
-    rhs: Model, linearise: Model, rhs_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, order: Element,
-    row: int, grid: Array, states2: Array, t_dot: Element, h_dot: Element, end: Element, live: Mask, past2: Array,
+    rhs: Model, linearise: Model, rhs_tangent: Model, n: int, mass: Array, pattern: Array, p2: Array, have: Element,
+    order: Element, t: Element, t_dot: Element, h: Element, h_dot: Element, end: Element, live: Mask, past2: Array,
     back: Array, table2: Array, weights: Array, u2: Array, y2: Array, lu: Array, pivots: Array, rtol: Element,
     atol: Element,
 ) -> None:  # fmt: skip
-    """A step of dual numbers from row `row` of a tape of (value, tangent): the values of `past2`, `table2`, `u2` and `y2`
-    (the new point) come first, all of their tangents after them. `lu` is left with the factors at the new point."""
+    """A step of dual numbers: the values of `past2`, `table2`, `u2` and `y2` (the new point) come first, all of their tangents
+    after them. `lu` is left with the factors at the new point."""
     held = buffer(u2, n)
     slope = buffer(u2, n)
     out2 = buffer(u2, 2 * n)
     matrix = buffer(u2, jacobian_size(n, pattern))
     drift = buffer(u2, n)
     fresh = buffer(u2, jacobian_size(n, pattern) + factor_size(n, pattern) + 4 * n)
-    h = grid[row * GRID + 2]
-    have = recall(n, row, grid, states2, 2 * n, past2, back)
-    recall(n, row, grid, view(states2, n, (2 * row + 1) * n), 2 * n, view(past2, PAST * n, PAST * n), back)
     make_step(
-        rhs, linearise, n, mass, pattern, p2, have, order, grid[row * GRID], h, end, live, past2, back, table2, weights,
+        rhs, linearise, n, mass, pattern, p2, have, order, t, h, end, live, past2, back, table2, weights,
         u2, y2, held, slope, matrix, drift, lu, pivots, fresh, rtol, atol,
     )  # fmt: skip
     divide(n, view(past2, PAST * n, PAST * n), back, view(table2, PAST * n, PAST * n))
@@ -82,12 +85,11 @@ def run_tangent_step(
     axpy(n, h, u2, n, y2, n)
 
 
-def tangent_polynomial(
-    n: int, h: Element, h_dot: Element, order: Element, back: Array, weights: Array, table2: Array, u2: Array,
-    rows: Array, rows2: Array,
-) -> None:  # fmt: skip
-    """Rows 0 … HIGHEST - 1 of `rows2` (2n each) := the coefficients of the step's polynomial by powers of theta, with h held,
-    and their tangents. `rows` (2*PAST*n): scratch."""
+def tangent_powers(
+    n: int, h_dot: Element, order: Element, back: Array, weights: Array, table2: Array, u2: Array, rows: Array
+) -> None:
+    """Rows 1 … HIGHEST of both halves of `rows` := the coefficients of the step's polynomial by powers of x, values and
+    tangents."""
     gap = buffer(u2, n)
     bent = buffer(u2, n)
     polynomial(n, order, back, weights, table2, u2, rows)
@@ -99,9 +101,19 @@ def tangent_polynomial(
         turn = weights[3 * INVERSE + 1] * (u2[q] - gap[q]) - weights[3 * INVERSE] * bent[q]
         for k in range(1, PAST):
             dots[k * n + q] = dots[k * n + q] + select(order == k, h_dot * turn, 0.0)
+    expand(n, back, rows)
+    expand(n, back, dots)
+
+
+def tangent_polynomial(
+    n: int, h: Element, h_dot: Element, order: Element, back: Array, weights: Array, table2: Array, u2: Array,
+    rows: Array, rows2: Array,
+) -> None:  # fmt: skip
+    """Rows 0 … HIGHEST - 1 of `rows2` (2n each) := the coefficients of the step's polynomial by powers of theta, with h held,
+    and their tangents. `rows` (2*PAST*n): scratch."""
+    tangent_powers(n, h_dot, order, back, weights, table2, u2, rows)
     for half in range(2):
         part = view(rows, half * PAST * n, PAST * n)
-        expand(n, back, part)
         scale_rows(n, h, part)
         for k in range(HIGHEST):
             copy(n, part, (k + 1) * n, rows2, 2 * k * n + half * n)
@@ -143,9 +155,10 @@ def tangent_replay(
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
         end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
         copy(2 * n, now2, 0, states2, 2 * row * n)
+        have = recall_dual(n, row, grid, states2, past2, back)
         run_tangent_step(
-            rhs, linearise, rhs_tangent, n, mass, pattern, p2, order, row, grid, states2, interval_dot[0], h_dot, end_hi,
-            live, past2, back, table2, weights, u2, next2, lu, pivots, rtol, atol,
+            rhs, linearise, rhs_tangent, n, mass, pattern, p2, have, order, t_hi, interval_dot[0], h, h_dot, end_hi, live,
+            past2, back, table2, weights, u2, next2, lu, pivots, rtol, atol,
         )  # fmt: skip
         tangent_polynomial(n, h, h_dot, order, back, weights, table2, u2, poly, rows2)
         # The powers of x do not know h.

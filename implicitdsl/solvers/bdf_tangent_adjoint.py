@@ -18,7 +18,7 @@ from implicitdsl.solvers.bdf_history import (
     transpose_divide,
     transpose_expand,
 )
-from implicitdsl.solvers.bdf_tangent import run_tangent_step, tangent_polynomial
+from implicitdsl.solvers.bdf_tangent import recall_dual, run_tangent_step, tangent_polynomial
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_tangent import transpose_tangent_reads
 from implicitdsl.solvers.step_matrix import factor_size, solve_step_matrix_transposed
@@ -50,17 +50,26 @@ def transpose_tangent_polynomial(
 ) -> None:  # fmt: skip
     """Transpose `tangent_polynomial`: additions to `u2_bar`, `table2_bar` and `ends` (of t, h, ṫ, ḣ)."""
     rows_bar = buffer(u2, 2 * PAST * n)
-    newest_bar = buffer(u2, n)
-    gap = buffer(u2, n)
-    bent = buffer(u2, n)
-    curved = buffer(u2, n)
     for half in range(2):
         part = view(rows_bar, half * PAST * n, PAST * n)
         for k in range(HIGHEST):
             copy(n, rows2_bar, 2 * k * n + half * n, part, (k + 1) * n)
         scale_rows(n, h, part)
-        transpose_expand(n, back, part)
+    transpose_tangent_powers(n, h, h_dot, order, weights, table2, u2, rows_bar, back, u2_bar, table2_bar, ends)
+
+
+def transpose_tangent_powers(
+    n: int, h: Element, h_dot: Element, order: Element, weights: Array, table2: Array, u2: Array, rows_bar: Array,
+    back: Array, u2_bar: Array, table2_bar: Array, ends: Array,
+) -> None:  # fmt: skip
+    """Transpose `tangent_powers`, from `rows_bar`, overwritten."""
+    newest_bar = buffer(u2, n)
+    gap = buffer(u2, n)
+    bent = buffer(u2, n)
+    curved = buffer(u2, n)
     dots_bar = view(rows_bar, PAST * n, PAST * n)
+    transpose_expand(n, back, rows_bar)
+    transpose_expand(n, back, dots_bar)
     table_dot = view(table2, PAST * n, PAST * n)
     transpose_polynomial(n, h, order, weights, table2, u2, rows_bar, u2_bar, table2_bar, ends)
     transpose_polynomial(
@@ -190,9 +199,10 @@ def tangent_pullback(
         order = select(last, flag - LAST, select(live, flag, 1.0))
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
         end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+        have = recall_dual(n, row, grid, states2, past2, back)
         run_tangent_step(
-            rhs, linearise, rhs_tangent, n, mass, pattern, p2, order, row, grid, states2, t_dot, h_dot, end_hi, live,
-            past2, back, table2, weights, u2, y2, lu, pivots, rtol, atol,
+            rhs, linearise, rhs_tangent, n, mass, pattern, p2, have, order, t_hi, t_dot, h, h_dot, end_hi, live, past2,
+            back, table2, weights, u2, y2, lu, pivots, rtol, atol,
         )  # fmt: skip
         tangent_polynomial(n, h, h_dot, order, back, weights, table2, u2, poly, rows2)
         fill(2 * PAST * n, 0.0, table2_bar, 0)

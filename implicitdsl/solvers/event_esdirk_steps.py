@@ -22,6 +22,11 @@ from implicitdsl.solvers.event_mending import slope_at_end as slope_at_end
 from implicitdsl.solvers.event_mending import slope_at_start as slope_at_start
 from implicitdsl.solvers.event_mending import transpose_mend as transpose_mend
 from implicitdsl.solvers.event_mending import transpose_mend_dual as transpose_mend_dual
+from implicitdsl.solvers.event_one_step import finish_step as finish_step
+from implicitdsl.solvers.event_one_step import judge as judge
+from implicitdsl.solvers.event_one_step import look_back as look_back
+from implicitdsl.solvers.event_one_step import look_back_dual as look_back_dual
+from implicitdsl.solvers.event_one_step import window_size as window_size
 from implicitdsl.solvers.step_matrix import factor_size, factor_step, jacobian_size
 from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy, select, view
 
@@ -30,12 +35,21 @@ Model = Callable[..., None]
 
 def room_size(n: int, s: int, last_row: int, pattern: Array) -> int:
     """As `event_steps.room_size`."""
-    return stages_at(n, pattern) + 4 * (last_row + s) * n
+    return jacobian_size(n, pattern) + factor_size(n, pattern) + 2 * n + 4 * (last_row + s) * n
 
 
-def stages_at(n: int, pattern: Array) -> int:
-    """Where in `room` the stages are."""
-    return jacobian_size(n, pattern) + factor_size(n, pattern) + 2 * n
+def parts(n: int, pattern: Array, size: int, room: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """(matrix, drift, lu, pivots, stages, found) in `room`, the last two of `size` numbers each."""
+    entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
+    at = entries + held + 2 * n
+    return (
+        view(room, 0, entries),
+        view(room, entries, n),
+        view(room, entries + n, held),
+        view(room, entries + n + held, n),
+        view(room, at, size),
+        view(room, at + size, size),
+    )
 
 
 def take_step(
@@ -44,11 +58,8 @@ def take_step(
     first: int, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`."""
-    rows, entries, held = last_row + s, jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix, drift = view(room, 0, entries), view(room, entries, n)
-    lu, pivots = view(room, entries + n, held), view(room, entries + n + held, n)
-    stages = view(room, stages_at(n, pattern), rows * n)
-    found = view(room, stages_at(n, pattern) + rows * n, rows * n)
+    rows = last_row + s
+    matrix, drift, lu, pivots, stages, found = parts(n, pattern, rows * n, room)
     y = view(stages, 0, n)
     copy(n, points, 0, y, 0)
     rhs(t_hi, y, p, view(found, 0, n))
@@ -69,11 +80,8 @@ def transpose_step(
     point_bar: Array, y_bar: Array, p_bar: Array, ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.transpose_step`, after the `take_step` that left `room`."""
-    rows, entries, held = last_row + s, jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix, drift = view(room, 0, entries), view(room, entries, n)
-    lu, pivots = view(room, entries + n, held), view(room, entries + n + held, n)
-    stages = view(room, stages_at(n, pattern), rows * n)
-    found = view(room, stages_at(n, pattern) + rows * n, rows * n)
+    rows = last_row + s
+    matrix, drift, lu, pivots, stages, found = parts(n, pattern, rows * n, room)
     found_bar = buffer(k_bar, rows * n)
     copy((s + 1) * n, k_bar, 0, found_bar, (last_row - 1) * n)
     final = rows - 1 if last_stage else last_row
@@ -90,11 +98,8 @@ def take_dual_step(
     room: Array,
 ) -> None:  # fmt: skip
     """The step of dual numbers, whose rows are (value, tangent)."""
-    rows, entries, held = last_row + s, jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix, drift = view(room, 0, entries), view(room, entries, n)
-    lu, pivots = view(room, entries + n, held), view(room, entries + n + held, n)
-    stages = view(room, stages_at(n, pattern), 2 * rows * n)
-    found = view(room, stages_at(n, pattern) + 2 * rows * n, 2 * rows * n)
+    rows = last_row + s
+    matrix, drift, lu, pivots, stages, found = parts(n, pattern, 2 * rows * n, room)
     copy(2 * n, points, 0, stages, 0)
     run_tangent_stages(
         rhs, linearise, rhs_tangent, n, mass, pattern, p2, gamma, rows, rows - 1, couple, a, c, t_hi, t_lo, t_dot, h,
@@ -112,11 +117,8 @@ def transpose_dual_step(
     ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.transpose_dual_step`, after the `take_dual_step` that left `room`."""
-    rows, entries, held = last_row + s, jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix, drift = view(room, 0, entries), view(room, entries, n)
-    lu, pivots = view(room, entries + n, held), view(room, entries + n + held, n)
-    stages = view(room, stages_at(n, pattern), 2 * rows * n)
-    found = view(room, stages_at(n, pattern) + 2 * rows * n, 2 * rows * n)
+    rows = last_row + s
+    matrix, drift, lu, pivots, stages, found = parts(n, pattern, 2 * rows * n, room)
     found_bar = buffer(k_bar, 2 * rows * n)
     copy(2 * (s + 1) * n, k_bar, 0, found_bar, 2 * (last_row - 1) * n)
     final = rows - 1 if last_stage else last_row

@@ -110,6 +110,6 @@ def restore(
     zero = 0.0 * time
     row = write_event_row(
         row, WIDTH + count + algebraic, time, t_lo, zero, select(live, zero + MENDED, 0.0), zero,
-        and_(live, not_(live)), n, first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
+        and_(live, not_(live)), zero, n, first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
     )  # fmt: skip
     return select(turning, ZENO, status), row

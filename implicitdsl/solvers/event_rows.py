@@ -1,10 +1,11 @@
 """The rows of a tape with events, and which save times are read in each.
 
-A row of `grid` has 6 numbers, then the modes, then room for the algebraic unknowns: t_hi, t_lo, h, flag, which, opens.
+A row of `grid` has 7 numbers, then the modes, then room for the algebraic unknowns: t_hi, t_lo, h, flag, which, opens, order.
 flag is 0, 1 or 2 as in `stepping.py`, 3 for a step that ends at a zero of guard `which`, 4 for block `which`, whose row in
 `states` holds the state before it, 5 where the algebraic unknowns of a `dae` were made consistent: that row holds the state
 after it, and its algebraic unknowns again behind the modes. `opens` is 1 where save times at the row's very start are
-read in it: at the start of the run and after an event, because values at an event are those after it.
+read in it: at the start of the run and after an event, because values at an event are those after it. `order` is that of the step, of a method
+that has several.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from implicitdsl.solvers.vocabulary import Array, Element, Mask, and_, copy, not
 FLAG = 3
 WHICH = 4
 OPENS = 5
-WIDTH = 6
+ORDER = 6
+WIDTH = 7
 """Places in a row of the grid, and its length without the modes."""
 
 CUT = 3.0
@@ -24,9 +26,9 @@ MENDED = 5.0
 
 
 def write_event_row(
-    row: int, width: int, t_hi: Element, t_lo: Element, h: Element, flag: Element, which: Element, opens: Mask, n: int,
-    first: int, count: int, algebraic: int, y: Array, pm: Array, grid: Array, grid_rows: int, states: Array,
-    state_rows: int,
+    row: int, width: int, t_hi: Element, t_lo: Element, h: Element, flag: Element, which: Element, opens: Mask,
+    order: Element, n: int, first: int, count: int, algebraic: int, y: Array, pm: Array, grid: Array, grid_rows: int,
+    states: Array, state_rows: int,
 ) -> int:  # fmt: skip
     """Write a row of the tape, as far as there is room for it; returns the number of rows there would be."""
     if row < grid_rows:
@@ -37,6 +39,7 @@ def write_event_row(
         grid[at + FLAG] = flag
         grid[at + WHICH] = which
         grid[at + OPENS] = select(opens, 1.0, 0.0)
+        grid[at + ORDER] = order
         copy(count, pm, first, grid, at + WIDTH)
         if algebraic > 0:
             copy(algebraic, y, n - algebraic, grid, at + WIDTH + count)

@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from implicitdsl.solvers.event_one_step import finish_step as finish_step
+from implicitdsl.solvers.event_one_step import judge as judge
+from implicitdsl.solvers.event_one_step import look_back as look_back
+from implicitdsl.solvers.event_one_step import look_back_dual as look_back_dual
+from implicitdsl.solvers.event_one_step import window_size as window_size
 from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
 from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages

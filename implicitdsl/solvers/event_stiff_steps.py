@@ -14,18 +14,35 @@ from implicitdsl.solvers.event_mending import slope_at_end as slope_at_end
 from implicitdsl.solvers.event_mending import slope_at_start as slope_at_start
 from implicitdsl.solvers.event_mending import transpose_mend as transpose_mend
 from implicitdsl.solvers.event_mending import transpose_mend_dual as transpose_mend_dual
+from implicitdsl.solvers.event_one_step import finish_step as finish_step
+from implicitdsl.solvers.event_one_step import judge as judge
+from implicitdsl.solvers.event_one_step import look_back as look_back
+from implicitdsl.solvers.event_one_step import look_back_dual as look_back_dual
+from implicitdsl.solvers.event_one_step import window_size as window_size
 from implicitdsl.solvers.rosenbrock import factor_step, run_stages
 from implicitdsl.solvers.rosenbrock_adjoint import transpose_stages
 from implicitdsl.solvers.rosenbrock_tangent import run_tangent_step, transpose_tangent_step
 from implicitdsl.solvers.step_matrix import factor_size, jacobian_size
-from implicitdsl.solvers.vocabulary import Array, Element, Mask, view
+from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, view
 
 Model = Callable[..., None]
 
 
 def room_size(n: int, s: int, last_row: int, pattern: Array) -> int:
     """As `event_steps.room_size`."""
-    return 2 * jacobian_size(n, pattern) + factor_size(n, pattern) + 4 * n
+    return 2 * jacobian_size(n, pattern) + factor_size(n, pattern) + 3 * n
+
+
+def parts(n: int, pattern: Array, dual: int, room: Array) -> tuple[Array, Array, Array, Array]:
+    """(matrix, drift, lu, pivots) in `room`; with `dual` = 2 the first two have tangents."""
+    entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
+    at = dual * (entries + n)
+    return (
+        view(room, 0, dual * entries),
+        view(room, dual * entries, dual * n),
+        view(room, at, held),
+        view(room, at + held, n),
+    )
 
 
 def take_step(
@@ -34,10 +51,8 @@ def take_step(
     first: int, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`."""
-    entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix, drift = view(room, 0, entries), view(room, entries, n)
-    lu, pivots = view(room, entries + n, held), view(room, entries + n + held, n)
-    work = view(room, entries + 2 * n + held, n)
+    matrix, drift, lu, pivots = parts(n, pattern, 1, room)
+    work = buffer(points, n)
     factor_step(linearise, n, mass, pattern, gamma, t_hi, h, points, p, matrix, drift, lu, pivots)
     run_stages(
         rhs, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, matrix, drift, lu, pivots, points,
@@ -52,9 +67,7 @@ def transpose_step(
     point_bar: Array, y_bar: Array, p_bar: Array, ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.transpose_step`, after the `take_step` that left `room`."""
-    entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix, drift = view(room, 0, entries), view(room, entries, n)
-    lu, pivots = view(room, entries + n, held), view(room, entries + n + held, n)
+    matrix, drift, lu, pivots = parts(n, pattern, 1, room)
     transpose_stages(
         rhs_vjp, linearise_vjp, n, mass, pattern, p, s, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, matrix, drift,
         lu, pivots, points, slopes, k, point_bar, k_bar, y_bar, p_bar, ends,
@@ -68,9 +81,7 @@ def take_dual_step(
     room: Array,
 ) -> None:  # fmt: skip
     """The step of dual numbers, whose rows are (value, tangent)."""
-    entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix2, drift2 = view(room, 0, 2 * entries), view(room, 2 * entries, 2 * n)
-    lu, pivots = view(room, 2 * entries + 2 * n, held), view(room, 2 * entries + 2 * n + held, n)
+    matrix2, drift2, lu, pivots = parts(n, pattern, 2, room)
     run_tangent_step(
         rhs_tangent, linearise_tangent, n, mass, pattern, p2, s, gamma, a, couple, c, drive, t_hi, t_lo, t_dot, h,
         h_dot, end_hi, matrix2, drift2, lu, pivots, points, slopes, k,
@@ -85,9 +96,7 @@ def transpose_dual_step(
     ends: Array, room: Array,
 ) -> None:  # fmt: skip
     """As `event_steps.transpose_dual_step`, after the `take_dual_step` that left `room`."""
-    entries, held = jacobian_size(n, pattern), factor_size(n, pattern)
-    matrix2, drift2 = view(room, 0, 2 * entries), view(room, 2 * entries, 2 * n)
-    lu, pivots = view(room, 2 * entries + 2 * n, held), view(room, 2 * entries + 2 * n + held, n)
+    matrix2, drift2, lu, pivots = parts(n, pattern, 2, room)
     transpose_tangent_step(
         rhs_tangent_vjp, linearise_tangent_vjp, n, mass, pattern, p2, s, a, couple, c, drive, t_hi, t_lo, t_dot, h,
         h_dot, end_hi, live, matrix2, drift2, lu, pivots, points, slopes, k, point_bar, k_bar, state_bar, p2_bar, ends,

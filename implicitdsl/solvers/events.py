@@ -30,12 +30,10 @@ from implicitdsl.solvers.stepping import (
     COURSE,
     LAST_TIME,
     ROWS,
-    after_step,
     begin_course,
     judge_start,
     next_step,
     no_low_part,
-    paired_error,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -98,17 +96,18 @@ def read_between(
 
 def integrate_with_events(
     rhs: Model, linearise: Model, take_step: Model, slope_at_end: Model, slope_at_start: Model, mend: Model,
-    room_size: Callable[..., int], guards: Model, guards_rate: Model, guards_vjp_y: Model, modes: Model,
-    conditions: Model, reset: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int,
-    count: int, blocks: int, places: Array, steps: Array, strict: Array, steers: Array, stops: Array, touches: Array,
-    y0: Array, pm: Array, interval: Array, m: int, times: Array, s: int, last_row: int, degree: int, gamma: float,
-    a: Array, couple: Array, c: Array, drive: Array, error: Array, dense: Array, control: Array, rtol: Element,
-    atol: Element, dt: Element, max_steps: int, values: Array, y_end: Array, statistics: Array, grid: Array,
-    grid_rows: int, states: Array, state_rows: int,
+    room_size: Callable[..., int], judge: Callable[..., tuple[Element, Element]], finish_step: Callable[...,
+    tuple[Element, Mask]], guards: Model, guards_rate: Model, guards_vjp_y: Model, modes: Model, conditions: Model,
+    reset: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int,
+    places: Array, steps: Array, strict: Array, steers: Array, stops: Array, touches: Array, y0: Array, pm: Array,
+    interval: Array, m: int, times: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array,
+    c: Array, drive: Array, error: Array, dense: Array, control: Array, highest: int, rtol: Element, atol: Element,
+    dt: Element, max_steps: int, values: Array, y_end: Array, statistics: Array, grid: Array, grid_rows: int,
+    states: Array, state_rows: int,
 ) -> Element:  # fmt: skip
     """Solve from t0 to t1 through all events; arguments and results as `explicit_rk.integrate` and `rosenbrock.integrate`.
-    The method is `take_step` and the five functions after it, of `event_steps.py` or `event_stiff_steps.py`; y1 stands in
-    row `last_row` of its points. The last `algebraic` states are those of a `dae`.
+    The method is `take_step` and the seven functions after it, of `event_steps.py` or one of its neighbours; y1 stands in
+    row `last_row` of its points. `highest` is the highest order of a method of variable order. The last `algebraic` states are those of a `dae`.
 
     pm holds the `first` arguments; its last `count` numbers are the modes and are written. After a block that stops, the
     state is held: values at later times and `y_end` are that state. Statuses beside those of `integrate`: zeno, where
@@ -186,7 +185,7 @@ def integrate_with_events(
             points, slopes, k, room,
         )  # fmt: skip
         finite = and_(all_finite(n, y1, 0), all_finite((s + 1) * n, k, 0))
-        square = paired_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
+        square, order = judge(n, s, mass, error, h, k, y, y1, rtol, atol, dt, work, room)
         ok = and_(active, and_(finite, square <= 1.0))
         tried = vabs(h)
         tick = epsilon(y0) * vmax(vabs(t_hi), epsilon(y0) * span)
@@ -210,8 +209,8 @@ def integrate_with_events(
             last = and_(last, not_(cut))
             flag = select(ok, select(cut, CUT, select(last, 2.0, 1.0)), 0.0)
             row = write_event_row(
-                row, width, t_hi, t_lo, select(ok, h, 0.0), flag, which, opens, n, first, count, algebraic, y, pm, grid,
-                grid_rows, states, state_rows,
+                row, width, t_hi, t_lo, select(ok, h, 0.0), flag, which, opens, select(ok, order, 0.0), n, first, count,
+                algebraic, y, pm, grid, grid_rows, states, state_rows,
             )  # fmt: skip
             cursor = read_between(
                 ok, active, opens, cut, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, direction, y, y1, k, m,
@@ -254,8 +253,8 @@ def integrate_with_events(
                     mine = and_(fire[b] > 0.5, not_(stopped))
                     if any_(mine):
                         row = write_event_row(
-                            row, width, t_hi, t_lo, 0.0 * h, select(mine, 0.0 * h + BLOCK, 0.0), 0.0 * h + b, nobody, n,
-                            first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
+                            row, width, t_hi, t_lo, 0.0 * h, select(mine, 0.0 * h + BLOCK, 0.0), 0.0 * h + b, nobody,
+                            0.0 * h, n, first, count, algebraic, y, pm, grid, grid_rows, states, state_rows,
                         )  # fmt: skip
                         fill(blocks, 0.0, now, 0)
                         now[b] = select(mine, 1.0, 0.0)
@@ -291,9 +290,9 @@ def integrate_with_events(
             status = select(and_(active, failed), broken, status)
             active = and_(active, not_(or_(or_(lost, endless), or_(failed, stopped))))
 
-        status, active = after_step(
-            status, active, ok, finite, last, square, tried, t_hi, interval, control, dt, max_steps, statistics,
-            course, y0,
+        status, active = finish_step(
+            status, active, ok, cut, finite, last, square, tried, h, t_hi, interval, control, highest, dt, max_steps,
+            statistics, course, rhs, n, y, y1, pm, view(k, 0, n), rtol, atol, work, room,
         )  # fmt: skip
 
     copy(n, y, 0, y_end, 0)

@@ -10,7 +10,8 @@ saltation matrix (`problems/events.py`).
 
 An algebraic unknown made consistent (flag 5) is an implicit function of the rest of the state.
 
-The method is `take_step`, `transpose_step`, `transpose_mend` and `room_size` of `event_steps.py` or `event_stiff_steps.py`. Model functions beside those of
+The method is `take_step` and the five functions after it, of `event_steps.py` or one of its neighbours. Cotangents of a
+state are as wide as the window of points that a step begins with. Model functions beside those of
 `explicit_rk_adjoint.py` and `rosenbrock_adjoint.py`, all adding: `guards_vjp(t, y, pm, lam, t_bar, y_bar, pm_bar)`,
 `reset_vjp(t, y, p, fire, lam, t_bar, y_bar, p_bar)`; and without the part of pm, `guards_vjp_y(t, y, pm, lam, t_bar,
 y_bar)`, and `rhs_vjp_y` and `linearise_vjp_y`, which have the arguments of `rhs_vjp` and `linearise_vjp` and leave the last
@@ -50,12 +51,13 @@ Model = Callable[..., None]
 
 def pullback_with_events(
     rhs: Model, linearise: Model, take_step: Model, transpose_step: Model, transpose_mend: Model,
-    room_size: Callable[..., int], rhs_vjp: Model, rhs_vjp_y: Model, linearise_vjp: Model, linearise_vjp_y: Model,
-    guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int, algebraic: int, mass: Array, pattern: Array,
-    first: int, g: int, count: int, blocks: int, pm: Array, interval: Array, m: int, times: Array, s: int,
-    last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array, dense: Array,
-    grid: Array, rows: int, states: Array, end_time: Element, stopped: Element, values_bar: Array, end_bar: Array,
-    end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array, times_bar: Array,
+    room_size: Callable[..., int], window_size: Callable[..., int], look_back: Model, rhs_vjp: Model, rhs_vjp_y: Model,
+    linearise_vjp: Model, linearise_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, reset_vjp: Model, n: int,
+    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm: Array,
+    interval: Array, m: int, times: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array,
+    c: Array, drive: Array, dense: Array, grid: Array, rows: int, states: Array, end_time: Element, stopped: Element,
+    values_bar: Array, end_bar: Array, end_time_bar: Element, y0_bar: Array, pm_bar: Array, interval_bar: Array,
+    times_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose the map: as `explicit_rk_adjoint.pullback`, with the cotangent of the time at which the run ends, which is
     t1 unless it stopped (`stopped` 1, at `end_time`). The modes in `pm` are overwritten. Returns a status number:
@@ -63,19 +65,20 @@ def pullback_with_events(
     """
     direction = direction_of(interval)
     width = WIDTH + count + algebraic
+    window = window_size(n)
     points = buffer(states, (last_row + 1) * n)
     slopes = buffer(states, (last_row + 1) * n)
     room = buffer(states, room_size(n, s, last_row, pattern))
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
     point_bar = buffer(states, n)
-    y_bar = buffer(states, n)
-    lam = buffer(states, n)
+    y_bar = buffer(states, window)
+    lam = buffer(states, window)
     one = buffer(states, g + blocks)
     stage_t_bar = buffer(states, 1)
     ends = buffer(states, 2)
     by_guard = buffer(states, 2)
-    guard_y_bar = buffer(states, n)
+    guard_y_bar = buffer(states, window)
     kept = buffer(states, first + count)
     p = view(pm, 0, first)
     copy(n, end_bar, 0, lam, 0)
@@ -126,12 +129,13 @@ def pullback_with_events(
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(n, states, row * n, points, 0)
+            look_back(row, width, grid, states, n, room)
             take_step(
                 rhs, linearise, n, mass, pattern, pm, s, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, 0,
                 points, slopes, k, room,
             )  # fmt: skip
             fill((s + 1) * n, 0.0, k_bar, 0)
-            fill(n, 0.0, y_bar, 0)
+            fill(window, 0.0, y_bar, 0)
             fill(2, 0.0, ends, 0)
             read = False
             j = cursor - 1
@@ -182,7 +186,7 @@ def pullback_with_events(
                     one[i] = select(and_(cut, which == i), weight, 0.0)
                 fill((s + 1) * n, 0.0, k_bar, 0)
                 fill(n, 0.0, point_bar, 0)
-                fill(n, 0.0, guard_y_bar, 0)
+                fill(window, 0.0, guard_y_bar, 0)
                 fill(1, 0.0, stage_t_bar, 0)
                 copy(first + count, pm_bar, 0, kept, 0)
                 guards_vjp(end_hi, y1, pm, view(one, 0, g), stage_t_bar, point_bar, pm_bar)
@@ -193,10 +197,12 @@ def pullback_with_events(
                     by_guard, room,
                 )  # fmt: skip
                 copy_where(not_(cut), first + count, kept, 0, pm_bar, 0)
-                for i in range(n):
+                for i in range(window):
                     y_bar[i] = y_bar[i] + select(cut, guard_y_bar[i], 0.0)
                 t_bar = select(cut, by_guard[0], t_bar)
-            copy_where(live, n, y_bar, 0, lam, 0)
+            # What came before the state at the end of the step came one place earlier at its beginning.
+            axpy(window - n, 1.0, lam, n, y_bar, 0)
+            copy_where(live, window, y_bar, 0, lam, 0)
             # A step of held length begins as much later as it ends; the last one ends at t1 whenever it begins.
             time_bar = select(live, select(last, t_bar - h_bar, t_bar + time_bar), time_bar)
             interval_bar[1] = interval_bar[1] + select(last, h_bar, 0.0)

@@ -48,12 +48,12 @@ def chosen(which: Element, g: int, values: Array) -> Element:
 
 def replay_with_events(
     rhs: Model, rhs_tangent: Model, rhs_tangent_y: Model, linearise_tangent: Model, linearise_tangent_y: Model,
-    linearise: Model, take_dual_step: Model, mend_dual: Model, room_size: Callable[..., int], guards_jvp: Model,
-    guards_rate: Model, reset: Model, reset_jvp: Model, n: int, algebraic: int, mass: Array, pattern: Array, first: int,
-    g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array, interval_dot: Array, m: int, times: Array,
-    times_dot: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array,
-    dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask, values: Array, values_dot: Array,
-    end2: Array, states2: Array, dots: Array,
+    linearise: Model, take_dual_step: Model, mend_dual: Model, room_size: Callable[..., int], look_back_dual: Model,
+    guards_jvp: Model, guards_rate: Model, reset: Model, reset_jvp: Model, n: int, algebraic: int, mass: Array,
+    pattern: Array, first: int, g: int, count: int, blocks: int, y2: Array, pm2: Array, interval: Array,
+    interval_dot: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float,
+    a: Array, couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element,
+    stopped: Mask, values: Array, values_dot: Array, end2: Array, states2: Array, dots: Array,
 ) -> Element:  # fmt: skip
     """Run a tape of `integrate_with_events` with tangents, as `explicit_rk_tangent.tangent_replay`; returns the tangent of
     the time at which the run ends. `dots` (2 numbers a row) are the tangents of t and h. The modes in pm2 are overwritten.
@@ -95,6 +95,7 @@ def replay_with_events(
 
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+            look_back_dual(row, width, grid, states2, n, 0, room)
             if any_(cut):
                 take_dual_step(
                     rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a,
@@ -105,6 +106,7 @@ def replay_with_events(
                 # The slope of the computed guard by h alone: everything else at rest.
                 copy(2 * n, points, 0, held, 0)
                 fill(n, 0.0, points, n)
+                look_back_dual(row, width, grid, states2, n, 1, room)
                 take_dual_step(
                     rhs, linearise, rhs_tangent_y, linearise_tangent_y, n, mass, pattern, pm2, s, last_row, gamma, a,
                     couple, c, drive, t_hi, t_lo, 0.0 * h, h, 0.0 * h + 1.0, end_hi, points, slopes, k, room,
@@ -112,6 +114,7 @@ def replay_with_events(
                 guards_rate(end_hi, view(y1, 0, n), pm, 1.0, view(y1, n, n), out)
                 by_h = chosen(which, g, out)
                 copy(2 * n, held, 0, points, 0)
+                look_back_dual(row, width, grid, states2, n, 0, room)
                 h_dot = select(cut, -ahead / by_h, h_dot)
             take_dual_step(
                 rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c,

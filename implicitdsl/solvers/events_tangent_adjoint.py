@@ -48,14 +48,15 @@ Model = Callable[..., None]
 
 def replay_pullback_with_events(
     rhs: Model, linearise: Model, rhs_tangent: Model, linearise_tangent: Model, take_dual_step: Model,
-    transpose_dual_step: Model, transpose_mend_dual: Model, room_size: Callable[..., int], rhs_tangent_vjp: Model,
-    rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model, linearise_tangent_vjp_y: Model, guards_vjp: Model,
-    guards_vjp_y: Model, guards_jvp_vjp: Model, guards_jvp_vjp_y: Model, reset_vjp: Model, reset_jvp_vjp: Model, n: int,
-    algebraic: int, mass: Array, pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array,
-    interval: Array, m: int, times: Array, times_dot: Array, s: int, last_row: int, degree: int, gamma: float, a: Array,
-    couple: Array, c: Array, drive: Array, dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask,
-    states2: Array, dots: Array, values_bar: Array, values_dot_bar: Array, end2_bar: Array, end_time_bars: Array,
-    y2_bar: Array, pm2_bar: Array, interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
+    transpose_dual_step: Model, transpose_mend_dual: Model, room_size: Callable[..., int], window_size: Callable[...,
+    int], look_back_dual: Model, rhs_tangent_vjp: Model, rhs_tangent_vjp_y: Model, linearise_tangent_vjp: Model,
+    linearise_tangent_vjp_y: Model, guards_vjp: Model, guards_vjp_y: Model, guards_jvp_vjp: Model,
+    guards_jvp_vjp_y: Model, reset_vjp: Model, reset_jvp_vjp: Model, n: int, algebraic: int, mass: Array,
+    pattern: Array, first: int, g: int, count: int, blocks: int, pm2: Array, interval: Array, m: int, times: Array,
+    times_dot: Array, s: int, last_row: int, degree: int, gamma: float, a: Array, couple: Array, c: Array, drive: Array,
+    dense: Array, grid: Array, rows: int, end_time: Element, stopped: Mask, states2: Array, dots: Array,
+    values_bar: Array, values_dot_bar: Array, end2_bar: Array, end_time_bars: Array, y2_bar: Array, pm2_bar: Array,
+    interval_bar: Array, interval_dot_bar: Array, times_bar: Array, times_dot_bar: Array,
 ) -> Element:  # fmt: skip
     """Transpose `replay_with_events`: as `explicit_rk_tangent.tangent_pullback`, with the bars of the time at which the
     run ends and of its tangent (`end_time_bars`, 2). Returns a status number, as `pullback_with_events`. Where a run ends in a
@@ -63,20 +64,21 @@ def replay_pullback_with_events(
     direction = direction_of(interval)
     full = first + count
     width = WIDTH + count + algebraic
+    window = 2 * window_size(n)
     points = buffer(states2, 2 * (last_row + 1) * n)
     slopes = buffer(states2, 2 * (last_row + 1) * n)
     room = buffer(states2, room_size(n, s, last_row, pattern))
     k = buffer(states2, 2 * (s + 1) * n)
     k_bar = buffer(states2, 2 * (s + 1) * n)
     point_bar = buffer(states2, 2 * n)
-    state_bar = buffer(states2, 2 * n)
-    lam = buffer(states2, 2 * n)
+    state_bar = buffer(states2, window)
+    lam = buffer(states2, window)
     stage_t_bar = buffer(states2, 2)
     ends = buffer(states2, 4)
     one = buffer(states2, g + blocks)
     by_value = buffer(states2, 4)
     by_rate = buffer(states2, 4)
-    guard_bar = buffer(states2, 2 * n)
+    guard_bar = buffer(states2, window)
     kept = buffer(states2, 2 * full)
     y1 = view(points, 2 * last_row * n, 2 * n)
     p = view(pm2, 0, first)
@@ -149,12 +151,13 @@ def replay_pullback_with_events(
         if any_(live):
             end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
             copy(2 * n, states2, 2 * row * n, points, 0)
+            look_back_dual(row, width, grid, states2, n, 0, room)
             take_dual_step(
                 rhs, linearise, rhs_tangent, linearise_tangent, n, mass, pattern, pm2, s, last_row, gamma, a, couple, c,
                 drive, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k, room,
             )  # fmt: skip
             fill(2 * (s + 1) * n, 0.0, k_bar, 0)
-            fill(2 * n, 0.0, state_bar, 0)
+            fill(window, 0.0, state_bar, 0)
             fill(4, 0.0, ends, 0)
             read = False
             j = cursor - 1
@@ -213,7 +216,7 @@ def replay_pullback_with_events(
                 status = select(and_(cut, not_(and_(is_finite(mu1), is_finite(mu2)))), SINGULAR, status)
                 fill(2 * (s + 1) * n, 0.0, k_bar, 0)
                 fill(2 * n, 0.0, point_bar, 0)
-                fill(2 * n, 0.0, guard_bar, 0)
+                fill(window, 0.0, guard_bar, 0)
                 fill(2, 0.0, stage_t_bar, 0)
                 copy(2 * full, pm2_bar, 0, kept, 0)
                 for i in range(g):
@@ -236,11 +239,12 @@ def replay_pullback_with_events(
                     point_bar, guard_bar, pm2_bar, by_value, room,
                 )  # fmt: skip
                 copy_where(not_(cut), 2 * full, kept, 0, pm2_bar, 0)
-                for i in range(2 * n):
+                for i in range(window):
                     state_bar[i] = state_bar[i] + select(cut, guard_bar[i], 0.0)
                 ends[0] = ends[0] + select(cut, by_value[0], 0.0)
                 ends[2] = ends[2] + select(cut, by_value[2], 0.0)
-            copy_where(live, 2 * n, state_bar, 0, lam, 0)
+            axpy(window - 2 * n, 1.0, lam, 2 * n, state_bar, 0)
+            copy_where(live, window, state_bar, 0, lam, 0)
             time_bar = select(live, ends[0] + select(last, -ends[1], time_bar), time_bar)
             time_dot_bar = select(live, ends[2] + select(last, -ends[3], time_dot_bar), time_dot_bar)
             interval_bar[1] = interval_bar[1] + select(last, ends[1], 0.0)

@@ -251,28 +251,33 @@ def test_no_times_at_all():
     assert layer.last.fired.item() == 0 and not layer.last.stopped.item()
 
 
-def test_what_locates_no_events_says_so():
-    with pytest.raises(implicitdsl.ImpError, match=r"E613.*rodas5p"):
-        EVENTS.ThirdBounce(solver="bdf")
-
-
 STIFF = {"solver": "rodas5p", **TIGHT}
+MULTISTEP = {"solver": "bdf", **TIGHT}
 
 
-@pytest.mark.parametrize("solver", ["rodas5p", "kvaerno5"])
-def test_a_stiff_method_has_the_same_events(solver):
+# After an event `bdf` goes on at order 1, whose error is all of its tolerance.
+@pytest.mark.parametrize(("solver", "within"), [("rodas5p", 1e-11), ("kvaerno5", 1e-11), ("bdf", 5e-9)])
+def test_a_stiff_method_has_the_same_events(solver, within):
     stiff = STIFF | {"solver": solver}
     found, exact = gradients(EVENTS.ThirdBounce(**stiff), 10.0, 0.0, 9.8, 0.8, 0.2)
-    assert abs(found - 5.4871486220076088) <= 1e-11
+    assert abs(found - 5.4871486220076088) <= within
     wanted = (0.27995656234732698, 0.10204081632653061, -0.27995656234732698, 7.3539105243400943, -0.27995656234732698)
-    assert all(abs(a - b) <= 1e-10 for a, b in zip(exact, wanted, strict=True))
+    assert all(abs(a - b) <= 10 * within for a, b in zip(exact, wanted, strict=True))
     found, exact = gradients(EVENTS.Assigned(**stiff), 1.0, 1.5, 2.5, 3.5, 5.5)
     assert abs(found - 1473.03125) <= 1e-9
     assert all(abs(a - b) <= 1e-9 for a, b in zip(exact, (895.125, 1790.25, 488.25, 107.5, 515.375), strict=True))
     assert abs(EVENTS.Crossings(**stiff)(0.0) - 11.0) == 0
 
 
-def test_a_stiff_system_is_cut_at_its_events():
+RELAY = implicitdsl.loads(
+    "ode Relay(a) -> t_ {\n  state y = 0, u = 1, n = 0\n  dy/dt = -100000*(y - u)\n  du/dt = 0\n  dn/dt = 0\n"
+    "  from t = 0 to 1\n  when y*u > a {\n    u := -u\n    n := n + 1\n  }\n"
+    "  when n > 2.5 { stop }\n  return t\n}\n"
+)
+
+
+@pytest.mark.parametrize("options", [STIFF, MULTISTEP], ids=["rodas5p", "bdf"])
+def test_a_stiff_system_is_cut_at_its_events(options):
     # y follows a fast equilibrium that the jumps of u move; the closed form is made of exponentials.
     rate = 1e5
 
@@ -284,15 +289,23 @@ def test_a_stiff_system_is_cut_at_its_events():
             t, y, u = t + flight, a * u, -u
         return t
 
-    layer = implicitdsl.loads(
-        "ode Relay(a) -> t_ {\n  state y = 0, u = 1, n = 0\n  dy/dt = -100000*(y - u)\n  du/dt = 0\n  dn/dt = 0\n"
-        "  from t = 0 to 1\n  when y*u > a {\n    u := -u\n    n := n + 1\n  }\n"
-        "  when n > 2.5 { stop }\n  return t\n}\n"
-    ).Relay(**STIFF)
+    layer = RELAY.Relay(**options)
     found, (slope,) = gradients(layer, 0.6)
     assert abs(found - closed(0.6)) <= 1e-9 * closed(0.6) * 100
     difference = (closed(0.6 + 1e-6) - closed(0.6 - 1e-6)) / 2e-6
     assert abs(slope - difference) <= 1e-5 * abs(difference)
+
+
+def test_a_method_of_many_steps_forgets_at_each_sample_s_own_events():
+    layer = RELAY.Relay(**MULTISTEP)
+    starts = leaf([0.6, 0.2, 0.9, 0.5])
+    (together,) = torch.autograd.grad(layer(starts).sum(), starts)
+    steps = layer.last.steps.tolist()
+    assert len(set(steps)) > 1
+    for i in (0, 2):
+        alone = leaf(starts[i].item())
+        (by_start,) = torch.autograd.grad(layer(alone), alone)
+        assert torch.equal(by_start, together[i]) and layer.last.steps.item() == steps[i]
 
 
 def test_backwards_in_time():
@@ -331,6 +344,9 @@ SECOND = [
     ("Jumps", (1.0, 0.1, [0.3, 0.5]), {"solver": "rk4", "dt": 0.11, "dtype": torch.float64}),
     ("Jumps", (1.0, 0.1, [0.3, 0.5]), {"solver": "rodas5p", "dt": 0.11, "dtype": torch.float64}),
     ("ThirdBounce", (10.0, 0.0, 9.8, 0.8, 0.2), STIFF),
+    # With times between the steps of orders 1 to 5, and starts anew.
+    ("Jumps", (1.0, 0.1, [0.3, 0.5]), {"solver": "bdf", "dt": 0.11, "dtype": torch.float64}),
+    ("ThirdBounce", (10.0, 0.0, 9.8, 0.8, 0.2), MULTISTEP),
 ]
 
 

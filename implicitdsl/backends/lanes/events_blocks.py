@@ -12,6 +12,9 @@ from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
 from implicitdsl.solvers.event_rows import WIDTH
 from implicitdsl.solvers.event_steps import (
+    finish_step,
+    judge,
+    look_back,
     mend,
     room_size,
     slope_at_end,
@@ -19,6 +22,7 @@ from implicitdsl.solvers.event_steps import (
     take_step,
     transpose_mend,
     transpose_step,
+    window_size,
 )
 from implicitdsl.solvers.events import STATISTICS, STOPPED, integrate_with_events
 from implicitdsl.solvers.events_adjoint import pullback_with_events
@@ -38,6 +42,7 @@ event_guards, event_modes, event_blocks = model["event_guards"], model["event_mo
 event_places, event_steps, event_strict = model["event_places"], model["event_steps"], model["event_strict"]
 event_steers, event_stops, event_touches = model["event_steers"], model["event_stops"], model["event_touches"]
 save_times, max_steps, algebraic = model["save_times"], model["max_steps"], model["algebraic"]
+highest_order = model["highest_order"]
 rtol, atol, dt = model["rtol"], model["atol"], model["dt"]
 tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] for part in ("a", "c", "error", "dense"))
 tableau_couple, tableau_drive = model["tableau_couple"], model["tableau_drive"]
@@ -77,12 +82,13 @@ def run_block(
     pm = buffer(p, size_p() + event_modes())
     copy(size_p(), p, 0, pm, 0)
     facts[0] = integrate_with_events(
-        rhs, linearise, take_step, slope_at_end, slope_at_start, mend, room_size, guards, guards_rate, guards_vjp_y,
-        modes, conditions, reset, states_of_model(), algebraic(), mass(p), pattern(), size_p(), event_guards(),
-        event_modes(), event_blocks(), event_places(), event_steps(), event_strict(), event_steers(), event_stops(),
-        event_touches(), y0, pm, interval, save_times(), times, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p),
-        tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p), rtol(p),
-        atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
+        rhs, linearise, take_step, slope_at_end, slope_at_start, mend, room_size, judge, finish_step, guards,
+        guards_rate, guards_vjp_y, modes, conditions, reset, states_of_model(), algebraic(), mass(p), pattern(),
+        size_p(), event_guards(), event_modes(), event_blocks(), event_places(), event_steps(), event_strict(),
+        event_steers(), event_stops(), event_touches(), y0, pm, interval, save_times(), times, S, LAST_ROW, DEGREE,
+        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p),
+        control(p), highest_order(), rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS),
+        grid, rows, states, rows,
     )  # fmt: skip
 
 
@@ -97,11 +103,11 @@ def transpose_run(
     end_bar_of_time = interval_bar[1]
     interval_bar[1] = 0.0 * end_bar_of_time
     facts[0] = pullback_with_events(
-        rhs, linearise, take_step, transpose_step, transpose_mend, room_size, rhs_vjp, rhs_vjp_y, linearise_vjp,
-        linearise_vjp_y, guards_vjp, guards_vjp_y, reset_vjp, states_of_model(), algebraic(), mass(p), pattern(),
-        size_p(), event_guards(), event_modes(), event_blocks(), pm, interval, save_times(), times, S, LAST_ROW, DEGREE,
-        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p), grid, made, states,
-        facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar, end_bar_of_time, y0_bar, pm_bar, interval_bar,
-        times_bar,
+        rhs, linearise, take_step, transpose_step, transpose_mend, room_size, window_size, look_back, rhs_vjp,
+        rhs_vjp_y, linearise_vjp, linearise_vjp_y, guards_vjp, guards_vjp_y, reset_vjp, states_of_model(), algebraic(),
+        mass(p), pattern(), size_p(), event_guards(), event_modes(), event_blocks(), pm, interval, save_times(), times,
+        S, LAST_ROW, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
+        grid, made, states, facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar, end_bar_of_time, y0_bar,
+        pm_bar, interval_bar, times_bar,
     )  # fmt: skip
     copy(own_bar(), pm_bar, 0, p_bar, 0)

@@ -45,6 +45,7 @@ from implicitdsl.problems.handover import rest_of
 from implicitdsl.problems.ode import OdeProblem, used_arguments
 from implicitdsl.problems.separable import parts
 from implicitdsl.problems.step_pattern import StepPattern
+from implicitdsl.solvers.bdf import BDF
 from implicitdsl.solvers.delay_breaks import break_counts
 from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.step_matrix import DENSE
@@ -318,7 +319,7 @@ class Maker:
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
-        if settings.solver in ESDIRK and self._wholes:
+        if settings.solver in (*ESDIRK, BDF.name) and self._wholes:
             tables["tableau_drive"] = np.array([settings.rtol, settings.atol], dtype)
         if settings.solver in SPLIT:
             moved = parts(self._problem)

@@ -42,10 +42,12 @@ _ESDIRK = (*_IMPLICIT, "esdirk", "esdirk_adjoint", "esdirk_tangent", "esdirk_thi
 _BDF = (*_IMPLICIT, "esdirk", "bdf_history", "bdf", "bdf_adjoint", "bdf_tangent", "bdf_tangent_adjoint")
 _EVENTS = (
     "pivoted_lu", "sparse_lu", "step_matrix", "consistent_start", "event_rows", "event_location", "event_modes",
-    "event_landing", "event_steps", "events", "events_adjoint", "events_tangent", "events_tangent_adjoint",
+    "event_landing", "event_one_step", "event_steps", "events", "events_adjoint", "events_tangent",
+    "events_tangent_adjoint",
 )  # fmt: skip
 _STIFF_EVENTS = ("event_mending", "event_stiff_steps")
 _ESDIRK_EVENTS = ("event_mending", "event_esdirk_steps")
+_BDF_EVENTS = ("event_mending", "event_bdf_history", "event_bdf_steps")
 _DELAYS = (
     "delay_breaks", "delay_reads", "delays", "delays_adjoint", "delays_tangent", "delays_tangent_adjoint",
 )  # fmt: skip
@@ -74,6 +76,7 @@ SOURCES = tuple(
             *_EVENTS,
             *_STIFF_EVENTS,
             *_ESDIRK_EVENTS,
+            *_BDF_EVENTS,
             *_DELAYS,
             *_TABLEAUS,
             *_COSTATE,
@@ -117,7 +120,7 @@ class OdeMethod:
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""
-        if isinstance(self.tableau, EsdirkTableau) and self.events:
+        if isinstance(self.tableau, EsdirkTableau | Bdf) and self.events:
             return self.tableau.event_tables(dtype)
         if isinstance(self.tableau, EsdirkTableau | Bdf):
             return self.tableau.tables(dtype)
@@ -139,15 +142,16 @@ class OdeMethod:
         match self.tableau:
             case EsdirkTableau():
                 solvers, own = _ESDIRK, ["stiff_blocks", "esdirk_blocks"]
+                at_events = _ESDIRK_EVENTS
             case Bdf():
                 solvers, own = _BDF, ["stiff_blocks", "bdf_blocks"]
+                at_events = _BDF_EVENTS
             case RosenbrockTableau():
                 solvers, own = _STIFF, ["stiff_blocks"]
+                at_events = _STIFF_EVENTS
             case _:
-                solvers, own = _EXPLICIT, []
-        solvers = (*solvers, *(_EVENTS if self.events else ()), *more_solvers)
-        if self.events and self.is_stiff:
-            solvers += _ESDIRK_EVENTS if isinstance(self.tableau, EsdirkTableau) else _STIFF_EVENTS
+                solvers, own, at_events = _EXPLICIT, [], ()
+        solvers = (*solvers, *(_EVENTS if self.events else ()), *more_solvers, *(at_events if self.events else ()))
         found = [import_module(f"implicitdsl.solvers.{name}") for name in dict.fromkeys(solvers)]
         blocks = ["ode_blocks", "ode_tangent_blocks", "thinned_blocks", *own]
         blocks += ["events_blocks", "events_tangent_blocks"] if self.events else []
@@ -215,7 +219,7 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
         return OdeMethod(name, esdirk.rows, places | more, esdirk, events, roles)
     if plain == BDF.name:
         places = {"S": BDF.degree - 1, "DEGREE": BDF.degree}
-        more |= {"FINAL_FLAG": LAST + 1.0}
+        more |= {"LAST_ROW": 1, "GAMMA": 0.0} if events else {"FINAL_FLAG": LAST + 1.0}
         # A step has one stage, but its sweeps hold as many rows of states as two pasts have.
         return OdeMethod(name, 2 * PAST, places | more, BDF, events, roles)
     explicit = EXPLICIT[plain].eager

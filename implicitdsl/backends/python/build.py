@@ -76,8 +76,6 @@ def refuse(problem: Problem, settings: Settings) -> str | None:
         return refuse(flow(problem), segment_settings(settings))
     if isinstance(problem, OdeProblem) and not any(state.size for state in problem.states):
         return "the states have size 0: there is nothing to integrate"
-    if isinstance(problem, OdeProblem) and problem.events is not None and settings.solver == BDF.name:
-        return "`bdf` does not locate events and jumps yet; `rodas5p` and `kvaerno5` do, for stiff models too"
     if isinstance(problem, OdeProblem) and problem.delays is not None and settings.solver not in (*TABLEAUS, AUTO):
         return f"`{settings.solver}` does not read a past yet; the explicit methods do: `tsit5`"
     if isinstance(problem, OdeProblem) and problem.delays is not None and settings.adjoint not in ("discrete", "auto"):

@@ -11,14 +11,15 @@ import numpy as np
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.ode_engine import OdeEngine, Run, Slope, Start, TangentRun
 from implicitdsl.backends.python.sample_engine import Answer
-from implicitdsl.backends.settings import Settings
+from implicitdsl.backends.settings import Settings, highest_order
 from implicitdsl.kernels.flat import flat_function
 from implicitdsl.problems.derived import simplified
 from implicitdsl.problems.events import tables
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.stiff import linearisation, pattern_of
-from implicitdsl.solvers import event_esdirk_steps, event_steps, event_stiff_steps
+from implicitdsl.solvers import event_bdf_steps, event_esdirk_steps, event_steps, event_stiff_steps
 from implicitdsl.solvers import status as codes
+from implicitdsl.solvers.bdf import BDF
 from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.event_rows import WIDTH
 from implicitdsl.solvers.events import FIRED, STATISTICS, STOPPED, integrate_with_events
@@ -71,7 +72,7 @@ class EventsEngine(OdeEngine):
         self._algebraic = problem.algebraic
         pattern = pattern_of(problem, "dense")
         self._mass, self._pattern = np.array(problem.mass, self._dtype), pattern.numbers
-        if name not in ROSENBROCK and name not in ESDIRK:
+        if name not in ROSENBROCK and name not in ESDIRK and name != BDF.name:
             super()._choose_method(problem)
             t = self._tableau
             self._steps: Any = event_steps
@@ -80,10 +81,18 @@ class EventsEngine(OdeEngine):
             return
         self._functions.update({n: flat_function(simplified(f)) for n, f in linearisation(problem, pattern).items()})
         self._linear = "linearise"
+        tolerances = np.array((self._settings.rtol, self._settings.atol), self._dtype)
+        if name == BDF.name:
+            t, none = BDF.event_tables(self._dtype), self._zeros(1)
+            self._steps = event_bdf_steps
+            self._method = (BDF.degree - 1, 1, BDF.degree, 0.0, none, none, none, tolerances)
+            self._error, self._dense = t["error"], t["dense"]
+            self._control = self._settings.control(BDF, self._dtype)
+            return
         if name in ESDIRK:
             esdirk = ESDIRK[name]
-            t, tolerances = esdirk.event_tables(self._dtype), (self._settings.rtol, self._settings.atol)
-            self._steps, drive = event_esdirk_steps, np.array(tolerances, self._dtype)
+            t, drive = esdirk.event_tables(self._dtype), tolerances
+            self._steps = event_esdirk_steps
             numbers = (esdirk.readers + 1, esdirk.last, esdirk.degree, esdirk.gamma)
             self._method = (*numbers, t["a"], t["couple"], t["c"], drive)
             self._error, self._dense = t["error"], t["dense"]
@@ -119,11 +128,12 @@ class EventsEngine(OdeEngine):
         run.status = int(
             integrate_with_events(
                 rhs, linearise, steps.take_step, steps.slope_at_end, steps.slope_at_start, steps.mend,
-                steps.room_size, guards, guards_rate, guards_vjp_y, modes,
+                steps.room_size, steps.judge, steps.finish_step, guards, guards_rate, guards_vjp_y, modes,
                 conditions, self._reset(), *self._sizes(start), tables.places, tables.steps, tables.strict,
                 tables.steers, tables.stops, tables.touches, start.y0, self._full(start), start.interval, self._m,
-                start.times, *self._method, self._error, self._dense, self._control, real(s.rtol), real(s.atol),
-                real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows, run.states, rows,
+                start.times, *self._method, self._error, self._dense, self._control,
+                int(highest_order(s)), real(s.rtol), real(s.atol), real(s.dt or 0.0),
+                s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows, run.states, rows,
             )
         )  # fmt: skip
         return run
@@ -158,11 +168,12 @@ class EventsEngine(OdeEngine):
             "rhs", self._linear, "rhs_vjp", f"{self._linear}_vjp", "guards_vjp", "guards_vjp_y"
         )
         found = pullback_with_events(
-            rhs, linearise, steps.take_step, steps.transpose_step, steps.transpose_mend, steps.room_size, rhs_vjp,
-            self._without("rhs_vjp_y"), linearise_vjp, self._without(f"{self._linear}_vjp_y"), guards_vjp, guards_vjp_y,
-            self._reset("_vjp"), *self._sizes(start), pm, start.interval, self._m, start.times, *self._method,
-            self._dense, run.grid, run.rows, run.states, run.statistics[LAST_TIME], run.statistics[STOPPED], values_bar,
-            end_bar, end_time_bar, y0_bar, pm_bar, interval_bar, times_bar,
+            rhs, linearise, steps.take_step, steps.transpose_step, steps.transpose_mend, steps.room_size,
+            steps.window_size, steps.look_back, rhs_vjp, self._without("rhs_vjp_y"), linearise_vjp,
+            self._without(f"{self._linear}_vjp_y"), guards_vjp, guards_vjp_y, self._reset("_vjp"), *self._sizes(start),
+            pm, start.interval, self._m, start.times, *self._method, self._dense, run.grid, run.rows, run.states,
+            run.statistics[LAST_TIME], run.statistics[STOPPED], values_bar, end_bar, end_time_bar, y0_bar, pm_bar,
+            interval_bar, times_bar,
         )  # fmt: skip
         p_bar += pm_bar[: p_bar.size]
         return int(found)
@@ -189,11 +200,11 @@ class EventsEngine(OdeEngine):
         tangent.end_dot = replay_with_events(
             self._functions["rhs"], rhs_tangent, self._at_rest("rhs_tangent_y"), linearise_tangent,
             self._at_rest(f"{linear}_y"), self._functions[self._linear], self._steps.take_dual_step,
-            self._steps.mend_dual, self._steps.room_size, guards_jvp, guards_rate, self._reset(), self._reset("_jvp"),
-            *self._sizes(start), slope.y2, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
-            slope.times_dot, *self._method, self._dense, run.grid, run.rows, run.statistics[LAST_TIME],
-            bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
-            tangent.dots,
+            self._steps.mend_dual, self._steps.room_size, self._steps.look_back_dual, guards_jvp, guards_rate,
+            self._reset(), self._reset("_jvp"), *self._sizes(start), slope.y2, slope.p2, start.interval,
+            slope.interval_dot, self._m, start.times, slope.times_dot, *self._method, self._dense, run.grid, run.rows,
+            run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.values, tangent.values_dot, tangent.end2,
+            tangent.states2, tangent.dots,
         )  # fmt: skip
         return tangent
 
@@ -215,13 +226,13 @@ class EventsEngine(OdeEngine):
         )
         found = replay_pullback_with_events(
             self._functions["rhs"], self._functions[self._linear], rhs_tangent, linearise_tangent, steps.take_dual_step,
-            steps.transpose_dual_step, steps.transpose_mend_dual, steps.room_size, self._apart("rhs_tangent_vjp"),
-            self._without("rhs_tangent_vjp_y", 2), self._apart(f"{linear}_vjp"), self._without(f"{linear}_vjp_y", 2),
-            guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y, self._reset("_vjp"), self._reset("_jvp_vjp"),
-            *self._sizes(start), slope.p2, start.interval, self._m, start.times, slope.times_dot, *self._method,
-            self._dense, run.grid, run.rows, run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.states2,
-            tangent.dots, values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar,
-            interval_dot_bar, times_bar, dots_bar,
+            steps.transpose_dual_step, steps.transpose_mend_dual, steps.room_size, steps.window_size,
+            steps.look_back_dual, self._apart("rhs_tangent_vjp"), self._without("rhs_tangent_vjp_y", 2),
+            self._apart(f"{linear}_vjp"), self._without(f"{linear}_vjp_y", 2), guards_vjp, guards_vjp_y, guards_jvp_vjp,
+            guards_jvp_vjp_y, self._reset("_vjp"), self._reset("_jvp_vjp"), *self._sizes(start), slope.p2,
+            start.interval, self._m, start.times, slope.times_dot, *self._method, self._dense, run.grid, run.rows,
+            run.statistics[LAST_TIME], bool(run.statistics[STOPPED]), tangent.states2, tangent.dots, values_bar,
+            values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar, dots_bar,
         )  # fmt: skip
         p2_bar[:first] += pm2_bar[:first]
         p2_bar[first:] += pm2_bar[full : full + first]
