@@ -69,10 +69,10 @@ EVERY = [*CONTINUOUS, "forward", "discrete", "auto"]
 START = torch.tensor([[1.0, 0.3], [-0.4, 0.9], [0.2, -1.1]], dtype=torch.float64)
 RATES = torch.tensor([1.0, 2.0, 0.7], dtype=torch.float64)
 PATTERNS: dict[str, tuple[str, list[torch.Tensor]]] = {
-    "times": ("At", [START, RATES, torch.tensor([0.0, 0.6, 1.1, 2.0], dtype=torch.float64)]),
+    "times": ("At", [START, RATES, torch.tensor([0.0, 0.6, 1.1, 1.5, 2.0], dtype=torch.float64)]),
     "ties": ("At", [START, RATES, torch.tensor([0.0, 0.6, 0.6, 0.6, 2.0], dtype=torch.float64)]),
     "one time": ("At", [START, RATES, torch.tensor([0.4], dtype=torch.float64)]),
-    "backwards": ("At", [START, RATES, torch.tensor([1.0, 0.5, -0.7], dtype=torch.float64)]),
+    "backwards": ("At", [START, RATES, torch.tensor([1.0, 0.5, 0.1, -0.4, -0.7], dtype=torch.float64)]),
     "from to": (
         "AtFromTo",
         [START, RATES, torch.tensor([2.0, 3.0, 2.5]).double(), torch.tensor([1.1, 1.2, 1.3, 1.9]).double()],
@@ -121,7 +121,7 @@ def test_every_adjoint_agrees_with_the_discrete_one(pattern: str, adjoint: str, 
 
 # Every method with every adjoint on the pattern that has all: a moving start, interval ends, save times and two outputs. Every
 # pattern with every adjoint on one method, for patterns and methods meet in the adjoint alone.
-METHODS = ["tsit5", "dopri5", "bosh3", "dop853", "heun", "rk4(dt = 0.01)"]
+METHODS = ["tsit5", "dopri5", "bosh3", "dop853", "heun", "rk4(dt = 0.02)"]
 GRID = [("from to", a, m) for a in [*CONTINUOUS, "forward"] for m in METHODS]
 GRID += [(p, a, "tsit5") for a in [*CONTINUOUS, "forward"] for p in ["times", "ties", "one time", "end"]]
 
@@ -133,7 +133,7 @@ def test_every_method_with_every_adjoint_is_right_to_finite_differences(
     name, given = PATTERNS[pattern]
     given = [g[:1] if len(g) == 3 else g for g in given]
     loose = solver in ("heun", "bosh3")
-    options = {"rtol": 1e-5 if loose else 1e-9, "atol": 1e-7 if loose else 1e-11, "backend": "python", "solver": solver}
+    options = {"rtol": 1e-4 if loose else 1e-9, "atol": 1e-6 if loose else 1e-11, "backend": "python", "solver": solver}
     built = layer(name, adjoint, **options)
     # A tie cannot be moved on one side alone.
     inputs = [g.clone().requires_grad_(pattern != "ties" or g is not given[-1]) for g in given]
@@ -146,12 +146,12 @@ def test_every_method_with_every_adjoint_is_right_to_finite_differences(
 def test_both_back_ends_give_one_gradient_and_a_sample_alone_has_its_bits(adjoint: str, backend: str) -> None:
     name, given = PATTERNS["times"]
     built = layer(name, adjoint, backend=backend)
-    whole = gradients(built, given[:2] + [given[2].expand(3, 4)])
-    alone = gradients(built, [given[0][1:2], given[1][1:2], given[2].expand(1, 4)])
-    weights = torch.cos(torch.arange(24, dtype=torch.float64))
+    whole = gradients(built, given[:2] + [given[2].expand(3, 5)])
+    alone = gradients(built, [given[0][1:2], given[1][1:2], given[2].expand(1, 5)])
+    weights = torch.cos(torch.arange(30, dtype=torch.float64))
 
     inputs = [g.clone().requires_grad_() for g in (given[0][1:2], given[1][1:2])]
-    value = built(*inputs, given[2].expand(1, 4)).reshape(-1) @ weights[8:16]
+    value = built(*inputs, given[2].expand(1, 5)).reshape(-1) @ weights[10:20]
     one = torch.autograd.grad(value, inputs)
     assert torch.equal(one[0][0], whole[0][1]) and torch.equal(one[1][0], whole[1][1])
     assert len(alone) == len(whole)

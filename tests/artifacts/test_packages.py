@@ -107,11 +107,11 @@ ode Multistep(k) -> [2] {
   solver bdf(rtol = 1e-4)
   return [x, y]
 }
-dae Chain(k) -> [6] {
-  state u[6] = 1
-  var   w[6] = 1
+dae Chain(k) -> [3] {
+  state u[3] = 1
+  var   w[3] = 1
   du/dt = -k*w
-  w^3 + w = u + 0.1*concat([u[5]], u[0:5])
+  w^3 + w = u + 0.1*concat([u[2]], u[0:2])
   from t = 0 to 1
   solver rodas5p(matrix = sparse, rtol = 1e-4)
   return w

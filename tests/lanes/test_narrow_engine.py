@@ -10,8 +10,8 @@ from torch import Tensor
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine
 from tests.reference.cases import f64, models
 
-SIZES = {"n": 32}
-OPTIONS = {"solver": "rodas5p(rtol = 1e-4, atol = 1e-6)", "dtype": torch.float64, "backend": "lanes"}
+SIZES = {"n": 8}
+OPTIONS = {"solver": "rodas5p(matrix = sparse, rtol = 1e-4, atol = 1e-6)", "dtype": torch.float64, "backend": "lanes"}
 
 
 def derivatives(layer: Any, nu: Tensor, chosen: int) -> list[Tensor]:

@@ -33,7 +33,7 @@ def swing(a, b, ts, w):
 
 def test_a_value_at_one_end_and_a_slope_at_the_other():
     layer = build("Swing", **TIGHT)
-    a, b, ts = leaf(0.7), leaf(-0.4), leaf([0.0, 0.2, 0.55, 1.0])
+    a, b, ts = leaf(0.7), leaf(-0.4), leaf([0.0, 0.2, 0.4, 0.55, 1.0])
     u, v = layer(a, b, ts)
     w = leaf(1.5)
     wanted = swing(a, b, ts, w)
@@ -80,7 +80,7 @@ def test_both_branches_of_bratu_with_two_derivatives():
     """The guess decides; the branches are beside each other in one batch."""
     lam, height, *known = (f64(column) for column in zip(*BRATU, strict=True))
     lam.requires_grad_()
-    u = build("Bratu", **TIGHT)(lam, height, f64([0.5]))[:, 0]
+    u = build("Bratu", **TIGHT)(lam, height, ENDS)[:, 1]
     torch.testing.assert_close(u, known[0], rtol=1e-8, atol=0)
     (first,) = torch.autograd.grad(u.sum(), lam, create_graph=True)
     torch.testing.assert_close(first, known[1], rtol=1e-6, atol=0)
@@ -152,7 +152,7 @@ def test_the_test_set_of_cash(name, closed):
 
 
 def test_a_gradient_through_a_boundary_layer():
-    layer, eps, t = build("Cash1", **TIGHT), leaf(1e-2), f64([0.05, 0.1, 0.3])
+    layer, eps, t = build("Cash1", **TIGHT), leaf(1e-2), torch.linspace(0.05, 0.3, 41, dtype=torch.float64)
     root = eps.sqrt()
     wanted = (torch.exp(-t / root) - torch.exp((t - 2) / root)) / (1 - torch.exp(-2 / root))
     found = torch.autograd.grad(layer(eps, t).sum(), eps)[0]
@@ -242,7 +242,8 @@ def test_what_is_nearly_so_is_noted():
 
 def test_times_outside_and_out_of_order():
     layer = build("Swing", on_fail="nan")
-    for times, name in (([0.2, 0.1, 0.3], "bad_times"), ([1.0, 0.5, 0.0], "success"), ([0.5, 0.5, 0.5], "success")):
+    falling, equal = [1.0, 0.8, 0.5, 0.2, 0.0], [0.5] * 5
+    for times, name in (([0.2, 0.1, 0.3, 0.4, 0.5], "bad_times"), (falling, "success"), (equal, "success")):
         layer(1.0, 2.0, f64(times))
         assert told(layer) == [name]
     more = layer(1.0, 2.0, f64([0.0, 0.1, 0.3, 0.31, 1.0]))[0]
@@ -264,7 +265,7 @@ def test_single_precision():
 def test_the_method_of_the_segments_is_an_option(method):
     named = "shooting(method = rk4, dt = 0.01)" if method == "rk4(dt)" else f"shooting(method = {method})"
     layer = build("Bratu", solver=named)
-    assert abs(layer(1.0, 0.0, f64([0.5])).item() - 0.140539214400471798) < 1e-6
+    assert abs(layer(1.0, 0.0, ENDS)[1].item() - 0.140539214400471798) < 1e-6
 
 
 @pytest.mark.parametrize(

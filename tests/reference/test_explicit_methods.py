@@ -60,7 +60,7 @@ def test_derivatives_of_fixed_steps_are_exact(method, backend):
 @pytest.mark.parametrize("e", KEPLER)
 def test_an_orbit_after_three_turns(e, method, bound, backend):
     layer = MODELS.Orbit(solver=method, backend=backend, rtol=1e-10, atol=1e-10, dtype=torch.float64)
-    found = layer(number(e), number(0.0, 20.0))[-1]
+    found = layer(number(e), number(0.0, 7.0, 20.0))[-1]
     # The turns of an orbit magnify the errors of the steps; prince9 makes them that much smaller than it is asked to.
     assert (found - number(*KEPLER[e])).abs().max() <= bound * 1e-10
     x, y, u, v = found.tolist()
@@ -81,7 +81,7 @@ def test_values_between_the_steps_are_as_good_as_the_ends(method, backend):
     assert int(layer.last.steps) < 40
     assert (found[:, :2] - wanted).abs().max() <= 5e-9
     # Asking for more times changes no other value by a bit.
-    assert torch.equal(layer(number(e), times[::6]), found[::6])
+    assert torch.equal(layer(number(e), times[::30]), found[::30])
 
 
 @pytest.mark.parametrize("method", ["dop853", "prince9", "heun", "midpoint"])
@@ -98,8 +98,9 @@ def test_a_sample_has_the_bits_it_has_alone(method):
 def test_single_precision(method, backend):
     layer = MODELS.Orbit(solver=method, backend=backend, dtype=torch.float32)
     e = torch.tensor(0.1, dtype=torch.float32, requires_grad=True)
-    found = layer(e, torch.tensor([0.0, 6.0], dtype=torch.float32))
+    found = layer(e, torch.tensor([0.0, 2.5, 6.0], dtype=torch.float32))
     found.sum().backward()
-    double = MODELS.Orbit(solver="prince9", rtol=1e-12, atol=1e-12, dtype=torch.float64)(number(0.1), number(0.0, 6.0))
+    tight = MODELS.Orbit(solver="prince9", rtol=1e-12, atol=1e-12, dtype=torch.float64)
+    double = tight(number(0.1), number(0.0, 2.5, 6.0))
     assert found.dtype == e.grad.dtype == torch.float32
     assert (found - double).abs().max() <= 2e-2

@@ -128,9 +128,9 @@ def test_methods_of_newton_steps_give_the_same_with_sparse_as_with_dense(solver:
 @pytest.mark.parametrize(
     ("name", "sizes", "solver"),
     [
-        ("Brusselator", {"N": 15, "T": 2}, "rodas5p"),
-        ("Shifted", {"n": 20}, "rodas5p"),
-        ("Shifted", {"n": 20}, "bdf"),
+        ("Brusselator", {"N": 6, "T": 2}, "rodas5p"),
+        ("Shifted", {"n": 6}, "rodas5p"),
+        ("Shifted", {"n": 6}, "bdf"),
     ],
 )
 def test_lanes_do_what_single_samples_do(name: str, sizes: dict[str, int], solver: str) -> None:
