@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from implicitdsl.artifacts.keys import Recipe, engine_key, find_record, keep_record, key_of
+from implicitdsl.artifacts.keys import Recipe, engine_key, find_record, keep_record, key_of, without_values
 from implicitdsl.backends.engine import Engine
 from implicitdsl.layers.blueprint import Blueprint
 
@@ -40,12 +40,16 @@ class EngineRecord:
         """The layer that the engine is of."""
         return self.spec.layer_name
 
+    def code_of(self, part: str) -> Spec:
+        """What the object files of a part are made for, the same for all values that they are loaded with."""
+        return self.spec.blank
+
     def restore(self, make: Make, threads: int | None) -> Engine:
         """The engine whose object files `make` gives."""
         from implicitdsl.backends.lanes.machine_code import MachineCode
 
         made: Any = getattr(import_module(self.module), self.name)
-        return made(self.spec, MachineCode(self.signatures, make, self.parts), threads)
+        return made(self.spec, MachineCode(self.signatures, make, self.parts, data=self.spec.data), threads)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class ShootingRecord:
     def layer_name(self) -> str:
         """The layer that the engine is of."""
         return self.spec.layer_name
+
+    def code_of(self, part: str) -> Spec:
+        """See `EngineRecord`."""
+        name, _, own = part.partition(INNER)
+        return self.engines[name].code_of(own)
 
     def restore(self, make: Make, threads: int | None) -> Engine:
         """The engine whose object files `make` gives; the parts of an inner engine bear its name in front."""
@@ -141,12 +150,14 @@ class KeptEngines:
     def engine(self, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
         """The engine of a piece for a type and call sizes. Raises ImpError where the compiler does."""
         name = str(dtype).removeprefix("torch.")
-        key = engine_key(self._recipe, piece, name, tuple(sorted(call_sizes.items())), target())
+        case = piece, name, tuple(sorted(call_sizes.items())), target()
+        key = engine_key(self._recipe, *case)
         if key not in self._engines:
-            self._engines[key] = self._made(key, piece, dtype, call_sizes)
+            code = engine_key(without_values(self._recipe), *case)
+            self._engines[key] = self._made(key, code, piece, dtype, call_sizes)
         return self._engines[key]
 
-    def _made(self, key: str, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
+    def _made(self, key: str, code: str, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
         from implicitdsl.backends.lanes.cache import find, keep
 
         def compiled() -> Engine:
@@ -161,7 +172,7 @@ class KeptEngines:
             keep_record(f"{key}.engine", record)
 
         def make(part: str, shared: tuple[int, ...]) -> bytes:
-            place = f"{key_of(key, part, shared)}.part"
+            place = f"{key_of(code, record.code_of(part), part, shared)}.part"
             found = find(place)
             if found is None:
                 found = object_file(compiled(), part, shared)

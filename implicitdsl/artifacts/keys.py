@@ -60,6 +60,13 @@ def engine_key(recipe: Recipe, piece: int, dtype: str, call_sizes: tuple[tuple[s
     return key_of(toolchain(), "engine", layer, piece, dtype, call_sizes, target)
 
 
+def without_values(recipe: Recipe) -> Recipe:
+    """The recipe without the options that machine code is loaded with: with others it is the same code."""
+    *rest, options = recipe
+    step = None if options.dt is None else 1.0
+    return (*rest, replace(options, rtol=None, atol=None, max_steps=None, dt=step))
+
+
 def code_options(options: Options) -> Options:
     """The options that decide what code does; the others decide what is done with it."""
     return replace(options, on_fail="raise", seed=None, threads=None, dtype=None, device="cpu")

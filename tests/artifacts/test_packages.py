@@ -269,6 +269,28 @@ def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Pat
         models.Mix(dtyp=torch.float64)
 
 
+def test_two_tolerances_are_shipped_as_one_object(cache: Path, tmp_path: Path) -> None:
+    source = tmp_path / "decay.imp"
+    source.write_text("ode Decay(x0) -> x {\n  state x = x0\n  dx/dt = -x\n  from t = 0 to 1\n  return x\n}\n")
+    options = [f"solver='tsit5', rtol={r}, atol={r}" for r in ("1e-3", "1e-10")]
+    words = [w for o in options for w in ("--build", f"Decay(dtype=float64, {o})")]
+    compile_package(source, tmp_path / "decays", "--cpu", "native", *words)
+    calls = [f"models.Decay(dtype=torch.float64, {o})" for o in options]
+    call = f"""
+import json, torch
+layers = [{", ".join(calls)}]
+x = torch.tensor(1.0, dtype=torch.float64)
+print(json.dumps([layer(x).item() for layer in (*layers, *reversed(layers))]))
+"""
+    start = FORBID + f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport decays as models\n"
+    loose, tight, tight_again, loose_again = json.loads(run_python(start + call, cache="/dev/null/none"))
+    assert (loose, tight) == (loose_again, tight_again)
+    assert tight == pytest.approx(0.36787944117144233, rel=1e-9)
+    assert loose == pytest.approx(0.36787944117144233, rel=1e-3) and abs(loose - tight) > 1e-8
+    listed = json.loads((tmp_path / "decays" / "manifest.json").read_text())["layers"]
+    assert len(list((tmp_path / "decays" / "objects").iterdir())) == listed[0]["objects"] == listed[1]["objects"]
+
+
 def test_sizes_of_calls_are_named_and_others_are_refused(source: Path, cache: Path, tmp_path: Path) -> None:
     compile_package(source, tmp_path / "at", "--build", "At(n=1, T=3, dtype=float64)")
     layer = open_built(tmp_path / "at", "at_models").At(n=1, dtype=torch.float64)

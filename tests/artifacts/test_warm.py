@@ -103,6 +103,34 @@ def test_a_changed_import_changes_the_layer(cache: Path, tmp_path: Path) -> None
         assert float(layer(1.0)) == pytest.approx(2.718281828459045**factor, rel=1e-7)
 
 
+OTHER = """
+import json, torch, implicitdsl
+from implicitdsl.backends.lanes import link
+def refuse(*a, **k): raise AssertionError("compiled anew")
+link._make = refuse
+found = []
+for rtol in (1e-2, 1e-9):
+    layer = implicitdsl.load({path!r}).Decay(backend="lanes", dtype=torch.float64, rtol=rtol, atol=rtol, max_steps=900)
+    x0 = torch.full((5, 2), 2.0, dtype=torch.float64).requires_grad_()
+    y = layer(x0, torch.linspace(0.0, 1.0, 3, dtype=torch.float64))
+    torch.autograd.grad(y.square().sum(), x0)
+    found.append(y[0, -1, 0].item())
+print(json.dumps(found))
+"""
+
+
+def test_another_tolerance_is_another_value_of_the_code_at_hand(cache: Path, decay: Path) -> None:
+    run_python(CALL.format(path=str(decay)), cache=cache)
+    parts = sorted(entry.name for entry in cache.glob("*.part"))
+    loose, tight = json.loads(run_python(OTHER.format(path=str(decay)), cache=cache))
+    assert sorted(entry.name for entry in cache.glob("*.part")) == parts
+    # dx/dt = 1/4 - x²/2: x = coth(t/√8 + s)/√2 with x(0) = 2.
+    exact = 1.1427130600127702
+    assert tight == pytest.approx(exact, rel=1e-8)
+    assert loose == pytest.approx(exact, rel=1e-2)
+    assert loose != pytest.approx(exact, rel=1e-7)
+
+
 def test_what_was_found_is_what_the_compiler_gives(cache: Path) -> None:
     made, found = (implicitdsl.loads(DECAY).Decay.blueprint(n=3, backend="lanes", rtol=1e-7) for _ in range(2))
     plain = compiler.construct(compiler.read_unit(DECAY, "<text>"), "Decay", {"n": 3}, made.options)

@@ -73,8 +73,8 @@ class AutoEngine(HandoverEngine, BlockEngine):
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         BlockEngine.__init__(self, spec, code, threads)
         plain = {part: letters for part, letters in code.signatures.items() if not part.startswith(LATER)}
-        self.first = self.watched(spec.more["first"], code.only("", plain), threads)
-        self._rest = self.rest(spec.more["second"], code.only(LATER, plain), threads)
+        self.first = self.watched(spec.more["first"], code.only("", plain, spec.more["first"].data), threads)
+        self._rest = self.rest(spec.more["second"], code.only(LATER, plain, spec.more["second"].data), threads)
         self.reads_times = bool(spec.numbers["has_times"])
 
     @property

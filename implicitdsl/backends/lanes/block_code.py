@@ -6,13 +6,12 @@ linked in after that.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from types import FunctionType
-
-import numpy as np
 
 from implicitdsl.backends.engine import Argument
 from implicitdsl.backends.lanes.block_engine import Spec
@@ -84,13 +83,11 @@ class BlockCode:
         calls: Mapping[str, Sequence[str]],
         parts: Mapping[str, tuple[str, ...]] | None = None,
         modules: tuple[str, ...] = (),
-        reals: Mapping[str, float] | None = None,
     ) -> None:
-        """`calls` names the functions of the model that each entry calls, `parts` is that of `MachineCode`, `reals` are
-        numbers that solvers read."""
+        """`calls` names the functions of the model that each entry calls, `parts` is that of `MachineCode`."""
         self.spec, self._leaves, self._functions = spec, leaves, functions
         self._blocks, self._signatures, self._calls = blocks, signatures, calls
-        self._parts, self._modules, self._reals = dict(parts or {}), modules, dict(reals or {})
+        self._parts, self._modules = dict(parts or {}), modules
         self._simple: dict[str, Derived] = {}
         self._lock = threading.Lock()
 
@@ -121,11 +118,15 @@ class BlockCode:
         given, every = arranged(chosen, common)
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
-        return make_object([*code, model, self._constants(shared)], [f"imp_{e}" for e in entries])
+        modules = [*code, model]
+        return make_object([*modules, self._constants(modules, shared)], [f"imp_{e}" for e in entries])
 
-    def _constants(self, shared: tuple[int, ...]) -> str:
+    def flat_sizes(self) -> list[int]:
+        """Numbers in each argument of the flat groups."""
+        return [math.prod(argument.shape) for argument in self.spec.arguments]
+
+    def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
         spec = self.spec
-        sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
-        p = packing(spec.groups["p"], sizes, shared)
+        p = packing(spec.groups["p"], self.flat_sizes(), shared)
         numbers = {**spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
-        return constants_text(spec.dtype, numbers, self._reals, {}, {})
+        return constants_text(spec.dtype, read_by=modules, numbers=numbers, data=spec.data)

@@ -10,7 +10,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends import threads
 from implicitdsl.backends.engine import Argument, Array, Shape
 from implicitdsl.backends.lanes.arena import Arena
+from implicitdsl.backends.lanes.data import Data, Value, blank
 from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import Key, MachineCode
 from implicitdsl.solvers import status as codes
@@ -54,6 +55,14 @@ class Spec:
     """Further sizes and switches of the kind."""
     more: dict[str, Any] = field(default_factory=dict[str, Any])
     """Further plain data of the kind."""
+    data: Data = field(default_factory=dict[str, Value])
+    """Values that machine code is loaded with, and does not know when it is made."""
+
+    @property
+    def blank(self) -> Spec:
+        """As this without the values of data: what machine code is made for."""
+        more = {name: held.blank if isinstance(held, Spec) else held for name, held in self.more.items()}
+        return replace(self, more=more, data=blank(self.data))
 
 
 class BlockEngine:

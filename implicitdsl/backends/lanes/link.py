@@ -21,6 +21,7 @@ from llvmlite.binding import ffi
 
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
+from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
 from implicitdsl.backends.lanes.passes import OWN
 
 llvm.initialize_native_target()
@@ -60,7 +61,7 @@ _hold_over_fork()
 CODE_MODEL = "large"
 """LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
 the smaller models reach no further, and LLVM then ends the process."""
-PIPELINE = ("backends/lanes/link.py", "backends/lanes/passes.py")
+PIPELINE = ("backends/lanes/data.py", "backends/lanes/link.py", "backends/lanes/passes.py")
 """The sources that decide what modules become."""
 
 
@@ -116,7 +117,7 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
             if inline_all and not any(b"noinline" in words for words in function.attributes):
                 function.add_function_attribute("alwaysinline")
     for variable in whole.global_variables:
-        if not variable.is_declaration:
+        if not (variable.is_declaration or is_of_data(variable.name)):
             variable.linkage = "internal"
     whole.verify()
     machine = _machine(cpu)
@@ -128,13 +129,15 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
 class Loaded:
     """An object file in memory; `function(symbol, …)` for each entry."""
 
-    def __init__(self, code: bytes) -> None:
-        """Raises RuntimeError for code that names a function which this process does not have."""
+    def __init__(self, code: bytes, data: Data | None = None) -> None:
+        """`data` are the values that the code may ask for. Raises RuntimeError for code that names a function which
+        this process does not have, or that asks for a value which is not given."""
         # In LLVM's global context, which is never disposed of: the collector of cycles knows no order, and an engine
         # that goes after its context takes the process with it.
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine("native"))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
+        write_data(self._engine.get_global_value_address, data or {})
 
     def address(self, symbol: str) -> int:
         """Where the code of an entry lies, for as long as this object lives."""

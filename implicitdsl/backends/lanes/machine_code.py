@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from implicitdsl.backends.lanes.data import Data
 from implicitdsl.backends.lanes.link import Loaded
 
 Key = tuple[str, tuple[int, ...]]
@@ -18,7 +19,8 @@ class MachineCode:
 
     `signatures[entry]` has one letter a parameter: n a whole number, a an array. Entries return a whole number.
     `make(part, shared)` gives the object file that defines `imp_ENTRY` for every entry of a part: what one call of the
-    engine wants is made at once. `parts` names the entries of each part; an entry in none is a part of its own.
+    engine wants is made at once. `parts` names the entries of each part; an entry in none is a part of its own. `data`
+    are the values that object files are loaded with.
     """
 
     def __init__(
@@ -26,8 +28,11 @@ class MachineCode:
         signatures: Mapping[str, str],
         make: Callable[[str, tuple[int, ...]], bytes],
         parts: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        data: Data | None = None,
     ) -> None:
         self.signatures = signatures
+        self.data: Data = data or {}
         self.make = make
         self.grouped = dict(parts or {})
         self._part_of = {entry: part for part, entries in self.grouped.items() for entry in entries}
@@ -52,9 +57,9 @@ class MachineCode:
             self._objects[part, shared] = self.make(part, shared)
         return self._objects[part, shared]
 
-    def only(self, prefix: str, parts: Mapping[str, str]) -> MachineCode:
-        """The parts whose names begin with `prefix`, without it; `parts` are their signatures."""
-        return MachineCode(parts, lambda part, shared: self.object(f"{prefix}{part}", shared))
+    def only(self, prefix: str, parts: Mapping[str, str], data: Data) -> MachineCode:
+        """The parts whose names begin with `prefix`, without it; `parts` are their signatures, `data` their values."""
+        return MachineCode(parts, lambda part, shared: self.object(f"{prefix}{part}", shared), data=data)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -74,5 +79,5 @@ class MachineCode:
         """The machine code of a part."""
         with self._lock:
             if (part, shared) not in self._loaded:
-                self._loaded[part, shared] = Loaded(self.object(part, shared))
+                self._loaded[part, shared] = Loaded(self.object(part, shared), self.data)
             return self._loaded[part, shared]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of, block_solver
 from implicitdsl.backends.lanes.block_engine import APART, Spec
-from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
-from implicitdsl.backends.lanes.model_constants import constants_text
 from implicitdsl.backends.lanes.root_build import implicit_parts
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Leaf, walk
@@ -80,18 +77,18 @@ def build_minimum(
         saved=(((whole,), dtype.name), ((), "int64"), ((masks,), dtype.name)),
         groups={"p": tuple(range(len(arguments) + 1))},
         numbers={
-            "unknowns": n, "equations": equations, "constraints": equations + masks, "max_steps": settings.max_steps,
+            "unknowns": n, "equations": equations, "constraints": equations + masks,
             "size_out": sum(o.size for o in problem.outputs), "size_kinks": functions["kinks"].outputs[0].size,
             "size_conditions": functions["conditions"].outputs[0].size,
         },
+        data={"rtol": settings.rtol, "max_steps": settings.max_steps},
         more={
-            "rtol": settings.rtol,
             "matrix_arguments": _arguments_of_matrices(functions["quadratic_matrices"], problem.signature.arguments),
             "conditions": tuple((node.shape, requirement) for node, requirement in problem.conditions),
         },
     )  # fmt: skip
     maker = _Code(spec, problem.signature.arguments, functions, masks)
-    return MinimumEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS), threads)
+    return MinimumEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS, data=spec.data), threads)
 
 
 def too_general(problem: ArgminProblem, settings: Settings) -> str | None:
@@ -150,9 +147,6 @@ class _Code(BlockCode):
         code = [block_solver(f"program_kernel.{e}", SIGNATURES[e], spec.dtype, spec.width, SOLVERS) for e in entries]
         return make_object(code, [f"imp_{e}" for e in entries])
 
-    def _constants(self, shared: tuple[int, ...]) -> str:
-        # The masks of the active set are an argument more.
-        sizes = [*(math.prod(a.shape) for a in self.spec.arguments), self._masks]
-        p = packing(self.spec.groups["p"], sizes, shared)
-        numbers = {**self.spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
-        return constants_text(self.spec.dtype, numbers, {}, {}, {})
+    def flat_sizes(self) -> list[int]:
+        """See `BlockCode`: the masks of the active set are an argument more."""
+        return [*super().flat_sizes(), self._masks]

@@ -31,7 +31,7 @@ class MinimumEngine(ProgramEngine):
     def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
         """See `Engine`."""
         tape = None
-        if self.spec.numbers["max_steps"] < FEW_STEPS:
+        if self.spec.data["max_steps"] < FEW_STEPS:
             sizes = (self._whole, self._masks, self._out + self._kinks)
             w, masks, flat = (np.zeros((batch, size), self.dtype) for size in sizes)
             steps, rest = np.zeros(batch, np.int64), np.arange(batch)

@@ -39,7 +39,7 @@ class NarrowEngine(OdeEngine):
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         super().__init__(spec, code, threads)
         plain = {part: letters for part, letters in code.signatures.items() if not part.startswith(ALONE)}
-        self._alone = OdeEngine(narrow(spec), code.only(ALONE, plain), threads)
+        self._alone = OdeEngine(narrow(spec), code.only(ALONE, plain, spec.data), threads)
         self._was_alone = False
 
     def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:

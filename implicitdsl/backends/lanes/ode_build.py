@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ from implicitdsl.backends.lanes.costate_engine import (
     TangentEventsEngine,
     TangentOdeEngine,
 )
+from implicitdsl.backends.lanes.data import Value
 from implicitdsl.backends.lanes.delay_engine import DelayEngine
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.events_engine import EventsEngine
@@ -120,27 +122,27 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         settings = replace(settings, solver=f"{settings.solver} {COSTATE}")
         spec = ode_spec(problem, settings, dtype)
         make = Maker(spec, settings, problem).make
-        return CostateEngine(spec, MachineCode(_entries(*COSTATE_PARTS), make), threads)
+        return CostateEngine(spec, MachineCode(_entries(*COSTATE_PARTS), make, data=spec.data), threads)
     if problem.delays is not None:
         settings = replace(settings, solver=f"{settings.solver} {DELAYED}")
     spec = ode_spec(problem, settings, dtype)
     make = Maker(spec, settings, problem).make
     if problem.delays is not None:
-        return DelayEngine(spec, MachineCode(_entries("solve", "pull", "second"), make), threads)
+        return DelayEngine(spec, MachineCode(_entries("solve", "pull", "second"), make, data=spec.data), threads)
     if problem.events is not None:
         engine = TangentEventsEngine if tangents else EventsEngine
-        return engine(spec, MachineCode(_entries("solve", "pull", "second"), make), threads)
+        return engine(spec, MachineCode(_entries("solve", "pull", "second"), make, data=spec.data), threads)
     parts = _entries(*(part for part in PARTS if part != "thin" or spec.more["thins"]))
     if tangents:
-        return TangentOdeEngine(spec, MachineCode(parts, make), threads)
+        return TangentOdeEngine(spec, MachineCode(parts, make, data=spec.data), threads)
     if is_sparse(problem, settings):
         alone = Maker(narrow(spec), settings, problem).make
 
         def either(part: str, shared: tuple[int, ...]) -> bytes:
             return alone(part.removeprefix(ALONE), shared) if part.startswith(ALONE) else make(part, shared)
 
-        return NarrowEngine(spec, MachineCode(narrow_signatures(parts), either), threads)
-    return OdeEngine(spec, MachineCode(parts, make), threads)
+        return NarrowEngine(spec, MachineCode(narrow_signatures(parts), either, data=spec.data), threads)
+    return OdeEngine(spec, MachineCode(parts, make, data=spec.data), threads)
 
 
 def is_sparse(problem: OdeProblem, settings: Settings) -> bool:
@@ -210,7 +212,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
         numbers={
             "states": sum(s.size for s in problem.states), "save_times": times,
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
-            "from_times": int(problem.t0 is None), "max_steps": settings.max_steps,
+            "from_times": int(problem.t0 is None),
             "algebraic": problem.algebraic, "highest_order": int(highest_order(settings)),
             "carried": int(carried),
             "nodes": len(_rule(settings, dtype)) // 2,
@@ -226,7 +228,30 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "save_times": save_times_argument(problem),
             "timed_by": tuple(i for leaf, i in place.items() if leaf in clock),
         },
+        data=_data(problem, settings, dtype),
     )  # fmt: skip
+
+
+def _data(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> dict[str, Value]:
+    """What a run is asked for beyond the problem: tolerances, steps, and how their lengths are chosen."""
+    method = ode_method(settings.solver, events=problem.events is not None)
+    found: dict[str, Value] = {
+        "rtol": settings.rtol, "atol": settings.atol, "max_steps": settings.max_steps,
+        "control": tuple(settings.control(method.tableau, dtype).tolist()),
+    }  # fmt: skip
+    # Whether steps are chosen or given is known to the code, which is shorter for it.
+    if _step(settings, dtype) > 0:
+        found["dt"] = _step(settings, dtype)
+    if settings.solver in (*ESDIRK, BDF.name) and problem.events is not None:
+        found["tableau_drive"] = (settings.rtol, settings.atol)
+    if COSTATE in method.roles and method.is_stiff:
+        found["costate_control"] = tuple(settings.control(COSTATE_METHOD, dtype).tolist())
+    return found
+
+
+def _step(settings: Settings, dtype: np.dtype[Any]) -> float:
+    """The length of steps that is given, 0 where they are chosen."""
+    return float(dtype.type(settings.dt or 0.0))
 
 
 def _rule(settings: Settings, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -300,13 +325,14 @@ class Maker:
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
-        modules = [code, model, self._constants(shared)]
+        modules = [code, model]
+        modules.append(self._constants(modules, shared))
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
         whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
         return make_object(modules, [f"imp_{part}"], inline_all=whole)
 
-    def _constants(self, shared: tuple[int, ...]) -> str:
+    def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
         spec, settings = self._spec, self._settings
         method = ode_method(settings.solver, events=bool(self._wholes))
         dtype = np.dtype(spec.dtype)
@@ -319,8 +345,6 @@ class Maker:
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
-        if settings.solver in (*ESDIRK, BDF.name) and self._wholes:
-            tables["tableau_drive"] = np.array([settings.rtol, settings.atol], dtype)
         if settings.solver in SPLIT:
             moved = parts(self._problem)
             assert not isinstance(moved, str), moved
@@ -331,11 +355,15 @@ class Maker:
             tables["delay_breaks"] = break_counts(lags, method.tableau.order, dtype)
             numbers["delay_points"] = tables["delay_breaks"].size // lags
         tables["gauss"] = _rule(settings, dtype) if spec.numbers["nodes"] else np.zeros(1)
-        tables["control"] = settings.control(method.tableau, dtype)
         if COSTATE in method.roles and method.is_stiff:
             tables |= {f"costate_{name}": table for name, table in COSTATE_METHOD.tables(dtype).items()}
-            tables["costate_control"] = settings.control(COSTATE_METHOD, dtype)
-        reals = {"rtol": settings.rtol, "atol": settings.atol, "dt": settings.dt or 0.0}
-        flat = {name: np.ravel(t) for name, t in tables.items()}
         pattern = (DENSE,) if self._pattern is None else self._pattern.numbers.tolist()
-        return constants_text(spec.dtype, numbers, reals, flat, {"pattern": pattern, **self._wholes})
+        return constants_text(
+            spec.dtype,
+            read_by=modules,
+            numbers=numbers,
+            reals={"dt": 0.0},
+            tables={name: np.ravel(t) for name, t in tables.items()},
+            whole_tables={"pattern": pattern, **self._wholes},
+            data=spec.data,
+        )

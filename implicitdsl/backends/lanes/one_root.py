@@ -43,8 +43,8 @@ class OneRoot:
     def __init__(self, spec: Spec, code: MachineCode) -> None:
         self.spec, self._code, self._dtype = spec, code, np.dtype(spec.dtype)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
-        self._kinks, self._max_steps = spec.numbers["size_kinks"], spec.numbers["max_steps"]
-        self._tol = np.array(spec.more["rtol"], self._dtype)
+        self._kinks, self._max_steps = spec.numbers["size_kinks"], spec.data["max_steps"]
+        self._tol = np.array([spec.data["rtol"]], self._dtype)
         addresses = np.zeros(len(self.model), np.int64)
         code.entry("one", ())(addresses.__array_interface__["data"][0])
         self._addresses = dict(zip(self.model, addresses.tolist(), strict=True))

@@ -49,7 +49,9 @@ class ProgramEngine(BlockEngine):
         # The masks of the active set are an argument more to the code.
         self._sizes = (*self._sizes, self._masks)
         self.given = (*self.arguments, Argument("active", (self._masks,), "const"))
-        self._one_by_one = OneByOne(self.dtype, self._n, self._e, self._count, spec.more["rtol"], numbers["max_steps"])
+        self._one_by_one = OneByOne(
+            self.dtype, self._n, self._e, self._count, spec.data["rtol"], spec.data["max_steps"]
+        )
 
     def _bytes(self, elements: int) -> int:
         return CACHE_SHARE * elements * self.width * self.dtype.itemsize

@@ -60,22 +60,23 @@ def build_root(
         saved=(((n,), dtype.name), ((), "int64")),
         groups={"p": tuple(range(len(leaves)))},
         numbers={
-            "states": n, "size_out": sum(o.size for o in problem.outputs), "max_steps": settings.max_steps,
+            "states": n, "size_out": sum(o.size for o in problem.outputs),
             "size_kinks": functions["kinks"].outputs[0].size, "by_picard": int(settings.solver == "picard"),
             "size_kept": kept, "size_slope": slope,
         },
+        data={"rtol": settings.rtol, "max_steps": settings.max_steps},
         more={
-            "rtol": (settings.rtol,), "lower": tuple(problem.lower.tolist()), "upper": tuple(problem.upper.tolist()),
+            "lower": tuple(problem.lower.tolist()), "upper": tuple(problem.upper.tolist()),
         },
     )  # fmt: skip
     maker = RootCode(
         spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS, parts=PARTS,
-        modules=tuple(f"solvers/{name}" for name in SOLVERS), reals={"rtol": settings.rtol},
+        modules=tuple(f"solvers/{name}" for name in SOLVERS),
     )  # fmt: skip
     unused = {"newton"} if settings.solver == "picard" else {"picard", "series"}
     unused |= {"series"} if n < FEWEST else set()
     parts = {part: signature for part, signature in SIGNATURES.items() if part not in unused}
-    return RootEngine(spec, MachineCode(parts, maker.make, PARTS), threads)
+    return RootEngine(spec, MachineCode(parts, maker.make, PARTS, data=spec.data), threads)
 
 
 class RootCode(BlockCode):

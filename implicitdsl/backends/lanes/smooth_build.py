@@ -41,12 +41,13 @@ def build_smooth(
         saved=(((n,), dtype.name), ((), "int64")),
         groups={"p": tuple(range(len(leaves)))},
         numbers={
-            "states": n, "size_out": sum(o.size for o in problem.outputs), "max_steps": settings.max_steps,
+            "states": n, "size_out": sum(o.size for o in problem.outputs),
             "size_kinks": functions["kinks"].outputs[0].size,
             "size_conditions": functions["conditions"].outputs[0].size,
         },
+        data={"rtol": settings.rtol, "max_steps": settings.max_steps},
         more={
-            "rtol": (settings.rtol,),
+
             "conditions": tuple((node.shape, requirement) for node, requirement in problem.conditions),
         },
     )  # fmt: skip
@@ -54,9 +55,9 @@ def build_smooth(
     maker = SmoothCode(
         spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES,
         calls={**derivatives, "minimise": MINIMISING, "one": tuple(ONE_MODEL)},
-        parts=PARTS, modules=tuple(f"solvers/{name}" for name in SOLVERS), reals={"rtol": settings.rtol},
+        parts=PARTS, modules=tuple(f"solvers/{name}" for name in SOLVERS),
     )  # fmt: skip
-    return SmoothEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS), threads)
+    return SmoothEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS, data=spec.data), threads)
 
 
 class SmoothCode(RootCode):
