@@ -164,17 +164,34 @@ def integrate(
             rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
         )
         ok = and_(active, and_(finite, square <= 1.0))
+        # The next length is a long chain of operations: begun first, it is ready when the values of this step are.
+        reached = select(ok, end_hi, t_hi)
+        status, running = after_step(
+            status,
+            active,
+            ok,
+            finite,
+            last,
+            square,
+            h,
+            reached,
+            interval,
+            control,
+            dt,
+            max_steps,
+            statistics,
+            course,
+            y0,
+        )
         if any_(ok):
             row, cursor = keep_step(
                 ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
                 values, work, row, grid, grid_rows, states, state_rows, every,
             )  # fmt: skip
             copy_where(ok, n, k, s * n, k, 0)
-            t_hi = select(ok, end_hi, t_hi)
             t_lo = select(ok, end_lo, t_lo)
-        status, active = after_step(
-            status, active, ok, finite, last, square, h, t_hi, interval, control, dt, max_steps, statistics, course, y0
-        )
+        t_hi = reached
+        active = running
 
     close_run(n, y, t_hi, row, y_end, statistics)
     return status
