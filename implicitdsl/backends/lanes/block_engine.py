@@ -31,6 +31,8 @@ TASK_BYTES = 1 << 22
 """Bytes of packed arrays of one task: they stay in the cache."""
 
 
+SHORT = 1 << 16
+"""What a number of 16 bits is below."""
 MOST_CHOSEN = 3
 """Matrices among the inputs up to which every choice of shared ones is a layout to compile ahead."""
 APART = ("one", "program")
@@ -220,7 +222,8 @@ def in_order_of_cost(cost: Array | None, width: int) -> NDArray[np.int64] | None
     waiting = cost[: blocks * width].reshape(blocks, width).max(axis=1).sum() * width
     if waiting <= 1.05 * max(cost[: blocks * width].sum(), 1):
         return None
-    return np.argsort(cost, kind="stable")
+    # NumPy sorts short numbers by their digits.
+    return np.argsort(cost.astype(np.uint16) if cost.max() < SHORT else cost, kind="stable")
 
 
 def lane_steps(steps: Array, order: NDArray[np.int64] | None, width: int) -> int:

@@ -13,7 +13,7 @@ from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Sol
 from implicitdsl.backends.forward_adjoint import ByTangents
 from implicitdsl.backends.lanes.auto_engine import AutoEngine, WatchedEngine
 from implicitdsl.backends.lanes.events_engine import EventsEngine
-from implicitdsl.backends.lanes.layout import Rows
+from implicitdsl.backends.lanes.layout import Rows, count_of, take_lanes
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.lanes.ode_sweeps import swept
 from implicitdsl.solvers.status import APPROXIMATE
@@ -31,7 +31,7 @@ class CostateEngine(OdeEngine):
         return 0 if self.spec.numbers["carried"] else super().tape_rows(saved, rows)
 
     def statuses(self, facts: Array, rows: Rows, found: NDArray[np.int32]) -> None:
-        found[rows] = facts[:, 0].astype(np.int32)
+        found[rows] = take_lanes(facts[:, :1], count_of(rows))[:, 0].astype(np.int32)
 
     def pullback(
         self, args: list[Array], batch: int, saved: list[Array], status: NDArray[np.int32], cotangents: list[Array]

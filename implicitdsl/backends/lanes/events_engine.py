@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.lanes.block_engine import Spec
-from implicitdsl.backends.lanes.layout import Rows
+from implicitdsl.backends.lanes.layout import Rows, count_of, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.solvers.event_rows import WIDTH
@@ -48,4 +48,4 @@ class EventsEngine(OdeEngine):
 
     def statuses(self, facts: Array, rows: Rows, found: NDArray[np.int32]) -> None:
         """Singular where an event time has no derivative."""
-        found[rows] = facts[:, 0].astype(np.int32)
+        found[rows] = take_lanes(facts[:, :1], count_of(rows))[:, 0].astype(np.int32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, Array, is_per_sample
-from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, set_address, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, put_rows, set_addresses, take_lanes
 
 CHUNKS = 64
 CHUNK_BYTES = 1 << 26
@@ -53,16 +53,17 @@ class Gradients:
             for i in members
             if i not in shared and i not in self._skipped
         }
+        self._once = {i for i in members if i not in shared and sum(i in packed.members for packed in groups) == 1}
+        """Arguments in one group alone: their gradients are no sums."""
 
     def set_addresses(self, packed: Packing, into: Array, first: int, start: int = 0) -> None:
         """Tells the code, for blocks from `first` on, where the sums of shared members are: addresses into the places
         of a group that begins at the element `start`."""
-        place = start + packed.own_size
-        for i in packed.shared:
-            rows = self._sums[i]
+        if packed.shared:
+            sums = [self._sums[i] for i in packed.shared]
+            places = np.array([[rows.__array_interface__["data"][0], rows.strides[0]] for rows in sums])
             chunk = np.arange(first, first + len(into)) // self.chunk
-            into[:, place].view(np.int64)[:, 0] = rows.__array_interface__["data"][0] + chunk * rows.strides[0]
-            place += 1
+            set_addresses(into, start + packed.own_size, places[:, 0] + chunk[:, None] * places[:, 1])
 
     def set_waste(self, packed: Packing, into: Array, start: int) -> None:
         """As `set_addresses`, for sums that nobody wants."""
@@ -70,12 +71,20 @@ class Gradients:
             size = max(self._args[i].size for i in packed.shared)
             self._waste = np.zeros(size, self._args[0].dtype)
             at = start + packed.own_size
-            for place in range(at, at + len(packed.shared)):
-                set_address(into, place, self._waste.__array_interface__["data"][0])
+            set_addresses(into, at, [self._waste.__array_interface__["data"][0]] * len(packed.shared))
 
     def gather(self, packed: Packing, bars: Array, first: int, rows: Rows) -> None:
         """As `add`, out of the lanes of blocks (blocks, size, width)."""
-        self.add(packed, take_lanes(bars[:, : packed.own_size], count_of(rows)), first, rows)
+        if self._skipped.issuperset(packed.own):
+            return
+        if not self._once.issuperset(packed.own):
+            self.add(packed, take_lanes(bars[:, : packed.own_size], count_of(rows)), first, rows)
+            return
+        start = 0
+        for i, size in zip(packed.own, packed.sizes, strict=False):
+            if i not in self._skipped:
+                put_rows(self._own[i], rows, bars[:, start : start + size])
+            start += size
 
     def add(self, packed: Packing, found: Array, first: int, rows: Rows) -> None:
         """The gradients of the own members (samples, own size) of blocks from `first` on; `rows` are their samples."""
@@ -88,10 +97,11 @@ class Gradients:
             if i in self._own:
                 self._own[i][rows] += part
                 continue
-            step = self.chunk * self._width
-            for chunk in range(-(-len(part) // step)):
-                total = np.add.reduce(part[chunk * step : (chunk + 1) * step], axis=0)
-                self._sums[i][first // self.chunk + chunk] += total
+            step, sums = self.chunk * self._width, self._sums[i]
+            chunk, whole = first // self.chunk, len(part) // step
+            sums[chunk : chunk + whole] += np.add.reduce(part[: whole * step].reshape(whole, step, size), axis=1)
+            if whole * step < len(part):
+                sums[chunk + whole] += np.add.reduce(part[whole * step :], axis=0)
 
     def result(self, spoiled: NDArray[np.bool_]) -> list[Array | None]:
         """The gradient of every argument, None where it is not wanted; a spoiled sample has none."""
@@ -104,10 +114,7 @@ class Gradients:
             if i in self._own:
                 grad = self._own[i].reshape(arg.shape)
             elif i in self._sums:
-                grad = self._sums[i][0].copy()
-                for row in self._sums[i][1:]:
-                    grad += row
-                grad = grad.reshape(arg.shape)
+                grad = np.add.reduce(self._sums[i], axis=0).reshape(arg.shape)
             else:
                 grad = np.zeros(arg.shape, arg.dtype)
             if any_spoiled:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, is_per_sample
+from implicitdsl.backends.lanes import transpose
 
 Array = NDArray[Any]
 Rows = slice | NDArray[np.int64]
@@ -79,10 +80,8 @@ class Packing:
         for i, size in zip(self.own, self.sizes, strict=False):
             fill_lanes(into[:, start : start + size], values[i], rows)
             start += size
-        for i in self.shared:
-            address = values[i].__array_interface__["data"][0]
-            set_address(into, start, address)
-            start += 1
+        if self.shared:
+            set_addresses(into, start, [values[i].__array_interface__["data"][0] for i in self.shared])
 
 
 def packing(members: Iterable[int], sizes: Sequence[int], shared: Sequence[int]) -> Packing:
@@ -92,9 +91,10 @@ def packing(members: Iterable[int], sizes: Sequence[int], shared: Sequence[int])
     return Packing(tuple(own), tuple(common), tuple(sizes[i] for i in (*own, *common)))
 
 
-def set_address(into: Array, place: int, address: int | Array) -> None:
-    """An address in the first bytes of an element of every block."""
-    into[:, place].view(np.int64)[:, 0] = address
+def set_addresses(into: Array, place: int, addresses: Sequence[int] | NDArray[np.int64]) -> None:
+    """Addresses in the first bytes of the elements from `place` on of every block; those of a block are a row."""
+    count = len(addresses) if isinstance(addresses, Sequence) else addresses.shape[1]
+    into[:, place : place + count].view(np.int64)[:, :, 0] = addresses
 
 
 def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = None) -> None:
@@ -102,6 +102,9 @@ def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = No
     sample, or `fill`."""
     if value.ndim == 1:
         into[...] = value[None, :, None]
+        return
+    if (fill is None or fill == 0.0) and transpose.moves(into, value):
+        transpose.into_lanes(into, value, rows, zeros=fill is not None)
         return
     picked = value[rows]
     blocks, size, width = into.shape
@@ -112,6 +115,15 @@ def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = No
         rest = len(picked) - full * width
         into[full, :, :rest] = picked[full * width :].T
         into[full, :, rest:] = picked[-1][:, None] if fill is None else fill
+
+
+def put_rows(whole: Array, rows: Rows, found: Array) -> None:
+    """Puts what stands in blocks (blocks, size, width) into the rows (size) of these samples."""
+    if transpose.moves(found, whole):
+        transpose.out_of_lanes(found, whole, rows)
+        return
+    blocks, size, width = found.shape
+    whole[rows] = found.transpose(0, 2, 1).reshape(blocks * width, size)[: count_of(rows)]
 
 
 def take_lanes(found: Array, count: int) -> Array:

@@ -13,7 +13,7 @@ from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Sol
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import transpose
@@ -80,7 +80,7 @@ class NetEngine(BlockEngine):
                 entry(0, count, p_at, dot_at, out_at)
             else:
                 entry(0, count, p_at, out_at)
-            flat[rows] = take_lanes(out, len(flat[rows]))
+            put_rows(flat, rows, out)
 
         elements = (p.size if dots is None else 2 * p.size) + self._out
         self.run_tasks(part, batch, elements * self.width * self.dtype.itemsize, work)

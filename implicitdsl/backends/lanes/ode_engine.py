@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, in_order_of_cost, lane_steps, spread
 from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
-from implicitdsl.backends.lanes.layout import Rows, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
 from implicitdsl.backends.lanes.ode_tape import OdeTape
@@ -84,9 +84,8 @@ class OdeEngine(BlockEngine):
                 q.pack(values, rows, room.array(1))
                 told = room.array(3)
                 self.run_blocks(entry, count, p_at, q_at, 0 if common else q.size, out_at, told_at, kept_at)
-            samples = min(last * self.width, batch) - first * self.width
-            flat[rows] = take_lanes(room.array(2), samples)
-            facts[rows] = take_lanes(told, samples)
+            put_rows(flat, rows, room.array(2))
+            put_rows(facts, rows, told)
 
         whole = 1 if tape is None else chunk_of(self.arguments, args, (p, q), self.blocks_of(batch))
         elements = p.size + q.size + flat.shape[1]
@@ -153,7 +152,7 @@ class OdeEngine(BlockEngine):
         return {}
 
     def statuses(self, facts: Array, rows: Rows, found: NDArray[np.int32]) -> None:
-        """Note the statuses that the derivatives of these samples have, where they have any."""
+        """Note the statuses that the derivatives of these samples have, where they have any; `facts` lie in lanes."""
 
     def _split(self, flat: Array) -> list[Array]:
         """Outputs by instant as the arrays of the outputs."""
@@ -241,9 +240,9 @@ class OdeEngine(BlockEngine):
                 tape, states2_at, trial_at, work_at, asked,
             )  # fmt: skip
             assert done == 0, "a run repeated took more steps"
-            self.statuses(take_lanes(room.array(6), len(rows)), rows, found)
-            flat[rows] = take_lanes(room.array(3), len(rows))
-            facts[rows] = take_lanes(room.array(6), len(rows))
+            self.statuses(room.array(6), rows, found)
+            put_rows(flat, rows, room.array(3))
+            put_rows(facts, rows, room.array(6))
             if asked:
                 grads.gather(p, p2_bar, first, rows)
                 grads.gather(q, room.array(5), first, rows)

@@ -11,7 +11,7 @@ from implicitdsl.backends import threads
 from implicitdsl.backends.engine import Array, Gradient
 from implicitdsl.backends.lanes.block_engine import failed
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import fill_lanes
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.tape import room, spacing
 
@@ -72,7 +72,7 @@ def swept(
         assert done == 0, "a run repeated took more steps"
         grads.gather(p, p_bar, first, rows)
         grads.gather(q, arena.array(4), first, rows)
-        engine.statuses(take_lanes(arena.array(5), len(rows)), rows, found)
+        engine.statuses(arena.array(5), rows, found)
 
     engine.run_order(part, order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
     return Gradient(grads.result(failed(status, asked)), found)

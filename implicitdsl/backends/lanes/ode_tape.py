@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import Array, Gradient, is_per_sample
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import Packing, count_of, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes
 from implicitdsl.solvers.stepping import ROWS
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class OdeTape:
                     e.kept_size, *memory.addresses, capacity, trial_at, work_at, timed,
                 )  # fmt: skip
                 assert done == 0, "a tape is shorter than it was"
-            e.statuses(take_lanes(piece.room.array(2), count_of(rows)), rows, found)
+            e.statuses(piece.room.array(2), rows, found)
             grads.gather(p, p_bar, first, rows)
             grads.gather(q, room.array(2), first, rows)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, in_order_of_cost, split
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_root import SOLVERS, OneRoot
 from implicitdsl.backends.lanes.one_sample import code_signature
@@ -86,9 +86,8 @@ class RootEngine(BlockEngine):
             p.pack(values, rows, room.array(0))
             fill_lanes(room.array(4), self._bounds, rows)
             entry(0, count, *room.addresses)
-            samples = min(last * self.width, batch) - first * self.width
             for k, whole in enumerate((roots, flat, facts), 1):
-                whole[rows] = take_lanes(room.array(k), samples)
+                put_rows(whole, rows, room.array(k))
 
         self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
         became = self.became(facts)
@@ -160,7 +159,7 @@ class RootEngine(BlockEngine):
                 grads.set_addresses(p, p_bar, first)
             entry(0, count, *room.addresses)
             for k, array in enumerate(found, inputs + len(given)):
-                array[here] = take_lanes(room.array(k), len(here))
+                put_rows(array, here, room.array(k))
             if grads is not None:
                 p_bar = room.array(inputs + len(sizes))
                 grads.gather(p, p_bar, first, here)
