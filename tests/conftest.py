@@ -10,14 +10,21 @@ from implicitdsl.layers.options import BACKEND
 from tests.cost import Cost
 
 FIRST = (
-    "tests/lanes/test_emit.py",
-    "tests/adjoints/test_continuous.py",
-    "tests/lanes/test_shared.py",
-    "tests/solvers/",
-    "tests/examples/",
-    "tests/integration/test_models_with_torch_references.py",
-    "tests/lanes/test_minimum_engine.py",
     "tests/lanes/test_stiff_engine.py",
+    "tests/adjoints/test_reference_cases.py",
+    "tests/reference/test_explicit_methods.py",
+    "tests/reference/test_ode_events.py",
+    "tests/adjoints/",
+    "tests/reference/test_dae_events.py",
+    "tests/artifacts/",
+    "tests/integration/",
+    "tests/reference/test_ode_solutions.py",
+    "tests/reference/test_sparse_solutions.py",
+    "tests/examples/",
+    "tests/docs/",
+    "tests/benchmarks/",
+    "tests/reference/",
+    "tests/lanes/",
 )
 """What compiles for longest begins first: a worker that began with it at the end would end alone."""
 

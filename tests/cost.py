@@ -21,6 +21,8 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 
 KEYS = ("seconds", "kernels", "kernel seconds", "solvers", "solver seconds")
 """What is counted of a file: seconds are the processor's, those of processes that a test starts counted in."""
+KERNELS, SECONDS = 200, 1440
+"""What the whole run is meant to compile and to take at most: 12 minutes on 2 cores, with an empty cache."""
 WHAT = {"o": "kernel", "bc": "solver"}
 """Entries of the cache by the endings of their names: kernels by LLVM, solvers by Numba."""
 
@@ -107,6 +109,8 @@ class Cost:
             f"met {met}; solvers lowered: {total['solvers']:.0f} ({total['solver seconds']:.0f} s); "
             f"processor: {total['seconds']:.0f} s"
         )
+        if total["kernels"] > KERNELS or total["seconds"] > SECONDS:
+            terminalreporter.line(f"more than is meant: {KERNELS} kernels, {SECONDS} s of processor", yellow=True)
         if self._every_file:
             terminalreporter.line("seconds  kernels: met  made      s  solvers      s")
             for name, row in sorted(self._made.items(), key=lambda pair: -pair[1]["seconds"]):

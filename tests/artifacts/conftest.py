@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,23 @@ sys.meta_path.insert(0, _Refusal())
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of this session's own, with the solvers that were compiled before; those compiled here are left to the
-    next session, so that mostly models are compiled."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of this session's own, where no model has been compiled yet."""
     made = tmp_path_factory.mktemp("cache")
     made.chmod(0o700)
+    return made
+
+
+@contextmanager
+def using(folder: Path) -> Iterator[None]:
+    """Inside, the folder is the cache. It has the solvers that other tests have compiled, and they get those that are
+    compiled here, so that only models are compiled anew."""
     usual = cache_folder()
-    share_solvers(usual, made)
-    yield made
-    share_solvers(made, usual)
+    share_solvers(usual, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMPLICITDSL_CACHE", str(folder))
+        yield
+    share_solvers(folder, usual)
 
 
 def share_solvers(source: Path | None, target: Path | None) -> None:
@@ -45,10 +54,10 @@ def share_solvers(source: Path | None, target: Path | None) -> None:
 
 
 @pytest.fixture
-def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(folder: Path) -> Iterator[Path]:
     """The session's cache, in use."""
-    monkeypatch.setenv("IMPLICITDSL_CACHE", str(folder))
-    return folder
+    with using(folder):
+        yield folder
 
 
 def run_python(program: str, *, cache: Path | str, **environment: str) -> str:

@@ -39,11 +39,12 @@ def answer() -> str:
 
 
 @pytest.fixture
-def own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of this test's own, with the solvers in it."""
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own, with the solvers in it that other tests have compiled; it gives none back, for it may
+    come to harm."""
     made = tmp_path / "own"
     made.mkdir(mode=0o700)
-    share_solvers(folder, made)
+    share_solvers(store.cache_folder(), made)
     monkeypatch.setenv("IMPLICITDSL_CACHE", str(made))
     return made
 

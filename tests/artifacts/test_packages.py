@@ -19,7 +19,7 @@ from implicitdsl.artifacts.manifest import features_of
 from implicitdsl.artifacts.shipped import NotBuiltError
 from implicitdsl.cli.main import app
 from implicitdsl.solvers import status as codes
-from tests.artifacts.conftest import FORBID, run_python
+from tests.artifacts.conftest import FORBID, run_python, using
 
 MODELS = """
 # A decay that mixes by M.
@@ -180,8 +180,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(source: Path, folder: Path) -> Path:
     """A package with `Twice` for n = 2 in float64, and `Mix` for its default size."""
     target = source.parent / "built_models"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMPLICITDSL_CACHE", str(folder))
+    with using(folder):
         words = ("--cpu", "native", "--build", "Twice(n=2, dtype=float64)", "--build", "Mix(dtype=float64)")
         compile_package(source, target, *words)
     return target

@@ -47,7 +47,7 @@ net Outer[n](x[n]) -> e {
   return 2*flow(x, x)
 }
 """
-BACK_ENDS = ("python", "lanes")
+EVERY = pytest.mark.usefixtures("backend")
 
 
 def words(*values: int) -> tuple[torch.Tensor, ...]:
@@ -85,24 +85,27 @@ def test_signs_are_fair_and_independent_of_the_batch() -> None:
     assert not torch.equal(drawn, signs(torch.tensor(7), 0, 4000, 1, (3, 50), torch.float64))
 
 
-@pytest.mark.parametrize("backend", BACK_ENDS)
-def test_a_diagonal_jacobian_is_met_exactly(backend: str) -> None:
-    layer = implicitdsl.loads(TEXT).Diagonal(n=3, backend=backend, dtype=torch.float64, rtol=1e-10, atol=1e-10)
+@EVERY
+def test_a_diagonal_jacobian_is_met_exactly() -> None:
+    layer = implicitdsl.loads(TEXT).Diagonal(n=3, dtype=torch.float64, rtol=1e-10, atol=1e-10)
     found = layer(torch.ones(4, 3), torch.tensor([0.4, -0.3, -0.3], dtype=torch.float64))
     torch.testing.assert_close(found, torch.full((4,), 0.3, dtype=torch.float64), rtol=0, atol=1e-9)
 
 
-def both(k: int, backend: str = "lanes") -> tuple[implicitdsl.Layer, implicitdsl.Layer, torch.Tensor]:
+def both(**options: str) -> tuple[implicitdsl.Layer, implicitdsl.Layer, torch.Tensor]:
+    """The flow by two probes, that by the exact divergence with the same weights, and points."""
     torch.manual_seed(0)
     models = implicitdsl.loads(TEXT)
     exact = models.Exact(n=3, dtype=torch.float64)
-    flow = models.Flow(n=3, k=k, dtype=torch.float64, backend=backend)
+    flow = models.Flow(n=3, k=2, dtype=torch.float64, **options)
     flow.load_state_dict(exact.state_dict())
     return flow, exact, torch.randn(6, 3, dtype=torch.float64)
 
 
+@pytest.mark.lanes_alone("two hundred solves take seconds as Python")
+@EVERY
 def test_the_estimate_is_unbiased() -> None:
-    flow, exact, x = both(4)
+    flow, exact, x = both()
     wanted = exact(x)[1]
     found = torch.stack([flow(x, seed=s)[1] for s in range(200)])
     error = (found.mean(0) - wanted).abs()
@@ -111,8 +114,9 @@ def test_the_estimate_is_unbiased() -> None:
     assert (found.std(0) > 1e-3).all()
 
 
+@EVERY
 def test_a_sample_has_its_own_signs_wherever_it_lies() -> None:
-    flow, _, x = both(2)
+    flow, _, x = both()
     whole = flow(x, seed=3)[1]
     assert flow.last is not None
     assert flow.last.seed == 3
@@ -120,8 +124,9 @@ def test_a_sample_has_its_own_signs_wherever_it_lies() -> None:
     assert torch.equal(whole.reshape(2, 3), flow(x.reshape(2, 3, 3), seed=3)[1])
 
 
+@EVERY
 def test_each_call_has_a_fresh_seed_which_repeats_it() -> None:
-    flow, _, x = both(1)
+    flow, _, x = both()
     first = flow(x)[1]
     assert flow.last is not None
     seed = flow.last.seed
@@ -130,13 +135,14 @@ def test_each_call_has_a_fresh_seed_which_repeats_it() -> None:
 
 
 def test_back_ends_agree() -> None:
-    lanes, _, x = both(2)
-    python, _, _ = both(2, "python")
+    lanes, _, x = both(backend="lanes")
+    python, _, _ = both(backend="python")
     torch.testing.assert_close(lanes(x, seed=1)[1], python(x, seed=1)[1], rtol=1e-9, atol=1e-9)
 
 
+@EVERY
 def test_derivatives_to_second_order() -> None:
-    flow, _, x = both(2)
+    flow, _, x = both()
     x = x[:2].clone().requires_grad_()
     fixed = implicitdsl.loads(TEXT).Flow(n=3, k=2, dtype=torch.float64, solver="rk4", dt=0.25)
     fixed.load_state_dict(flow.state_dict())
@@ -144,14 +150,16 @@ def test_derivatives_to_second_order() -> None:
     assert torch.autograd.gradgradcheck(lambda x: fixed(x, seed=5)[1], x)
 
 
+@EVERY
 def test_a_net_hands_the_seed_to_the_layer_that_it_uses() -> None:
     layer = implicitdsl.loads(TEXT).Outer(n=3, dtype=torch.float64)
     x = torch.tensor([0.1, -0.2, 0.4], dtype=torch.float64)
     assert abs(layer(x, seed=2).item() - 2 * -0.3 * 1.5) < 1e-7
 
 
+@EVERY
 def test_a_traced_call_has_the_same_signs() -> None:
-    flow, _, x = both(2)
+    flow, _, x = both()
     traced = torch.compile(lambda x: flow(x, seed=1)[1], backend="eager", fullgraph=True)
     assert torch.equal(traced(x), flow(x, seed=1)[1])
     assert torch.equal(torch.func.vmap(lambda x: flow(x, seed=1)[1])(x), torch.stack([flow(r, seed=1)[1] for r in x]))
