@@ -123,12 +123,12 @@ def test_the_slope_where_no_time_passes_is_that_of_the_solution(method):
 
 @every_method
 def test_time_may_run_backwards_and_more_times_change_no_bit(method):
-    layer, times = build("stiff", "ProtheroRobinson", method, rtol=1e-10, atol=1e-10), f64([1.0, 0.7, 0.0])
+    layer, times = build("stiff", "ProtheroRobinson", method, rtol=1e-10, atol=1e-10), f64([1.0, 0.7, 0.3, 0.0])
     # y(-t) with k < 0 obeys the equation with -k, so the two runs are mirror images.
     few = layer(f64(3.0), times)
     assert error(few, layer(f64(-3.0), -times)) <= 1e-9
-    many = layer(f64(3.0), f64([1.0, 0.9, 0.7, 0.7, 0.2, 0.1, 0.0]))
-    assert torch.equal(few, many[[0, 2, 6]])
+    many = layer(f64(3.0), f64([1.0, 0.9, 0.7, 0.7, 0.3, 0.1, 0.0]))
+    assert torch.equal(few, many[[0, 2, 4, 6]])
 
 
 @every_method

@@ -176,7 +176,7 @@ def test_values_at_an_event_are_those_after_it(options):
 def test_more_times_change_no_other_value():
     layer = EVENTS.Ball(dtype=torch.float64)
     given = (f64(10.0), f64(0.3), f64(9.8), f64(0.8), f64(0.2))
-    few = f64([0.0, 2.9, 7.3])
+    few = f64([0.0, 0.9, 2.9, 4.1, 5.0, 6.1, 7.3])
     many = torch.sort(torch.cat([few, torch.linspace(0.1, 7.2, 40, dtype=torch.float64)])).values
     found = layer(*given, many)
     at = [int((many == t).nonzero()[0]) for t in few]
@@ -226,7 +226,7 @@ def test_continuous_kinks_are_tracked_when_asked_for():
 def test_a_sample_depends_on_no_other():
     layer = EVENTS.Ball(on_fail="nan", dtype=torch.float64)
     starts = leaf([10.0, 0.5, 3.0, 0.2001, 7.0])
-    ts = f64([0.0, 0.7, 1.9])
+    ts = f64([0.0, 0.3, 0.7, 1.0, 1.3, 1.6, 1.9])
     found = layer(starts, 0.0, 9.8, 0.5, 0.2, ts)
     assert layer.last.status.tolist() == [SUCCESS, ZENO, SUCCESS, ZENO, SUCCESS]
     good = [0, 2, 4]
