@@ -58,9 +58,13 @@ def refuse_adjoint(problem: OdeProblem, solver: str, adjoint: str) -> str | None
     """Why an adjoint does not serve this problem, or None."""
     if adjoint not in CONTINUOUS:
         return None
-    if problem.events is not None:
-        return f"`adjoint {adjoint}` does not pass events and located jumps; `discrete` and `forward` do"
-    if solver in (*STIFF, AUTO) and CONTINUOUS[adjoint].carried:
+    back = CONTINUOUS[adjoint].carried == 1
+    if back and problem.events is not None:
+        return (
+            f"`adjoint {adjoint}` runs the solution backwards, and no equation brings back what a `when` has "
+            "overwritten; `interpolated` and `gauss` keep the forward run"
+        )
+    if back and (problem.algebraic or solver in (*STIFF, AUTO)):
         return (
             f"`adjoint {adjoint}` runs the solution backwards, where what decays fast grows as fast, and `{solver}` "
             "is for equations that have that; `interpolated` and `gauss` keep the forward run"

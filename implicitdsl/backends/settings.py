@@ -142,15 +142,15 @@ ADJOINTS: dict[str, Method] = {
         Method("implicit", ("bvp", "root", "fixpoint", "argmin"), about="the implicit function theorem at the answer"),
         Method(
             "backsolve",
-            ("ode",),
+            TIMED,
             about="the costate equation backwards in time, the solution running back beside it (to tolerance)",
         ),
         Method(
             "interpolated",
-            ("ode",),
+            TIMED,
             about="the costate equation backwards in time, on the polynomials of the forward steps (to tolerance)",
         ),
-        Method("gauss", ("ode",), about="as interpolated, with its integral by Gauss's rule (to tolerance)"),
+        Method("gauss", TIMED, about="as interpolated, with its integral by Gauss's rule (to tolerance)"),
         Method("forward", TIMED, about="a tangent of the computed steps for each number of inputs and params"),
         Method("auto", TIMED, ("memory",), about="discrete or forward, whichever counts fewer operations"),
         *(
@@ -245,7 +245,7 @@ def resolve(
     _refuse_unheard(kind, python_solver, python_adjoint, given, where)
     adjoint, adjoint_options = python_adjoint or file_adjoint or (DEFAULT_ADJOINT[kind], {})
     # `auto` may turn out stiff, and then no solution runs backwards.
-    default = "tsit5" if adjoint == "backsolve" else DEFAULT_SOLVER[kind]
+    default = "tsit5" if adjoint == "backsolve" and kind == "ode" else DEFAULT_SOLVER[kind]
     solver, options = python_solver or file_solver or (default, {})
     if kind == "net":
         return Settings("", "", 0.0, 0.0, None, 0)

@@ -14,8 +14,9 @@ from implicitdsl.problems.derived import Derived, Group, group, tangent_leaf, tr
 
 
 def costate_functions(rhs: Derived) -> dict[str, Derived]:
-    """`rhs_costate` (t, y, p, lam) adds lam' f_y to y_bar, `rhs_gradient` adds lam' f_p to p_bar."""
-    parts = {"rhs_costate": "y", "rhs_gradient": "p"}
+    """`rhs_costate` (t, y, p, lam) adds lam' f_y to y_bar, `rhs_gradient` adds lam' f_p to p_bar; with events, p
+    has the modes behind the arguments."""
+    parts = {"rhs_costate": "y", "rhs_gradient": rhs.inputs[2].name}
     return {name: replace(transpose(rhs, (part,)), name=name) for name, part in parts.items()}
 
 

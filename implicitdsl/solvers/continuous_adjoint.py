@@ -4,13 +4,17 @@ Accurate to the tolerance of the run, not the exact derivative of the computed s
 the forward tape, row by row, with y(t) from dense output (`sweep_costate`: the adjoints `interpolated` and `gauss`), or
 without a tape, y running backwards beside lambda (`backsolve_costate`).
 
-`sweep_costate` takes the method as three functions, so that one sweep serves them all:
+`sweep_costate` takes the method as four functions, so that one sweep serves them all:
 `remake(p, t_hi, t_lo, h, end_hi, live, row, grid, states, k)` makes the stages `k` of a row's polynomial again, which with
 the row's state is read by `dense_output.step_value`, and gives the samples that have it;
 `advance(p, unit, status, wanted, t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course)` is `integrate_costate` or
 `integrate_stiff_costate` with the tables of its method;
 `slope(p, t, value, sigma, h, k, out)` is the slope of the solution in a step at t, sigma after its begin: f of the value, or
-where the equation is stiff, so that f of a value a little off is far off, that of the polynomial.
+where the equation is stiff, so that f of a value a little off is far off, that of the polynomial, and for algebraic
+unknowns what keeps their equations;
+`through_equations(live, t, y, p, bar, t_bar, p_bar)` makes of a cotangent of all states that of those which evolve, where
+algebraic ones follow from them (`consistent_start.transpose_consistent`): lambda is the gradient by the states that evolve,
+and 0 for the others, wherever it enters or leaves `advance`.
 
 t1, t0 and the save times act through f: dL/dt1 = end_bar' f(t1), dL/dt_j = values_bar_j' f(t_j), dL/dt0 = -lambda(t0)' f(t0).
 """
@@ -21,7 +25,8 @@ from collections.abc import Callable
 from typing import Any
 
 from implicitdsl.solvers.costate import integrate_costate
-from implicitdsl.solvers.dense_output import direction_of, has_begun, lies_inside
+from implicitdsl.solvers.dense_output import direction_of
+from implicitdsl.solvers.event_rows import belongs
 from implicitdsl.solvers.status import STALLED, SUCCESS
 from implicitdsl.solvers.stepping import COURSE, GRID, LENGTH, REACH, STATISTICS, end_of_row, set_course
 from implicitdsl.solvers.vocabulary import (
@@ -36,8 +41,10 @@ from implicitdsl.solvers.vocabulary import (
     copy,
     copy_where,
     dot,
+    fill,
     interrupted,
     not_,
+    or_,
     select,
     vabs,
     view,
@@ -59,15 +66,26 @@ def unit_of_costate(n: int, m: int, values_bar: Array, end_bar: Array) -> Elemen
     return binade(select(size > 0.0, size, 1.0))
 
 
-def jump(
-    n: int, inside: Mask, unit: Element, j: int, values_bar: Array, slope: Array, lam: Array, times_bar: Array
-) -> None:
-    """lambda := lambda + the cotangent of save time number j, and the gradient of that time, where `inside`; `slope` is that
-    of the solution there."""
-    along = dot(n, values_bar, j * n, slope, 0)
-    times_bar[j] = times_bar[j] + select(inside, along, 0.0)
+def jump(n: int, inside: Mask, unit: Element, bar: Array, lam: Array) -> None:
+    """lambda := lambda + a cotangent, where `inside`."""
     for i in range(n):
-        lam[i] = select(inside, lam[i] + values_bar[j * n + i] / unit, lam[i])
+        lam[i] = select(inside, lam[i] + bar[i] / unit, lam[i])
+
+
+def enter_cotangent(
+    through_equations: Model, n: int, p: Array, inside: Mask, unit: Element, t: Element, y: Array, t_safe: Element,
+    y_safe: Array, bars: Array, at: int, lam: Array, p_bar: Array,
+) -> None:  # fmt: skip
+    """lambda := lambda + the cotangent bars[at:] of the solution y at t, where `inside`; elsewhere nothing is added, at a
+    point that is safe."""
+    bar = buffer(lam, n)
+    place = buffer(lam, n)
+    t_bar = buffer(lam, 1)
+    for i in range(n):
+        bar[i] = select(inside, bars[at + i], 0.0)
+        place[i] = select(inside, y[i], y_safe[i])
+    through_equations(inside, select(inside, t, t_safe), place, p, bar, t_bar, p_bar)
+    jump(n, inside, unit, bar, lam)
 
 
 def end_costate(
@@ -82,25 +100,79 @@ def end_costate(
         y0_bar[i] = y0_bar[i] + select(good, unit * lam[i], 0.0)
 
 
+def cross_step(
+    advance: Step, slope: Model, through_equations: Model, n: int, p: Array, unit: Element, status: Element, live: Mask,
+    last: Mask, opens: Mask, cut: Mask, interval: Array, m: int, times: Array, cursor: int, t_hi: Element, t_lo: Element,
+    h: Element, y: Array, k: Array, values: Array, y_end: Array, values_bar: Array, end_bar: Array, lam: Array,
+    p_bar: Array, interval_bar: Array, times_bar: Array, statistics: Array, course: Array,
+) -> tuple[Element, int]:  # fmt: skip
+    """(status, cursor) after lambda has gone from the end of a step to its begin, over the jumps in it. `opens` and `cut` as
+    in `event_rows.belongs`; the save times from number `cursor` on are done."""
+    direction = direction_of(interval)
+    end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
+    span = buffer(lam, 2)
+    work = buffer(lam, n)
+    if any_(last):
+        slope(p, interval[1], y_end, h, h, k, work)
+        interval_bar[1] = interval_bar[1] + select(last, dot(n, end_bar, 0, work, 0), 0.0)
+        enter_cotangent(
+            through_equations, n, p, last, unit, interval[1], y_end, t_hi, y, end_bar, 0, lam, p_bar
+        )  # fmt: skip
+    fresh = and_(live, course[LENGTH] == 0.0)
+    course[REACH] = select(fresh, 1.01 * vabs(h), course[REACH])
+    course[LENGTH] = select(fresh, vabs(h), course[LENGTH])
+    at = h
+    j = cursor - 1
+    going = True
+    while j >= 0 and going:
+        inside = and_(live, belongs(times[j], t_hi, t_lo, end_hi, end_lo, opens, cut, direction))
+        if any_(inside):
+            beyond = (times[j] - end_hi) - end_lo
+            target = select(beyond == 0.0, h, (times[j] - t_hi) - t_lo)
+            span[0] = at
+            span[1] = target
+            status = advance(
+                p, unit, status, and_(inside, status == SUCCESS), t_hi, t_lo, span, h, y, k, lam, p_bar, statistics,
+                course,
+            )  # fmt: skip
+            at = select(inside, target, at)
+            value = view(values, j * n, n)
+            slope(p, times[j], value, target, h, k, work)
+            along = dot(n, values_bar, j * n, work, 0)
+            times_bar[j] = times_bar[j] + select(inside, along, 0.0)
+            enter_cotangent(
+                through_equations, n, p, inside, unit, times[j], value, t_hi, y, values_bar, j * n, lam, p_bar
+            )  # fmt: skip
+        begun = or_(inside, direction * ((times[j] - t_hi) - t_lo) > 0.0)
+        if j == cursor - 1 and all_(begun):
+            cursor = j
+        going = any_(begun)
+        j = j - 1
+    span[0] = at
+    span[1] = 0.0 * at
+    status = advance(
+        p, unit, status, and_(live, status == SUCCESS), t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course
+    )
+    return status, cursor
+
+
 def sweep_costate(
-    remake: Step, advance: Step, slope: Model, rhs: Model, n: int, y0: Array, p: Array, interval: Array, m: int, times: Array,
-    size: int, final: float, control: Array, dt: Element, values: Array, y_end: Array, grid: Array, rows: int,
-    states: Array, values_bar: Array, end_bar: Array, y0_bar: Array, p_bar: Array, interval_bar: Array, times_bar: Array,
+    remake: Step, advance: Step, slope: Model, through_equations: Model, rhs: Model, n: int, y0: Array, p: Array,
+    interval: Array, m: int, times: Array, size: int, final: float, control: Array, dt: Element, values: Array,
+    y_end: Array, grid: Array, rows: int, states: Array, values_bar: Array, end_bar: Array, y0_bar: Array, p_bar: Array,
+    interval_bar: Array, times_bar: Array,
 ) -> Element:  # fmt: skip
     """From the cotangents of `values` (m*n) and `y_end` (n) of a run to those of y0, p, (t0, t1), times, which are added to;
     returns a status. The solution is that of the tape of `rows` rows, with the polynomial of each step, of `size` numbers
     beside the state; flags from `final` on are those of steps that end at t1. `control`: that of the costate's method."""
-    direction = direction_of(interval)
     k = buffer(states, size)
     lam = buffer(states, n)
     work = buffer(states, n)
-    span = buffer(states, 2)
     statistics = buffer(states, STATISTICS)
     course = buffer(states, COURSE)
     unit = unit_of_costate(n, m, values_bar, end_bar)
     set_course(0.0 * interval[0] + dt, dt, control, statistics, course)
-    for i in range(n):
-        lam[i] = end_bar[i] / unit
+    fill(n, 0.0 * unit, lam, 0)
     status = select(direction_of(interval) == 0.0, SUCCESS, SUCCESS)
     cursor = m
     for row in range(rows - 1, -1, -1):
@@ -112,43 +184,15 @@ def sweep_costate(
         flag = grid[row * GRID + 3]
         live = flag > 0.0
         last = flag >= final
-        end_hi, end_lo = end_of_row(last, interval[1], t_hi, t_lo, h)
-        y = view(states, row * n, n)
+        end_hi, _ = end_of_row(last, interval[1], t_hi, t_lo, h)
         made = remake(p, t_hi, t_lo, h, end_hi, live, row, grid, states, k)
         status = select(and_(and_(live, not_(made)), status == SUCCESS), STALLED, status)
-        if any_(last):
-            slope(p, interval[1], y_end, h, h, k, work)
-            interval_bar[1] = interval_bar[1] + select(last, dot(n, end_bar, 0, work, 0), 0.0)
-        fresh = and_(live, course[LENGTH] == 0.0)
-        course[REACH] = select(fresh, 1.01 * vabs(h), course[REACH])
-        course[LENGTH] = select(fresh, vabs(h), course[LENGTH])
-        at = h
-        j = cursor - 1
-        going = True
-        while j >= 0 and going:
-            inside = and_(live, lies_inside(times[j], t_hi, t_lo, end_hi, end_lo, interval[0], direction))
-            if any_(inside):
-                beyond = (times[j] - end_hi) - end_lo
-                target = select(beyond == 0.0, h, (times[j] - t_hi) - t_lo)
-                span[0] = at
-                span[1] = target
-                status = advance(
-                    p, unit, status, and_(inside, status == SUCCESS), t_hi, t_lo, span, h, y, k, lam, p_bar, statistics,
-                    course,
-                )  # fmt: skip
-                at = select(inside, target, at)
-                slope(p, times[j], view(values, j * n, n), target, h, k, work)
-                jump(n, inside, unit, j, values_bar, work, lam, times_bar)
-            begun = has_begun(times[j], t_hi, t_lo, interval[0], direction, inside)
-            if j == cursor - 1 and all_(begun):
-                cursor = j
-            going = any_(begun)
-            j = j - 1
-        span[0] = at
-        span[1] = 0.0 * at
-        status = advance(
-            p, unit, status, and_(live, status == SUCCESS), t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course
-        )
+        opens = and_(t_hi == interval[0], t_lo == 0.0)
+        status, cursor = cross_step(
+            advance, slope, through_equations, n, p, unit, status, live, last, opens, and_(live, not_(live)), interval,
+            m, times, cursor, t_hi, t_lo, h, view(states, row * n, n), k, values, y_end, values_bar, end_bar, lam,
+            p_bar, interval_bar, times_bar, statistics, course,
+        )  # fmt: skip
     end_costate(rhs, n, p, interval, y0, unit, lam, status, y0_bar, interval_bar, work)
     return status
 
@@ -193,7 +237,8 @@ def backsolve_costate(
         if j >= 0:
             good = status == SUCCESS
             rhs(times[j], view(values, j * n, n), p, work)
-            jump(n, good, unit, j, values_bar, work, state, times_bar)
+            times_bar[j] = times_bar[j] + select(good, dot(n, values_bar, j * n, work, 0), 0.0)
+            jump(n, good, unit, view(values_bar, j * n, n), state)
             copy_where(good, n, values, j * n, state, n)
         begin = base
     end_costate(rhs, n, p, interval, y0, unit, state, status, y0_bar, interval_bar, work)

@@ -93,6 +93,38 @@ def add_quadrature(
     rhs_gradient(t, view(place, 0, n), p, view(cot, 0, n), p_bar)
 
 
+def add_rule(
+    rhs_gradient: Model, ok: Mask, n: int, p: Array, nodes: int, rule: Array, t_hi: Element, t_lo: Element, at_hi: Element,
+    at_lo: Element, g: Element, unit: Element, s: int, degree: int, dense: Array, lam: Array, k: Array, stages: int,
+    powers: int, curve: Array, h: Element, y_row: Array, k_row: Array, safe: Array, p_bar: Array, cot: Array, place: Array,
+    value: Array, work: Array,
+) -> None:  # fmt: skip
+    """The integral over a step of length g of lambda by a rule: `nodes` in [0, 1], then their weights. (s, degree, dense,
+    lam, k) is the polynomial of lambda in the step, (stages, powers, curve, h, y_row, k_row) that of y."""
+    for node in range(nodes):
+        part = rule[node] * g
+        offset = at_hi + (at_lo + part)
+        step_value(n, s, degree, dense, part, g, lam, k, work)
+        step_value(n, stages, powers, curve, offset, h, y_row, k_row, value)
+        add_quadrature(
+            rhs_gradient, ok, n, p, t_hi + (t_lo + offset), -g * (unit * rule[nodes + node]), value, safe, work, p_bar, cot,
+            place,
+        )  # fmt: skip
+
+
+def open_span(wanted: Mask, span: Array) -> tuple[Element, Element, Mask]:
+    """(at_hi, at_lo, active): where a span begins, and who has any of it to go."""
+    return span[0], 0.0 * span[0], and_(wanted, not_(span[0] == span[1]))
+
+
+def open_step(
+    active: Mask, span: Array, at_hi: Element, at_lo: Element, dt: Element, course: Array
+) -> tuple[Mask, Element, Element, Element]:
+    """(last, g, end_hi, end_lo) of the next step in a span, of length 0 for who has come to its end."""
+    last, g, end_hi, end_lo = next_step(span, at_hi, at_lo, dt, course)
+    return last, select(active, g, 0.0), end_hi, end_lo
+
+
 def integrate_costate(
     rhs: Model, rhs_costate: Model, rhs_gradient: Model, n: int, p: Array, carried: int, nodes: int, gauss: Array, s: int,
     degree: int, a: Array, c: Array, error: Array, dense: Array, control: Array, rtol: Element, atol: Element,
@@ -111,13 +143,10 @@ def integrate_costate(
     cot = buffer(state, n)
     place = buffer(state, n)
     copy(width, state, 0, points, 0)
-    at_hi = span[0]
-    at_lo = 0.0 * span[0]
-    active = and_(wanted, not_(span[0] == span[1]))
+    at_hi, at_lo, active = open_span(wanted, span)
     first = 0
     while any_(active) and not interrupted():
-        last, g, end_hi, end_lo = next_step(span, at_hi, at_lo, dt, course)
-        g = select(active, g, 0.0)
+        last, g, end_hi, end_lo = open_step(active, span, at_hi, at_lo, dt, course)
         run_costate_stages(
             rhs, rhs_costate, n, p, carried, s, degree, a, c, dense, t_hi, t_lo, at_hi, at_lo, g, end_hi + end_lo, h, y_row,
             k_row, first, points, slopes, k, solution,
@@ -133,15 +162,10 @@ def integrate_costate(
                         rhs_gradient, ok, n, p, t_hi + (t_lo + (at_hi + (at_lo + c[i] * g))), -g * (unit * a[s * s + i]),
                         view(solution, i * n, n), solution, view(points, i * width, n), p_bar, cot, place,
                     )  # fmt: skip
-            for node in range(nodes):
-                part = gauss[node] * g
-                offset = at_hi + (at_lo + part)
-                step_value(n, s, degree, dense, part, g, points, k, work)
-                step_value(n, s, degree, dense, offset, h, y_row, k_row, slopes)
-                add_quadrature(
-                    rhs_gradient, ok, n, p, t_hi + (t_lo + offset), -g * (unit * gauss[nodes + node]), slopes, solution, work, p_bar,
-                    cot, place,
-                )  # fmt: skip
+            add_rule(
+                rhs_gradient, ok, n, p, nodes, gauss, t_hi, t_lo, at_hi, at_lo, g, unit, s, degree, dense, points, k, s,
+                degree, dense, h, y_row, k_row, solution, p_bar, cot, place, slopes, work,
+            )  # fmt: skip
             copy_where(ok, width, points, s * width, points, 0)
             copy_where(ok, width, k, s * width, k, 0)
             copy_where(ok, n, solution, s * n, solution, 0)

@@ -42,7 +42,7 @@ FINAL_FLAG = 2.0
 def remake(
     p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array, k: Array
 ) -> Any:
-    """See `sweep_costate`, as the next three."""
+    """See `sweep_costate`, as the next four."""
     return remake_step(
         rhs, states_of_model(), p, S, tableau_a(p), tableau_c(p), t_hi, t_lo, h, end_hi, live, row, states, k
     )
@@ -61,6 +61,10 @@ def advance(
 
 def slope_at(p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
     rhs(t, value, p, out)
+
+
+def through_equations(live: Any, t: Any, y: Array, p: Array, bar: Array, t_bar: Array, p_bar: Array) -> None:
+    """See `sweep_costate`."""
 
 
 def control_of_costate(p: Array) -> Array:
@@ -121,7 +125,7 @@ def sweep_back(
 ) -> None:  # fmt: skip
     """As `go_back`, where the tape has the solution."""
     facts[0] = sweep_costate(
-        remake, advance, slope_at, rhs, states_of_model(), y0, p, interval, save_times(), times,
+        remake, advance, slope_at, through_equations, rhs, states_of_model(), y0, p, interval, save_times(), times,
         (S + 1) * states_of_model(), FINAL_FLAG, control_of_costate(p), dt(p), values, y_end, grid, made, states,
         values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip

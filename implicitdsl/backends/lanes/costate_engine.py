@@ -54,6 +54,10 @@ class CostateEngine(OdeEngine):
         raise no_second(self.spec.more["adjoint"])
 
 
+class EventsCostateEngine(CostateEngine, EventsEngine):
+    """One method and events."""
+
+
 class WatchedCostateEngine(CostateEngine, WatchedEngine):
     """An explicit method that leaves stiff samples."""
 

@@ -20,6 +20,7 @@ from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.costate_engine import (
     AutoCostateEngine,
     CostateEngine,
+    EventsCostateEngine,
     TangentAutoEngine,
     TangentEventsEngine,
     TangentOdeEngine,
@@ -82,8 +83,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 FUNCTIONS["thin"] = FUNCTIONS["pull"]
 FUNCTIONS["costate"] = (
-    "rhs", "linearise", "begin", "at", "rhs_costate", "rhs_gradient", "rhs_costate_rate", "begin_vjp", "at_vjp",
-    "output_vjp",
+    "rhs", "linearise", "begin", "at", "rhs_costate", "rhs_gradient", "rhs_costate_rate", "rhs_vjp", "begin_vjp",
+    "at_vjp", "output_vjp", *_LOCATING, "guards_vjp", "reset_vjp",
 )  # fmt: skip
 """The functions of the model that a part calls, where the method has them."""
 
@@ -122,7 +123,8 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         settings = replace(settings, solver=f"{settings.solver} {COSTATE}")
         spec = ode_spec(problem, settings, dtype)
         make = Maker(spec, settings, problem).make
-        return CostateEngine(spec, MachineCode(_entries(*COSTATE_PARTS), make, data=spec.data), threads)
+        engine = CostateEngine if problem.events is None else EventsCostateEngine
+        return engine(spec, MachineCode(_entries(*COSTATE_PARTS), make, data=spec.data), threads)
     if problem.delays is not None:
         settings = replace(settings, solver=f"{settings.solver} {DELAYED}")
     spec = ode_spec(problem, settings, dtype)
@@ -242,7 +244,7 @@ def _data(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> dict
     # Whether steps are chosen or given is known to the code, which is shorter for it.
     if _step(settings, dtype) > 0:
         found["dt"] = _step(settings, dtype)
-    if settings.solver in (*ESDIRK, BDF.name) and problem.events is not None:
+    if settings.solver.split()[0] in (*ESDIRK, BDF.name) and problem.events is not None:
         found["tableau_drive"] = (settings.rtol, settings.atol)
     if COSTATE in method.roles and method.is_stiff:
         found["costate_control"] = tuple(settings.control(COSTATE_METHOD, dtype).tolist())

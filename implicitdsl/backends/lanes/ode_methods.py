@@ -54,14 +54,14 @@ _DELAYS = (
 _ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "watched": (("stiffness",), ("watched_blocks",)),
     "resumed": ((), ("resumed_blocks",)),
-    "costate": (("costate", "continuous_adjoint"), ("costate_blocks",)),
+    "costate": (("event_rows", "costate", "continuous_adjoint"), ("costate_blocks",)),
     "delayed": (_DELAYS, ("delay_blocks", "delay_tangent_blocks")),
 }
 """Solvers and blocks that a method has beside its own in a part of `auto` (first, with an eye on stiffness, and then
 from where the first was left), where its gradient is that of the costate equation, or where it reads its own past."""
 _COSTATE = (
-    "costate", "costate_stiff", "continuous_adjoint", "explicit_rk_row", "rosenbrock_row", "esdirk_row",
-    "bdf_row",
+    "costate", "costate_stiff", "continuous_adjoint", "events_costate", "explicit_rk_row", "rosenbrock_row",
+    "esdirk_row", "bdf_row",
 )  # fmt: skip
 _STIFF_COSTATE = (("costate_stiff", "rosenbrock_row"), ("stiff_costate_blocks",))
 _TABLEAUS = ("tableau", "rosenbrock_tableau", "esdirk_tableau")
@@ -172,6 +172,8 @@ class OdeMethod:
                     found += [_STIFF_COSTATE]
                 case _:
                     found += [(("explicit_rk_row",), ())]
+            if self.events:
+                found += [(("events_costate",), ("events_costate_blocks",))]
         return [name for part, _ in found for name in part], [name for _, part in found for name in part]
 
     def pattern(self, problem: OdeProblem, matrix: str) -> StepPattern | None:
@@ -184,6 +186,9 @@ class OdeMethod:
         if COSTATE in self.roles:
             rate = {} if pattern is None else {"rhs_costate_rate": costate_rate(found["rhs"])}
             found = found | costate_functions(found["rhs"]) | rate
+            if not problem.algebraic:
+                # Algebraic unknowns alone are transposed as a whole.
+                del found["rhs_vjp"]
         if pattern is None:
             return found
         linear = linearisation(problem, pattern)

@@ -10,13 +10,14 @@ from implicitdsl.backends.lanes.costate_blocks import sweep_back
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
 from implicitdsl.backends.lanes.stiff_blocks import GAMMA
+from implicitdsl.solvers.consistent_start import algebraic_slope, transpose_consistent
 from implicitdsl.solvers.costate_stiff import integrate_stiff_costate
 from implicitdsl.solvers.dense_output import step_slope
 from implicitdsl.solvers.rosenbrock_row import remake_step
 
 Array = Any
 
-rhs, linearise = model["rhs"], model["linearise"]
+rhs, rhs_vjp, linearise, algebraic = (model[name] for name in ("rhs", "rhs_vjp", "linearise", "algebraic"))
 rhs_costate, rhs_gradient, rhs_costate_rate = (
     model[name] for name in ("rhs_costate", "rhs_gradient", "rhs_costate_rate")
 )
@@ -48,15 +49,25 @@ def advance(
     lam: Array, p_bar: Array, statistics: Array, course: Array,
 ) -> Any:  # fmt: skip
     return integrate_stiff_costate(
-        linearise, rhs_costate, rhs_costate_rate, rhs_gradient, states_of_model(), mass(p), pattern(p), p, S, DEGREE,
-        tableau_dense(p), nodes(), gauss(p), COSTATE_S, COSTATE_DEGREE, COSTATE_GAMMA, costate_a(p), costate_couple(p),
-        costate_c(p), costate_drive(p), costate_error(p), costate_dense(p), costate_control(p), rtol(p), atol(p), unit,
-        dt(p), max_steps(), status, wanted, t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course,
+        linearise, rhs_costate, rhs_costate_rate, rhs_gradient, states_of_model(), algebraic(), mass(p), pattern(p), p,
+        S, DEGREE, tableau_dense(p), nodes(), gauss(p), COSTATE_S, COSTATE_DEGREE, COSTATE_GAMMA, costate_a(p),
+        costate_couple(p), costate_c(p), costate_drive(p), costate_error(p), costate_dense(p), costate_control(p),
+        rtol(p), atol(p), unit, dt(p), max_steps(), status, wanted, t_hi, t_lo, span, h, y, k, lam, p_bar, statistics,
+        course,
     )  # fmt: skip
 
 
 def slope_at(p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
     step_slope(states_of_model(), S, DEGREE, tableau_dense(p), sigma, h, k, out)
+    if algebraic() > 0:
+        algebraic_slope(linearise, states_of_model(), algebraic(), mass(p), pattern(p), t, value, p, out)
+
+
+def through_equations(live: Any, t: Any, y: Array, p: Array, bar: Array, t_bar: Array, p_bar: Array) -> None:
+    if algebraic() > 0:
+        transpose_consistent(
+            live, rhs_vjp, linearise, states_of_model(), algebraic(), mass(p), pattern(p), t, y, p, bar, t_bar, p_bar
+        )
 
 
 def control_of_costate(p: Array) -> Array:

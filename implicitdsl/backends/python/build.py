@@ -15,6 +15,7 @@ from implicitdsl.backends.python.bdf_engine import BdfEngine
 from implicitdsl.backends.python.costate_engine import by_costate
 from implicitdsl.backends.python.delay_engine import DelayEngine
 from implicitdsl.backends.python.esdirk_engine import EsdirkEngine
+from implicitdsl.backends.python.events_costate_engine import by_costate_with_events
 from implicitdsl.backends.python.events_engine import EventsEngine
 from implicitdsl.backends.python.implicit_engine import RootEngine
 from implicitdsl.backends.python.minimum_engine import MinimumEngine
@@ -47,7 +48,8 @@ def build(problem: Problem, settings: Settings, dtype: np.dtype[Any], threads: i
             if problem.delays is not None:
                 return DelayEngine(problem, settings, dtype)
             if settings.adjoint in CONTINUOUS:
-                return by_costate(settings.solver)(problem, settings, dtype)
+                make = by_costate if problem.events is None else by_costate_with_events
+                return make(settings.solver)(problem, settings, dtype)
             engine = _ode_engine(settings.solver) if problem.events is None else EventsEngine
             engine = AutoEngine if settings.solver == AUTO else engine
             if settings.adjoint == "forward":

@@ -25,6 +25,7 @@ from implicitdsl.problems.ode import OdeProblem, derive
 from implicitdsl.solvers import bdf_row, esdirk_row, explicit_rk_row, rosenbrock_row
 from implicitdsl.solvers.bdf import BDF, LAST
 from implicitdsl.solvers.bdf_history import HIGHEST
+from implicitdsl.solvers.consistent_start import algebraic_slope, transpose_consistent
 from implicitdsl.solvers.continuous_adjoint import backsolve_costate, sweep_costate
 from implicitdsl.solvers.costate import integrate_costate
 from implicitdsl.solvers.costate_stiff import integrate_stiff_costate
@@ -82,6 +83,9 @@ class ByCostate(OdeEngine):
     def _slope_at(self, p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
         """See `sweep_costate`."""
 
+    def _through_equations(self, live: Any, t: Any, y: Array, p: Array, bar: Array, t_bar: Array, p_bar: Array) -> None:
+        """See `sweep_costate`."""
+
     def _costate_control(self) -> Array:
         return self._control
 
@@ -90,9 +94,9 @@ class ByCostate(OdeEngine):
         stages, _, _ = self._polynomial()
         return int(
             sweep_costate(
-                self._remake, self._advance, self._slope_at, self._functions["rhs"], self._n, start.y0, start.p,
-                start.interval, self._m, start.times, (stages + 1) * self._n, self.final, self._costate_control(), dt,
-                run.values, run.y_end, run.grid, run.rows, run.states, *bars,
+                self._remake, self._advance, self._slope_at, self._through_equations, self._functions["rhs"], self._n,
+                start.y0, start.p, start.interval, self._m, start.times, (stages + 1) * self._n, self.final,
+                self._costate_control(), dt, run.values, run.y_end, run.grid, run.rows, run.states, *bars,
             )
         )  # fmt: skip
 
@@ -123,14 +127,25 @@ class CostateEngine(ByCostate):
         return (t.stages, t.degree, self._a, self._c, self._error, self._dense, self._control)
 
     @property
-    def _model(self) -> tuple[Model, Model, Model, int]:
+    def _costate_model(self) -> tuple[Model, Model, Model, int]:
         f = self._functions
         return (f["rhs"], f["rhs_costate"], f["rhs_gradient"], self._n)
 
     def _advance(self, p: Array, unit: Any, *rest: Any) -> Any:
         rtol, atol, dt, max_steps = self._limits
         return integrate_costate(
-            *self._model, p, 0, self._rule.size // 2, self._rule, *self._own, rtol, atol, unit, dt, max_steps, *rest
+            *self._costate_model,
+            p,
+            0,
+            self._rule.size // 2,
+            self._rule,
+            *self._own,
+            rtol,
+            atol,
+            unit,
+            dt,
+            max_steps,
+            *rest,
         )
 
     def _slope_at(self, p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
@@ -147,14 +162,18 @@ class CostateEngine(ByCostate):
             return super()._transpose(start, run, *bars)
         return int(
             backsolve_costate(
-                *self._model, start.y0, start.p, start.interval, self._m, start.times, *self._own, *self._limits,
-                run.values, run.y_end, run.statistics[ACCEPTED], *bars,
+                *self._costate_model, start.y0, start.p, start.interval, self._m, start.times, *self._own,
+                *self._limits, run.values, run.y_end, run.statistics[ACCEPTED], *bars,
             )
         )  # fmt: skip
 
 
-class StiffByCostate(ByCostate, StiffEngine):
+class StiffByCostate(ByCostate):
     """A method that solves with the Jacobian: its costate is run by transposed steps, of one method for all."""
+
+    _mass: Array
+    _pattern: Array
+    _algebraic: int
 
     def _choose_method(self, problem: OdeProblem) -> None:
         super()._choose_method(problem)
@@ -168,13 +187,24 @@ class StiffByCostate(ByCostate, StiffEngine):
     def _advance(self, p: Array, unit: Any, *rest: Any) -> Any:
         f, (rtol, atol, dt, max_steps) = self._functions, self._limits
         return integrate_stiff_costate(
-            f["linearise"], f["rhs_costate"], f["rhs_costate_rate"], f["rhs_gradient"], self._n, self._mass,
-            self._pattern, p, *self._polynomial(), self._rule.size // 2, self._rule, *self._backwards,
+            f["linearise"], f["rhs_costate"], f["rhs_costate_rate"], f["rhs_gradient"], self._n, self._algebraic,
+            self._mass, self._pattern, p, *self._polynomial(), self._rule.size // 2, self._rule, *self._backwards,
             self._costate_control(), rtol, atol, unit, dt, max_steps, *rest,
         )  # fmt: skip
 
     def _slope_at(self, p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
         step_slope(self._n, *self._polynomial(), sigma, h, k, out)
+        if self._algebraic:
+            algebraic_slope(
+                self._functions["linearise"], self._n, self._algebraic, self._mass, self._pattern, t, value, p, out
+            )
+
+    def _through_equations(self, live: Any, t: Any, y: Array, p: Array, bar: Array, t_bar: Array, p_bar: Array) -> None:
+        if self._algebraic:
+            transpose_consistent(
+                live, self._functions["rhs_vjp"], self._functions["linearise"], self._n, self._algebraic, self._mass,
+                self._pattern, t, y, p, bar, t_bar, p_bar,
+            )  # fmt: skip
 
     @property
     def _stiff_model(self) -> tuple[Model, Model, int, Array, Array]:
@@ -182,7 +212,7 @@ class StiffByCostate(ByCostate, StiffEngine):
         return (f["rhs"], f["linearise"], self._n, self._mass, self._pattern)
 
 
-class RosenbrockCostateEngine(StiffByCostate):
+class RosenbrockCostateEngine(StiffByCostate, StiffEngine):
     """Rosenbrock–Wanner steps."""
 
     def _polynomial(self) -> tuple[int, int, Array]:
