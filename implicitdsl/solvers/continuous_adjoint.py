@@ -41,7 +41,6 @@ from implicitdsl.solvers.vocabulary import (
     copy,
     copy_where,
     dot,
-    fill,
     interrupted,
     not_,
     or_,
@@ -115,6 +114,8 @@ def cross_step(
     if any_(last):
         slope(p, interval[1], y_end, h, h, k, work)
         interval_bar[1] = interval_bar[1] + select(last, dot(n, end_bar, 0, work, 0), 0.0)
+        for i in range(n):
+            lam[i] = select(last, 0.0, lam[i])
         enter_cotangent(
             through_equations, n, p, last, unit, interval[1], y_end, t_hi, y, end_bar, 0, lam, p_bar
         )  # fmt: skip
@@ -172,7 +173,9 @@ def sweep_costate(
     course = buffer(states, COURSE)
     unit = unit_of_costate(n, m, values_bar, end_bar)
     set_course(0.0 * interval[0] + dt, dt, control, statistics, course)
-    fill(n, 0.0 * unit, lam, 0)
+    # A run that was left before t1 has no row that ends there.
+    for i in range(n):
+        lam[i] = end_bar[i] / unit
     status = select(direction_of(interval) == 0.0, SUCCESS, SUCCESS)
     cursor = m
     for row in range(rows - 1, -1, -1):
