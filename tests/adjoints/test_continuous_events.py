@@ -67,6 +67,7 @@ CASES: list[tuple[Any, str, tuple[Any, ...], str, str]] = [
     (EVENTS, "ThirdBounce", (10.0, 0.0, 9.8, 0.8, 0.2), "rodas5p", "interpolated"),
     (EVENTS, "Assigned", (1.0, 1.5, 2.5, 3.5, 5.5), "auto", "gauss"),
     (EVENTS, "Stairs", (1.5, 4.3), "dopri5", "interpolated"),
+    (OWN, "Chained", (0.4, 1.2, 2.0), "bdf", "gauss"),
     (EVENTS, "Jumps", (1.0, 0.1, [0.3, 0.5]), "tsit5", "gauss"),
     (EVENTS, "Held", (1.0, [0.0, 0.5, 1.0, 2.0]), "rodas5p", "gauss"),
     (EVENTS, "Ties", ([3.0, 2.0, 1.5, 1.0, 0.5],), "tsit5", "interpolated"),

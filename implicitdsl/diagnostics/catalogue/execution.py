@@ -171,7 +171,8 @@ root Layer(a) -> x {
             "`newton` and `local` minimise smooth objectives without constraints; `interior_point` solves linear and "
             "quadratic programs; `leapfrog` and `yoshida4` need states that fall into positions and velocities, with "
             "rates that contain states of the other part only; `adjoint backsolve` runs the solution backwards, which "
-            "events, algebraic equations and what is stiff forbid. Leave the line out, and the method that fits is chosen."
+            "events, algebraic equations and what is stiff forbid. Leave the line out, and the method that fits is "
+            "chosen."
         ),
         bad=(
             "argmin Layer(q[2]) -> [2] {\n  var x[2]\n  minimize normsq(x) + q @ x\n  subject to {\n    sum(x) = 1\n"
