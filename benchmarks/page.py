@@ -43,6 +43,7 @@ FIGURES: dict[str, Callable[[Results], str]] = {
             "brusselator100",
             "brusselator",
             "brusselator2000",
+            "delay",
             "cold",
             "warm",
             "training_memory",

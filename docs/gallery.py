@@ -79,6 +79,10 @@ ENTRIES = (
         "Gravity and restitution from noisy heights: the gradient goes through the bounces.",
     ),
     Entry(
+        "tether/fit.py", "tether.png", "A pendulum beside a wall",
+        "Events in a `dae`: tension is an algebraic unknown that jumps when the bob hits a wall. Its place is found.",
+    ),
+    Entry(
         "mackey_glass/fit.py", "mackey_glass.png", "A delayed feedback",
         "The lag of a delay equation found from a noisy series.",
     ),

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from implicitdsl.solvers.reading_stages import READ, SAME
+
 Number = Fraction | float
 Row = tuple[Number, ...]
 
@@ -29,7 +31,8 @@ class Tableau:
     of a cruder estimate, by which the first is weighted (`stepping.paired_error`), or nothing. `dense`: s + 1 + extra rows of
     `degree` polynomial coefficients. `order` is that of the step, `dense_order` that of the dense output, `error_order`
     that of the cruder of the two solutions that the estimate compares. `fsal`: the classical form has stage s. `kinds`:
-    for a composition of drifts and kicks the kind of each stage (`split_stages.py`), else nothing.
+    for a composition of drifts and kicks the kind of each stage (`split_stages.py`), where there are stages that only the dense
+    output reads that of each (`reading_stages.py`), else nothing.
     """
 
     name: str
@@ -66,20 +69,26 @@ class Tableau:
         return any(self.error)
 
     @property
+    def splits(self) -> bool:
+        """Whether stages move a part of the state."""
+        return any(kind > 0 for kind in self.kinds)
+
+    @property
     def eager(self) -> Tableau:
-        """The same method with no extra stages: all are computed in every step, stage s and after it the extra ones, and
-        y1 once more as the last. For what reads the dense output in every step, as the search for events does."""
+        """The same method with no extra stages, but stages of the kinds `SAME` and `READ` (`reading_stages.py`): stage s as
+        the extra ones find it, the extra ones, and stage s as the last."""
         if self.extra == 0:
             return self
-        s, zero = self.stages, Fraction(0)
+        s, zero, none = self.stages, Fraction(0), (Fraction(0),) * (self.extra + 1)
         return replace(
             self,
-            a=(*self.a, (*self.a[s], *(zero for _ in range(self.extra + 1)))),
+            a=(*self.a, (*self.a[s], *none)),
             c=(*self.c, self.c[s]),
-            error=(*self.error, *(zero for _ in range(self.extra + 1))),
-            crude=(*self.crude, *(zero for _ in range(self.extra + 1))) if self.crude else (),
-            dense=(*self.dense, tuple(zero for _ in range(self.degree))),
+            error=(*self.error[:s], *none, self.error[s]),
+            crude=(*self.crude[:s], *none, self.crude[s]) if self.crude else (),
+            dense=(*self.dense[:s], (zero,) * self.degree, *self.dense[s + 1 :], self.dense[s]),
             extra=0,
+            kinds=(*(zero for _ in range(s)), SAME, *(READ for _ in range(self.extra)), zero),
         )
 
     def arrays(self, dtype: DTypeLike) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:

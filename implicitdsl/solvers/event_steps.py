@@ -15,9 +15,10 @@ from implicitdsl.solvers.event_one_step import judge as judge
 from implicitdsl.solvers.event_one_step import look_back as look_back
 from implicitdsl.solvers.event_one_step import look_back_dual as look_back_dual
 from implicitdsl.solvers.event_one_step import window_size as window_size
-from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.explicit_rk import make_reading, run_stages
 from implicitdsl.solvers.explicit_rk_adjoint import transpose_stages
 from implicitdsl.solvers.explicit_rk_tangent import run_tangent_stages, transpose_tangent_stages
+from implicitdsl.solvers.reading_stages import first_reading
 from implicitdsl.solvers.status import SUCCESS
 from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
 
@@ -72,7 +73,10 @@ def take_step(
     first: int, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`; with first = 1 the slope there stands in row 0 of `k` already."""
-    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, False, points, slopes, k)
+    if a[(s + 1) * s + s - 1] < 0.0:
+        # Events are sought between the ends of every step.
+        make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, h == h, points, slopes, k)
 
 
 def slope_at_end(
@@ -106,7 +110,12 @@ def take_dual_step(
     room: Array,
 ) -> None:  # fmt: skip
     """The step of dual numbers, whose rows are (value, tangent)."""
-    run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
+    run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, 0, s, False, points, slopes, k)
+    if a[(s + 1) * s + s - 1] < 0.0:
+        first = first_reading(s, a)
+        run_tangent_stages(
+            rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, first, s - 1, True, points, slopes, k
+        )
 
 
 def transpose_dual_step(

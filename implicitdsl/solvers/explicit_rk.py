@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import begin_values, read_values
+from implicitdsl.solvers.reading_stages import SAME, first_reading, reading
 from implicitdsl.solvers.split_stages import keep_part
+from implicitdsl.solvers.status import NONFINITE
 from implicitdsl.solvers.stepping import (
     COURSE,
     GRID,
@@ -69,6 +71,7 @@ def run_stages(
     end_hi: Element,
     first: int,
     last: int,
+    reading: bool,
     points: Array,
     slopes: Array,
     k: Array,
@@ -77,19 +80,24 @@ def run_stages(
 
     Row i of `points` is the argument of stage i, row i of `slopes` the sum a_ij*k_j that led there (n numbers a row), row i
     of `k` its value; row s of `points` is y1. With first = 1 the value of stage 0 stands in `k` already. Rows of `points`
-    are `wide` numbers apart, n or more: behind a point `rhs` may leave what its derivative needs again.
+    are `wide` numbers apart, n or more: behind a point `rhs` may leave what its derivative needs again. Stages that only the
+    dense output reads are left out unless `reading`; then the last stage stands in `k`.
     """
     for i in range(first, last + 1):
-        if i > 0:
-            fill(n, 0.0, slopes, i * n)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(n, a[i * s + j], k, j * n, slopes, i * n)
-            copy(n, points, 0, points, i * wide)
-            axpy(n, h, slopes, i * n, points, i * wide)
-        rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
-        if a[(s + 1) * s + i] != 0.0:
-            keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)
+        if a[(s + 1) * s + i] == SAME:
+            if reading:
+                copy(n, k, s * n, k, i * n)
+        elif a[(s + 1) * s + i] >= 0.0 or reading:
+            if i > 0:
+                fill(n, 0.0, slopes, i * n)
+                for j in range(i):
+                    if a[i * s + j] != 0.0:
+                        axpy(n, a[i * s + j], k, j * n, slopes, i * n)
+                copy(n, points, 0, points, i * wide)
+                axpy(n, h, slopes, i * n, points, i * wide)
+            rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
+            if a[(s + 1) * s + i] > 0.0:
+                keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)
 
 
 def try_step(
@@ -97,14 +105,28 @@ def try_step(
     end_hi: Element, points: Array, slopes: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
 ) -> tuple[Mask, Element]:  # fmt: skip
     """(finite, square): stages 1 … s, whether they and y1 came to numbers, and the squared error of the step."""
-    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
     y1 = view(points, s * n, n)
     # Stage 0 was the last stage of the step before, or judged at the start; what has a weight in y1 shows there.
     finite = and_(all_finite(n, y1, 0), all_finite(n, k, s * n))
     for i in range(1, s):
-        if a[s * s + i] == 0.0:
+        if a[s * s + i] == 0.0 and a[(s + 1) * s + i] >= 0.0:
             finite = and_(finite, all_finite(n, k, i * n))
     return finite, paired_error(n, s, error, h, k, points, y1, rtol, atol, dt, work)
+
+
+def make_reading(
+    rhs: Model, n: int, wide: int, p: Array, s: int, a: Array, c: Array, t_hi: Element, t_lo: Element, h: Element,
+    end_hi: Element, readers: Mask, points: Array, slopes: Array, k: Array,
+) -> Mask:  # fmt: skip
+    """The stages that only the dense output reads, after those of the step, if there are such `readers`; gives those whose
+    stages did not all come to numbers."""
+    lost = and_(readers, not_(readers))
+    if any_(readers):
+        first = first_reading(s, a)
+        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, first, s - 1, True, points, slopes, k)
+        lost = and_(readers, not_(all_finite((s - first) * n, k, first * n)))
+    return lost
 
 
 def integrate(
@@ -141,7 +163,8 @@ def integrate(
     are chosen by the error estimate. Written: `values` (m*n; y0 itself at t0, the final state itself at t1, NaN at times
     not reached), `y_end` (n, the last accepted state), `statistics` (5, see above), and the first `grid_rows`, `state_rows`
     rows of the tape (0: no tape), thinned where `every` > 1. Asking for other times changes no step. Statuses: success,
-    max_steps (accepted and rejected together), dt_underflow, nonfinite, bad_times.
+    max_steps (accepted and rejected together), dt_underflow, nonfinite, bad_times. For the same reason a stage that only
+    the dense output reads makes no step shorter: a sample that reads one which is not finite ends as nonfinite.
     """
     points = buffer(y0, (s + 1) * n)
     slopes = buffer(y0, (s + 1) * n)
@@ -184,6 +207,11 @@ def integrate(
             y0,
         )
         if any_(ok):
+            if a[(s + 1) * s + s - 1] < 0.0:
+                readers = reading(ok, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval)
+                lost = make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, slopes, k)
+                status = select(lost, NONFINITE, status)
+                running = and_(running, not_(lost))
             row, cursor = keep_step(
                 ok, active, last, n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times, cursor,
                 values, work, row, grid, grid_rows, states, state_rows, every,
@@ -244,7 +272,10 @@ def replay(
         grid[row * GRID + 2] = h
         copy(n, y, 0, states, row * n)
         end_hi, end_lo = end_of_row(last, t1, t_hi, t_lo, h)
-        run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+        run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
+        if a[(s + 1) * s + s - 1] < 0.0:
+            readers = reading(live, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval)
+            make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, slopes, k)
         cursor = read_values(
             live, or_(live, not_(live)), n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times,
             cursor, values, work,

@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
-from implicitdsl.solvers.explicit_rk import run_stages, stage_time
+from implicitdsl.solvers.explicit_rk import make_reading, run_stages, stage_time
+from implicitdsl.solvers.reading_stages import reads_back, transpose_reading
 from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.sweeps import begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
@@ -67,27 +68,33 @@ def transpose_stages(
     Only where `last_stage` is true does k_s matter, which the dense output reads and the step does not. Unless `timed`,
     t_bar and h_bar stay as they are.
     """
+    if a[(s + 1) * s + s - 1] < 0.0 and last_stage:
+        t_bar, h_bar = transpose_reading(
+            rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, points, slopes, k_bar, stage_t_bar, t_bar, h_bar, y_bar, p_bar,
+            timed,
+        )  # fmt: skip
     for back in range(s + 1):
         i = s - back
-        if i < s:
-            fill(n, 0.0, point_bar, 0)
-        if i < s or last_stage:
-            fill(1, 0.0, stage_t_bar, 0)
-            time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
-            if a[(s + 1) * s + i] != 0.0:
-                keep_part(n, s, a, a[(s + 1) * s + i], k_bar, i * n)
-            rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
-            if timed:
-                t_bar = t_bar + stage_t_bar[0]
-                h_bar = fma(c[i], stage_t_bar[0], h_bar)
-        axpy(n, 1.0, point_bar, 0, y_bar, 0)
-        if i > 0:
-            if timed:
-                h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
-            scale(n, h, point_bar, 0)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(n, a[i * s + j], point_bar, 0, k_bar, j * n)
+        if a[(s + 1) * s + i] >= 0.0:
+            if i < s:
+                fill(n, 0.0, point_bar, 0)
+            if i < s or last_stage:
+                fill(1, 0.0, stage_t_bar, 0)
+                time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
+                if a[(s + 1) * s + i] > 0.0:
+                    keep_part(n, s, a, a[(s + 1) * s + i], k_bar, i * n)
+                rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
+                if timed:
+                    t_bar = t_bar + stage_t_bar[0]
+                    h_bar = fma(c[i], stage_t_bar[0], h_bar)
+            axpy(n, 1.0, point_bar, 0, y_bar, 0)
+            if i > 0:
+                if timed:
+                    h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
+                scale(n, h, point_bar, 0)
+                for j in range(i):
+                    if a[i * s + j] != 0.0:
+                        axpy(n, a[i * s + j], point_bar, 0, k_bar, j * n)
     return t_bar, h_bar
 
 
@@ -122,9 +129,11 @@ def sweep(
             copy(wide, points, 0, points, s * wide)
             copy(n, k, 0, k, s * n)
         copy(n, states, row * n, points, 0)
-        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, until, points, slopes, k)
+        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, until, False, points, slopes, k)
         if until < s:
-            run_stages(stands, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, s, s, points, slopes, k)
+            run_stages(stands, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, s, s, False, points, slopes, k)
+        if a[(s + 1) * s + s - 1] < 0.0 and reads_back(live, times, cursor, t_hi, t_lo, end_hi, end_lo, interval):
+            make_reading(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, live, points, slopes, k)
 
         begin_transpose(live, (s + 1) * n, n, lam, point_bar, k_bar, y_bar, 2, ends)
         cursor, read = transpose_reads(

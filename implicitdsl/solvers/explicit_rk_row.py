@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from implicitdsl.solvers.explicit_rk import run_stages
+from implicitdsl.solvers.explicit_rk import make_reading, run_stages
 from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, copy
 
 Model = Callable[..., None]
@@ -19,5 +19,7 @@ def remake_step(
     points = buffer(states, (s + 1) * n)
     slopes = buffer(states, (s + 1) * n)
     copy(n, states, row * n, points, 0)
-    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, False, points, slopes, k)
+    if a[(s + 1) * s + s - 1] < 0.0:
+        make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, live, points, slopes, k)
     return live

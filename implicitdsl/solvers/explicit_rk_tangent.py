@@ -24,11 +24,19 @@ from implicitdsl.solvers.dense_output_tangent import (
     transpose_tangent_reads,
 )
 from implicitdsl.solvers.explicit_rk import stage_time
+from implicitdsl.solvers.reading_stages import (
+    SAME,
+    first_reading,
+    reading,
+    reads_back,
+    transpose_tangent_reading,
+)
 from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.sweeps import add_ends, begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    any_,
     axpy,
     buffer,
     copy,
@@ -56,26 +64,34 @@ def run_tangent_stages(
     h: Element,
     h_dot: Element,
     end_hi: Element,
+    first: int,
+    last: int,
+    reading: bool,
     points: Array,
     slopes: Array,
     k: Array,
 ) -> None:
-    """All stages of a step of dual numbers, whose rows are (value, tangent), 2n numbers; row 0 of `points` is (y, ẏ)."""
-    for i in range(s + 1):
+    """As `explicit_rk.run_stages`, of a step of dual numbers, whose rows are (value, tangent), 2n numbers; row 0 of `points` is
+    (y, ẏ)."""
+    for i in range(first, last + 1):
         at = 2 * i * n
-        if i > 0:
-            fill(2 * n, 0.0, slopes, at)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(2 * n, a[i * s + j], k, 2 * j * n, slopes, at)
-            copy(2 * n, points, 0, points, at)
-            axpy(2 * n, h, slopes, at, points, at)
-            axpy(n, h_dot, slopes, at, points, at + n)
-        time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
-        rhs_tangent(time, fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2, view(k, at, 2 * n))
-        if a[(s + 1) * s + i] != 0.0:
-            keep_part(n, s, a, a[(s + 1) * s + i], k, at)
-            keep_part(n, s, a, a[(s + 1) * s + i], k, at + n)
+        if a[(s + 1) * s + i] == SAME:
+            if reading:
+                copy(2 * n, k, 2 * s * n, k, at)
+        elif a[(s + 1) * s + i] >= 0.0 or reading:
+            if i > 0:
+                fill(2 * n, 0.0, slopes, at)
+                for j in range(i):
+                    if a[i * s + j] != 0.0:
+                        axpy(2 * n, a[i * s + j], k, 2 * j * n, slopes, at)
+                copy(2 * n, points, 0, points, at)
+                axpy(2 * n, h, slopes, at, points, at)
+                axpy(n, h_dot, slopes, at, points, at + n)
+            time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
+            rhs_tangent(time, fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2, view(k, at, 2 * n))
+            if a[(s + 1) * s + i] > 0.0:
+                keep_part(n, s, a, a[(s + 1) * s + i], k, at)
+                keep_part(n, s, a, a[(s + 1) * s + i], k, at + n)
 
 
 def tangent_replay(
@@ -119,8 +135,14 @@ def tangent_replay(
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
         copy(2 * n, points, 0, states2, 2 * row * n)
         run_tangent_stages(
-            rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, points, slopes, k
+            rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, 0, s, False, points, slopes, k
         )
+        if a[(s + 1) * s + s - 1] < 0.0 and any_(reading(live, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval)):
+            first = first_reading(s, a)
+            run_tangent_stages(
+                rhs_tangent, n, p2, s, a, c, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, first, s - 1, True, points,
+                slopes, k,
+            )  # fmt: skip
         cursor = read_tangents(
             live, n, s, degree, dense, t_hi, t_lo, interval_dot[0], h, h_dot, end_hi, end_lo, interval, points,
             view(points, 2 * s * n, 2 * n), k, m, times, times_dot, cursor, values, values_dot, found,
@@ -139,34 +161,40 @@ def transpose_tangent_stages(
     `point_bar` (2n) is the cotangent of (y1, ẏ1) and `k_bar` that of the stages; both are used up. Only where `last_stage`
     is true does stage s matter, which the dense output reads and the step does not.
     """
+    if a[(s + 1) * s + s - 1] < 0.0 and last_stage:
+        transpose_tangent_reading(
+            rhs_tangent_vjp, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, points, slopes, k_bar, stage_t_bar, ends,
+            state_bar, p2_bar,
+        )  # fmt: skip
     t_bar, h_bar, t_dot_bar, h_dot_bar = ends[0], ends[1], ends[2], ends[3]
     for back in range(s + 1):
         i = s - back
         at = 2 * i * n
-        if i < s:
-            fill(2 * n, 0.0, point_bar, 0)
-        if i < s or last_stage:
-            fill(2, 0.0, stage_t_bar, 0)
-            if a[(s + 1) * s + i] != 0.0:
-                keep_part(n, s, a, a[(s + 1) * s + i], k_bar, at)
-                keep_part(n, s, a, a[(s + 1) * s + i], k_bar, at + n)
-            rhs_tangent_vjp(
-                stage_time(i, s, c, t_hi, t_lo, h, end_hi), fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2,
-                view(k_bar, at, 2 * n), stage_t_bar, point_bar, p2_bar,
-            )  # fmt: skip
-            t_bar = t_bar + stage_t_bar[0]
-            t_dot_bar = t_dot_bar + stage_t_bar[1]
-            h_bar = fma(c[i], stage_t_bar[0], h_bar)
-            h_dot_bar = fma(c[i], stage_t_bar[1], h_dot_bar)
-        axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
-        if i > 0:
-            h_bar = h_bar + dot(2 * n, point_bar, 0, slopes, at)
-            h_dot_bar = h_dot_bar + dot(n, point_bar, n, slopes, at)
-            for j in range(i):
-                weight = a[i * s + j]
-                if weight != 0.0:
-                    axpy(2 * n, h * weight, point_bar, 0, k_bar, 2 * j * n)
-                    axpy(n, h_dot * weight, point_bar, n, k_bar, 2 * j * n)
+        if a[(s + 1) * s + i] >= 0.0:
+            if i < s:
+                fill(2 * n, 0.0, point_bar, 0)
+            if i < s or last_stage:
+                fill(2, 0.0, stage_t_bar, 0)
+                if a[(s + 1) * s + i] > 0.0:
+                    keep_part(n, s, a, a[(s + 1) * s + i], k_bar, at)
+                    keep_part(n, s, a, a[(s + 1) * s + i], k_bar, at + n)
+                rhs_tangent_vjp(
+                    stage_time(i, s, c, t_hi, t_lo, h, end_hi), fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2,
+                    view(k_bar, at, 2 * n), stage_t_bar, point_bar, p2_bar,
+                )  # fmt: skip
+                t_bar = t_bar + stage_t_bar[0]
+                t_dot_bar = t_dot_bar + stage_t_bar[1]
+                h_bar = fma(c[i], stage_t_bar[0], h_bar)
+                h_dot_bar = fma(c[i], stage_t_bar[1], h_dot_bar)
+            axpy(2 * n, 1.0, point_bar, 0, state_bar, 0)
+            if i > 0:
+                h_bar = h_bar + dot(2 * n, point_bar, 0, slopes, at)
+                h_dot_bar = h_dot_bar + dot(n, point_bar, n, slopes, at)
+                for j in range(i):
+                    weight = a[i * s + j]
+                    if weight != 0.0:
+                        axpy(2 * n, h * weight, point_bar, 0, k_bar, 2 * j * n)
+                        axpy(n, h_dot * weight, point_bar, n, k_bar, 2 * j * n)
     ends[0] = t_bar
     ends[1] = h_bar
     ends[2] = t_dot_bar
@@ -224,7 +252,14 @@ def tangent_pullback(
         t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         h_dot = select(last, interval_dot[1] - interval_dot[0], 0.0)
         copy(2 * n, states2, 2 * row * n, points, 0)
-        run_tangent_stages(rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, points, slopes, k)
+        run_tangent_stages(
+            rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, 0, s, False, points, slopes, k
+        )
+        if a[(s + 1) * s + s - 1] < 0.0 and reads_back(live, times, cursor, t_hi, t_lo, end_hi, end_lo, interval):
+            first = first_reading(s, a)
+            run_tangent_stages(
+                rhs_tangent, n, p2, s, a, c, t_hi, t_lo, t_dot, h, h_dot, end_hi, first, s - 1, True, points, slopes, k
+            )
 
         begin_transpose(live, 2 * (s + 1) * n, 2 * n, lam, point_bar, k_bar, state_bar, 4, ends)
         cursor, read = transpose_tangent_reads(

@@ -43,7 +43,7 @@ def retrace(
         live, h, end_hi, end_lo = remake_row(n, marks[row], row, interval, t_hi, t_lo, points, grid, states)
         # The state after the last row is nobody's.
         if row + 1 < rows:
-            run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, points, slopes, k)
+            run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
             copy_where(live, n, points, s * wide, points, 0)
             copy_where(live, n, k, s * n, k, 0)
             t_hi = select(live, end_hi, t_hi)

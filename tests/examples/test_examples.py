@@ -173,6 +173,42 @@ def test_gravity_is_found_from_a_bouncing_ball(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "ball.png").exists()
 
 
+# ---------------------------------------------------------------- a pendulum beside a wall
+
+
+def test_a_wall_is_found_from_a_pendulum(tmp_path: Path) -> None:
+    tether = load("tether/fit")
+    layer = tether.make_layer()
+    times, seen = tether.observe(layer, count=16)
+    wall, rest, gravity = tether.TRUTH.values()
+
+    def hit(_: float, angle: np.ndarray) -> float:
+        return angle[0] - math.asin(wall)
+
+    hit.terminal, hit.direction = True, -1
+    # In the angle, between the bounces, by SciPy; the tension is that which holds the bob on its circle.
+    since, angle, wanted = 0.0, [math.asin(0.6), 0.0], []
+    while len(wanted) < len(times):
+        run = solve_ivp(
+            lambda _, a: [a[1], -gravity * math.sin(a[0])], (since, 3.1), angle, method="DOP853", events=hit,
+            dense_output=True, rtol=1e-11, atol=1e-12,
+        )  # fmt: skip
+        reached = run.t[-1] if run.t_events[0].size else math.inf
+        for t in times[len(wanted) :].tolist():
+            if t < reached:
+                a, speed = run.sol(t)
+                wanted.append((math.sin(a), speed**2 + gravity * math.cos(a)))
+        since, angle = run.t[-1], [math.asin(wall), -rest * run.y[1, -1]]
+    found = layer(wall, rest, gravity, times)
+    assert layer.last.fired.item() == 2
+    np.testing.assert_allclose(found.numpy(), np.array(wanted), rtol=0, atol=1e-6)
+
+    values, errors = tether.fit(layer, times, seen)
+    assert (np.abs(values - [wall, rest, gravity]) <= 3 * errors).all()
+    tether.draw(tmp_path / "out" / "tether.png", layer, values, times, seen)
+    assert (tmp_path / "out" / "tether.png").exists()
+
+
 # ---------------------------------------------------------------- classifier
 
 

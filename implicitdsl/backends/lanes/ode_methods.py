@@ -33,6 +33,7 @@ _READING = (
     "stepping",
     "sweeps",
     "split_stages",
+    "reading_stages",
     "explicit_rk",
 )
 _EXPLICIT = (*_READING, "explicit_rk_adjoint", "explicit_rk_tangent", "explicit_rk_thinned")

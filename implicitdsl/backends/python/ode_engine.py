@@ -107,7 +107,7 @@ class OdeEngine(SampleEngine):
         tableau = EXPLICIT[self._settings.solver].eager
         self._tableau = tableau
         a, self._c, self._error, self._dense = tableau.arrays(self._dtype)
-        moved = parts(problem) if tableau.kinds else ()
+        moved = parts(problem) if tableau.splits else ()
         assert not isinstance(moved, str), moved
         self._a = np.array([*a, *moved], self._dtype)
         self._control = self._settings.control(tableau, self._dtype)

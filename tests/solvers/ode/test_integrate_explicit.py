@@ -259,3 +259,43 @@ def test_numba_gives_the_bits_of_python(monkeypatch):
     python, machine = (solve(rhs, y0, p, (0.0, 2.0), times, jit=jit) for jit in (False, True))
     assert (python.status, python.accepted) == (machine.status, machine.accepted)
     np.testing.assert_allclose(python.values, machine.values, rtol=1e-13)
+
+
+def counted(rhs):
+    """The right-hand side, and a list that grows by one a call."""
+    calls: list[float] = []
+
+    def counting(t, y, p, out):
+        calls.append(t)
+        rhs(t, y, p, out)
+
+    return counting, calls
+
+
+@pytest.mark.parametrize("tableau", [x for x in TABLEAUS.values() if x.extra], ids=lambda x: x.name)
+def test_stages_that_only_the_dense_output_reads_are_made_where_it_is_read(tableau):
+    rhs, calls = counted(LOTKA_VOLTERRA.rhs)
+    blind = solve(rhs, *LV, tableau=tableau, dt=0.25)
+    # The slope at the start, and as many evaluations a step as the method has stages.
+    assert (blind.accepted, len(calls)) == (20, 1 + tableau.stages * 20)
+    calls.clear()
+    # Two steps are read, one of them twice.
+    run = solve(rhs, *LV, [0.6, 0.7, 3.1], tableau=tableau, dt=0.25)
+    assert len(calls) == 1 + tableau.stages * 20 + 2 * tableau.extra
+    assert np.array_equal(run.end, blind.end) and np.array_equal(run.states[:20], blind.states[:20])
+    calls.clear()
+    pullback(rhs, LOTKA_VOLTERRA.vjp, run, np.ones_like(run.values), np.ones(2))
+    # The last stage of a step is the first of the next: all but one are made once.
+    assert len(calls) == 1 + tableau.stages * 20 + 2 * tableau.extra
+
+
+@pytest.mark.parametrize("tableau", [x for x in TABLEAUS.values() if x.extra], ids=lambda x: x.name)
+def test_a_stage_of_the_dense_output_alone_that_is_not_finite_ends_who_reads_it(tableau):
+    place = float(tableau.c[-1])
+
+    def torn(t, y, p, out):
+        out[0] = np.nan if abs(t - place) < 1e-9 else -y[0]
+
+    assert solve(torn, [1.0], [0.0], (0.0, 3.0), tableau=tableau, dt=1.0).status == status.SUCCESS
+    assert solve(torn, [1.0], [0.0], (0.0, 3.0), [1.5], tableau=tableau, dt=1.0).status == status.SUCCESS
+    assert solve(torn, [1.0], [0.0], (0.0, 3.0), [0.5, 1.5], tableau=tableau, dt=1.0).status == status.NONFINITE

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mpmath import mp
 
+from implicitdsl.solvers.reading_stages import READ, SAME, first_reading
 from implicitdsl.solvers.tableau import TABLEAUS
 
 mp.dps = 60
@@ -185,5 +186,12 @@ def test_a_method_without_extra_stages_is_the_same_method(tableau):
     assert (eager.extra, eager.stages) == (0, tableau.top + 1)
     assert eager.a[: tableau.top + 1] == tableau.a
     assert [x for x in eager.a[-1] if x] == [x for x in tableau.a[tableau.stages] if x]
-    assert eager.dense[:-1] == tableau.dense
-    assert not any(eager.dense[-1])
+    # What the dense output has of the last stage it has of the last place; the place where others find it is a copy.
+    s = tableau.stages
+    assert (*eager.dense[:s], eager.dense[-1], *eager.dense[s + 1 : -1]) == tableau.dense
+    assert not any(eager.dense[s])
+    assert [kind for kind in eager.kinds if kind] == [SAME, *(READ,) * tableau.extra]
+    assert first_reading(eager.stages, eager.arrays(float)[0]) == s
+    # Nothing else builds on them.
+    assert not any(any(row[s:]) for i, row in enumerate(eager.a) if not eager.kinds[i])
+    assert not any(weights[i] for weights in (eager.error, eager.crude) for i in range(s, eager.stages))
