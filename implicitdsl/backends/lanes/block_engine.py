@@ -84,6 +84,7 @@ class BlockEngine:
         self._seconds: dict[str, float] = {}
         self._layouts: dict[tuple[bool | int, ...], tuple[int, ...]] = {}
         self._packings: dict[tuple[str, tuple[int, ...]], Packing] = {}
+        self._ordered: tuple[Array, NDArray[np.int64] | None] = (np.zeros(0), None)
 
     @property
     def room(self) -> int:
@@ -208,16 +209,24 @@ class BlockEngine:
         """Arrays of elements of these shapes."""
         return Arena(self.dtype, *((*shape, self.width) for shape in shapes))
 
+    def in_order(self, cost: Array | None) -> NDArray[np.int64] | None:
+        """See `in_order_of_cost`; what was found for the last costs is known for the same ones."""
+        if cost is None or len(cost) <= self.width:
+            return None
+        known, order = self._ordered
+        if not np.array_equal(cost, known):
+            order = in_order_of_cost(cost, self.width)
+            self._ordered = cost.copy(), order
+        return order
+
     def samples_of(self, rows: NDArray[np.int64] | None, first: int, last: int, samples: int) -> Rows:
         """The samples in a range of blocks; `rows` is their order, None the given one."""
         place = slice(first * self.width, min(last * self.width, samples))
         return place if rows is None else rows[place]
 
 
-def in_order_of_cost(cost: Array | None, width: int) -> NDArray[np.int64] | None:
+def in_order_of_cost(cost: Array, width: int) -> NDArray[np.int64] | None:
     """The order of samples by cost, where a block of lanes in the given order would wait much for its slowest."""
-    if cost is None or len(cost) <= width:
-        return None
     blocks = len(cost) // width
     waiting = cost[: blocks * width].reshape(blocks, width).max(axis=1).sum() * width
     if waiting <= 1.05 * max(cost[: blocks * width].sum(), 1):

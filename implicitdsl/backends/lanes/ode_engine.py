@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, in_order_of_cost, lane_steps, spread
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, spread
 from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -59,9 +59,7 @@ class OdeEngine(BlockEngine):
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, q = self.packing("p", shared), self.packing("q", shared)
         common = self.is_common("q", values)
-        order = in_order_of_cost(
-            self._cost if self._cost is not None and len(self._cost) == batch else None, self.width
-        )
+        order = self.in_order(self._cost if self._cost is not None and len(self._cost) == batch else None)
         entry = self.code.entry("solve", shared)
         # By instant, then by output.
         flat = np.empty((batch, self.read_size), self.dtype)
@@ -179,7 +177,7 @@ class OdeEngine(BlockEngine):
     def lanes_of(self, steps: Array, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The samples at work, in the order of their own cost: the same for the same batch, whatever ran before."""
         rows = np.flatnonzero(chosen)
-        order = in_order_of_cost(steps[rows], self.width)
+        order = self.in_order(steps[rows])
         return rows if order is None else rows[order]
 
     def pullback(

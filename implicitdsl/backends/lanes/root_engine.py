@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, in_order_of_cost, split
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -75,7 +75,7 @@ class RootEngine(BlockEngine):
         flat, roots = np.empty((batch, self._out), self.dtype), np.empty((batch, self._n), self.dtype)
         facts = np.empty((batch, self.facts_size), self.dtype)
         known = self._cost if self._cost is not None and len(self._cost) == batch else None
-        order = in_order_of_cost(known, self.width)
+        order = self.in_order(known)
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
