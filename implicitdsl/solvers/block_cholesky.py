@@ -34,14 +34,12 @@ def weighted_cholesky(
 ) -> Mask:
     """factor (n*n, lower triangle) := L with L L' = Q + delta I + C' W C, 1/L_ii on the diagonal; whether it exists.
 
-    quadratic is Q (n*n, symmetric), columns C' (n*count), weights the diagonal of W (count, >= 0); scaled is room for (n + 1)*count.
+    quadratic is Q (n*n, symmetric), columns C' (n*count), weights the diagonal of W (count, >= 0); scaled is room for n*count.
     Where a pivot is not positive the factor holds NaN or infinities.
     """
-    for k in range(count):
-        scaled[n * count + k] = vsqrt(weights[k])
     for i in range(n):
         for k in range(count):
-            scaled[i * count + k] = columns[i * count + k] * scaled[n * count + k]
+            scaled[i * count + k] = columns[i * count + k] * weights[k]
     sound = quadratic[0] * 0.0 <= delta
     for j in range(0, n, BLOCK):
         wide = min(BLOCK, n - j)
@@ -50,14 +48,15 @@ def weighted_cholesky(
                 factor[i * n + j + c] = quadratic[i * n + j + c]
         for c in range(j, j + wide):
             factor[c * n + c] = factor[c * n + c] + delta
-        add_products(n - j, wide, count, scaled, j * count, count, scaled, j * count, count, factor, j * n + j, n)
+        add_products(n - j, wide, count, scaled, j * count, count, columns, j * count, count, factor, j * n + j, n)
         subtract_products(n - j, wide, j, factor, j * n, n, factor, j * n, n, factor, j * n + j, n)
         for c in range(j, j + wide):
             pivot = factor[c * n + c]
             for t in range(j, c):
                 pivot = fma(-factor[c * n + t], factor[c * n + t], pivot)
             sound = and_(sound, pivot > 0.0)
-            inverse = 1.0 / vsqrt(pivot)
+            # A root and a reciprocal side by side: one after the other they would be the longest wait of a small factor.
+            inverse = vsqrt(pivot) * (1.0 / pivot)
             factor[c * n + c] = inverse
             for i in range(c + 1, n):
                 total = factor[i * n + c]

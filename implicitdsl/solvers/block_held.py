@@ -15,12 +15,13 @@ from implicitdsl.solvers.block_prepared import (
     columns_of,
     factors_of,
     objective_of,
+    proximal,
     quadratic_of,
     rows_of,
     weights_of,
 )
-from implicitdsl.solvers.block_program import limits, proximal
-from implicitdsl.solvers.held_rows import held_rows_solve, total_size
+from implicitdsl.solvers.block_program import QUARTER, limits
+from implicitdsl.solvers.held_rows import held_rows_solve, still, total_size
 from implicitdsl.solvers.vocabulary import (
     Array,
     Mask,
@@ -41,13 +42,13 @@ def room_of_factors(n: int, count: int) -> int:
 
 def room_of_solve(n: int, count: int) -> int:
     """Elements of room that the factorisation and the solves need."""
-    return max((n + 2) * count, 3 * n + 5 * count)
+    return max((n + 1) * count, 3 * n + 5 * count)
 
 
 def factor_held(n: int, count: int, prepared: Array, held: Array, kept: Array, room: Array) -> None:
     """Factors a prepared program with the rows held; kept as `room_of_factors` says, room as `room_of_solve`."""
     delta = proximal(prepared)
-    weights = view(room, (n + 1) * count, count)
+    weights = view(room, n * count, count)
     for i in range(count):
         weights[i] = held[i] / delta
     sound = weighted_cholesky(
@@ -79,13 +80,15 @@ def solve_held(
         push[i] = select(free, given[n + i] * objective[0] / scales[i], 0.0)
     if transposed == 0:
         add_products(n, 1, count, columns, 0, count, push, 0, count, f, 0, 1)
-    held_rows_solve(
-        n, count, quadratic, rows, columns, held, 1.0 / proximal(given), factor, f, c, u, w, rest, gap, push
-    )
     _, _, bound, rounding = limits(given)
+    enough, sound = QUARTER * rounding * epsilon(given), kept[n * n] > 0.0
+    held_rows_solve(
+        n, count, quadratic, rows, columns, held, 1.0 / proximal(given), factor, sound, 2, enough, enough, still(given),
+        f, c, u, w, rest, gap, push,
+    )  # fmt: skip
     size, answer = total_size(n, f) + total_size(count, c), total_size(n, u) + total_size(count, w)
     exact = total_size(n, rest) + total_size(count, gap) <= (n + count) * rounding * epsilon(given) * (size + answer)
-    good = and_(and_(exact, answer <= bound * size), kept[n * n] > 0.0)
+    good = and_(and_(exact, answer <= bound * size), sound)
     for k in range(n):
         found[k] = u[k] * factors[k]
     fill(count, 0.0, image, 0)

@@ -10,7 +10,7 @@ proximal terms of Friedlander & Orban, Math. Prog. Comp. 4 (2012).
 
 from __future__ import annotations
 
-from implicitdsl.solvers.block_cholesky import cholesky_solve, weighted_cholesky
+from implicitdsl.solvers.block_cholesky import cholesky_solve
 from implicitdsl.solvers.held_rows import total_size
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -32,25 +32,22 @@ def start_inside(
     n: int,
     equations: int,
     count: int,
-    quadratic: Array,
     linear: Array,
     rows: Array,
     sides: Array,
     columns: Array,
     delta: Element,
-    weights: Array,
-    scaled: Array,
     factor: Array,
     x: Array,
     z: Array,
     slack: Array,
     image: Array,
 ) -> None:
-    """The least-squares point of primal and dual feasibility, its slacks and multipliers pushed inside; image := C x."""
+    """The least-squares point of primal and dual feasibility, its slacks and multipliers pushed inside; image := C x.
+
+    factor is that of `start_of`: weights 1 of the inequalities, 1/delta of the equations."""
     for i in range(count):
-        weights[i] = linear[0] * 0.0 + (1.0 / delta if i < equations else 1.0)
-        z[i] = -weights[i] * sides[i]
-    weighted_cholesky(n, count, quadratic, delta, columns, weights, scaled, factor)
+        z[i] = -sides[i] * (1.0 / delta if i < equations else 1.0)
     for k in range(n):
         x[k] = -linear[k]
     subtract_products(n, 1, count, columns, 0, count, z, 0, count, x, 0, 1)
@@ -64,7 +61,7 @@ def start_inside(
     low_slack = linear[0] * 0.0
     low_force = linear[0] * 0.0
     for i in range(count):
-        z[i] = select(near, z[i] + weights[i] * image[i], 0.0)
+        z[i] = select(near, z[i] + image[i] * (1.0 / delta if i < equations else 1.0), 0.0)
         slack[i] = linear[0] * 0.0
         if i >= equations:
             slack[i] = -z[i]

@@ -19,13 +19,15 @@ from implicitdsl.solvers.block_prepared import (
     columns_of,
     factors_of,
     objective_of,
+    proximal,
     quadratic_of,
     rows_of,
     soundness_of,
+    start_of,
     weights_of,
 )
 from implicitdsl.solvers.block_scaling import scale_vectors
-from implicitdsl.solvers.held_rows import held_rows_solve, is_regular, total_size
+from implicitdsl.solvers.held_rows import held_rows_solve, is_regular, still, total_size
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
@@ -48,15 +50,10 @@ PASSES = 30
 """Factorisations after which a sample is left to `interior_point`."""
 TRIES = 3
 """Active sets that are tried one after the other before the path is followed further."""
+QUARTER = 0.25
+"""Of the residual that an exact point may have, how much ends the sweeps that look for it."""
 SWITCH = 1e-4
 """Mean complementarity at which the first active set is guessed."""
-
-
-def proximal(like: Array) -> Element:
-    """delta, a power of 2, so that its root rounds nothing."""
-    if epsilon(like) < 1e-12:
-        return 2.0**-26
-    return 2.0**-14
 
 
 def limits(like: Array) -> tuple[Element, Element, Element, Element]:
@@ -70,7 +67,7 @@ def limits(like: Array) -> tuple[Element, Element, Element, Element]:
 
 def room_of_program(n: int, count: int) -> int:
     """Elements of room that `block_program` needs."""
-    return n * n + n * count + 10 * n + 15 * count
+    return n * n + n * count + 10 * n + 14 * count
 
 
 def block_program(
@@ -101,9 +98,9 @@ def block_program(
         columns_of(n, count, prepared),
     )
     factors, scales = factors_of(n, count, prepared), weights_of(n, count, prepared)
-    scaled = view(room, n * n, n * count + count)
-    by_variable = view(room, n * n + n * count + count, 10 * n)
-    by_row = view(room, n * n + n * count + count + 10 * n, 14 * count)
+    scaled = view(room, n * n, n * count)
+    by_variable = view(room, n * n + n * count, 10 * n)
+    by_row = view(room, n * n + n * count + 10 * n, 14 * count)
     rest, step = view(by_variable, n, n), view(by_variable, 2 * n, n)
     path_x, point = view(by_variable, 3 * n, n), view(by_variable, 4 * n, n)
     weights = view(by_row, count, count)
@@ -121,8 +118,7 @@ def block_program(
     settled = and_(working, not_(working))
     trying = settled
     start_inside(
-        n, equations, count, quadratic, linear, rows, sides, columns, delta, weights, scaled, factor, path_x, path_z, slack,
-        image,
+        n, equations, count, linear, rows, sides, columns, delta, start_of(n, count, prepared), path_x, path_z, slack, image
     )  # fmt: skip
     tries = linear[0] * 0.0
     spoiled = linear[0] * 0.0
@@ -163,6 +159,11 @@ def block_program(
                 guess,
                 1.0 / delta,
                 factor,
+                trying,
+                2,
+                QUARTER * rounding * eps,
+                QUARTER * rounding * eps,
+                still(linear),
                 step,
                 sides,
                 point,
@@ -183,13 +184,12 @@ def block_program(
             right = doubt < 2.0
             candidate = and_(trying, and_(exact, doubt < 1.0))
             if any_(candidate):
-                regular = is_regular(
-                    n, count, quadratic, rows, columns, guess, 1.0 / delta, factor, close, bound,
+                found = is_regular(
+                    n, count, quadratic, rows, columns, guess, 1.0 / delta, factor, candidate, close, bound,
                     view(probe_by_variable, 0, n), view(probe_by_row, 0, count), view(probe_by_variable, n, n),
                     view(probe_by_row, count, count), view(probe_by_variable, 2 * n, n), view(probe_by_row, 2 * count, count),
                     view(probe_by_row, 3 * count, count),
                 )  # fmt: skip
-                found = and_(candidate, regular)
                 copy_where(found, n, point, 0, x, 0)
                 copy_where(found, count, force, 0, multipliers, 0)
                 copy_where(found, count, guess, 0, held, 0)

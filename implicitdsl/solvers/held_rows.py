@@ -17,9 +17,11 @@ from implicitdsl.solvers.vocabulary import (
     Mask,
     add_products,
     and_,
+    any_,
     copy,
     epsilon,
     fill,
+    not_,
     select,
     subtract_products,
     vabs,
@@ -39,6 +41,11 @@ def held_rows_solve(
     held: Array,
     strength: Element,
     factor: Array,
+    asked: Mask,
+    least: int,
+    enough: Element,
+    share: Element,
+    still: Element,
     f: Array,
     c: Array,
     u: Array,
@@ -49,14 +56,19 @@ def held_rows_solve(
 ) -> None:
     """u (n), w (count) := the solution for the rows with held = 1; w is 0 for the others.
 
-    factor is that of Q + delta I + C' (strength * held) C. rest (n) and gap (count) receive the residuals f - Q u - C'w and
-    held * (c - C u) at the point given; push (count) is room.
+    factor is that of Q + delta I + C' (strength * held) C. Of the samples asked for, each is swept over `least` times at least, and not
+    again once its residual is at most enough * (size of f and c) + share * (size of u and w) and its last change of u at most still *
+    (size of u). rest (n) and gap (count) receive the residuals f - Q u - C'w and held * (c - C u) at the point given; push (count) is
+    room.
     """
     fill(n, 0.0, u, 0)
     fill(count, 0.0, w, 0)
     sweeps = SWEEPS
     if epsilon(f) > 1e-12:
         sweeps = SWEEPS_SINGLE
+    bound = enough * (total_size(n, f) + total_size(count, c))
+    pending = asked
+    moved = bound * 0.0
     for sweep in range(sweeps + 1):
         copy(n, f, 0, rest, 0)
         copy(count, c, 0, gap, 0)
@@ -66,18 +78,35 @@ def held_rows_solve(
         for i in range(count):
             gap[i] = select(held[i] > 0.0, gap[i], 0.0)
             push[i] = w[i]
-            if sweep < sweeps:
+            if sweep < least:
                 push[i] = w[i] - strength * gap[i]
         subtract_products(n, 1, count, columns, 0, count, push, 0, count, rest, 0, 1)
-        if sweep < sweeps:
-            cholesky_solve(n, factor, rest)
-            for k in range(n):
-                u[k] = u[k] + rest[k]
-            # The multipliers' correction is strength * (C du - gap), and push is w - strength * gap.
-            fill(count, 0.0, gap, 0)
-            add_products(count, 1, n, rows, 0, n, rest, 0, n, gap, 0, 1)
+        if sweep >= least:
+            size = total_size(n, u)
+            exact = total_size(n, rest) + total_size(count, gap) <= bound + share * (size + total_size(count, w))
+            pending = and_(pending, not_(and_(exact, moved <= still * size)))
+            if sweep == sweeps or not any_(pending):
+                break
+            # rest is the residual at w, and the correction is for that at w - strength * gap.
             for i in range(count):
-                w[i] = select(held[i] > 0.0, push[i] + strength * gap[i], 0.0)
+                push[i] = -strength * gap[i]
+            subtract_products(n, 1, count, columns, 0, count, push, 0, count, rest, 0, 1)
+        cholesky_solve(n, factor, rest)
+        moved = total_size(n, rest)
+        for k in range(n):
+            u[k] = select(pending, u[k] + rest[k], u[k])
+        # The multipliers' correction is strength * (C du - gap).
+        fill(count, 0.0, push, 0)
+        add_products(count, 1, n, rows, 0, n, rest, 0, n, push, 0, 1)
+        for i in range(count):
+            w[i] = select(and_(pending, held[i] > 0.0), w[i] + strength * (push[i] - gap[i]), w[i])
+
+
+def still(like: Array) -> Element:
+    """The change of a sweep, relative to its point, after which the next one, which gains as much, changes nothing that counts."""
+    if epsilon(like) < 1e-12:
+        return 1e-6
+    return 2.5e-4
 
 
 def fill_directionless(n: int, start: int, x: Array) -> None:
@@ -104,6 +133,7 @@ def is_regular(
     held: Array,
     strength: Element,
     factor: Array,
+    asked: Mask,
     close: Element,
     bound: Element,
     f: Array,
@@ -114,11 +144,13 @@ def is_regular(
     gap: Array,
     push: Array,
 ) -> Mask:
-    """Whether the system of the held rows is regular by a wide margin: it answers a right-hand side of no particular direction, to a
-    residual `close` times its size, by less than `bound` times its size. The arrays from f on are room."""
+    """Of the samples asked for, those whose system of held rows is regular by a wide margin: it answers a right-hand side of no
+    particular direction, to a residual `close` times its size, by less than `bound` times its size. The arrays from f on are room."""
     fill_directionless(n, 0, f)
     fill_directionless(count, n, c)
     size = total_size(n, f) + total_size(count, c)
-    held_rows_solve(n, count, quadratic, rows, columns, held, strength, factor, f, c, u, w, rest, gap, push)
+    held_rows_solve(
+        n, count, quadratic, rows, columns, held, strength, factor, asked, 1, close, 0.0, 1.0, f, c, u, w, rest, gap, push
+    )  # fmt: skip
     exact = total_size(n, rest) + total_size(count, gap) <= close * size
-    return and_(exact, total_size(n, u) + total_size(count, w) <= bound * size)
+    return and_(asked, and_(exact, total_size(n, u) + total_size(count, w) <= bound * size))

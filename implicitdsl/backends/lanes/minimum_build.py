@@ -39,7 +39,7 @@ SIGNATURES = {
     "matrices": "naa", "vectors": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa",
     "push": "naaaa",
     "pushed": "naaaaa", "seed_second": "naaaaaaa", "bend": "naaaaaa", "finish_second": "naaaaaaaaa",
-    "program_prepare": "nnnaa", "program_solve": "nnnnanaaaaa", "program_factor": "nnnanaaa",
+    "program_prepare": "nnnnaa", "program_solve": "nnnnanaaaaa", "program_factor": "nnnanaaa",
     "program_held": "nnnnanaaaaaa",
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""

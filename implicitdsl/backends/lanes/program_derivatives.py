@@ -20,7 +20,7 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.program_rest import OneByOne
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
-from implicitdsl.solvers.block_prepared import size_of_prepared
+from implicitdsl.solvers.block_prepared import room_of_prepare, size_of_prepared
 
 CACHE_SHARE = 4
 """How much less than a task may hold lies in a core's own cache, which the passes over a program want."""
@@ -75,7 +75,7 @@ class ProgramEngine(BlockEngine):
         found = np.empty((self._program + 1) * self.width, self.dtype)
         start = -found.__array_interface__["data"][0] % (self.width * self.dtype.itemsize) // self.dtype.itemsize
         found = found[start : start + self._program * self.width]
-        room = self.arena((1, p.size), (self._n * self._n + self._n,))
+        room = self.arena((1, p.size), (room_of_prepare(self._n, self._count),))
         p.pack(values, slice(0, 1), room.array(0))
         self._prepare(1, shared, room.addresses[0], found.__array_interface__["data"][0], room.addresses[1])
         if kept:
@@ -84,7 +84,7 @@ class ProgramEngine(BlockEngine):
 
     def _prepare(self, blocks: int, shared: tuple[int, ...], p_at: int, program_at: int, room_at: int) -> None:
         self.code.entry("matrices", shared)(blocks, p_at, program_at)
-        self.code.entry("program_prepare", ())(blocks, self._n, self._count, program_at, room_at)
+        self.code.entry("program_prepare", ())(blocks, self._n, self._e, self._count, program_at, room_at)
 
     # ------------------------------------------------------------ systems
 
@@ -138,7 +138,7 @@ class ProgramEngine(BlockEngine):
         names += [] if cot is None else ["seed", "finish"] if dots is None else ["seed_second", "bend", "finish_second"]
         entries = {name: self.code.entry(name, shared) for name in names}
         n, count, whole = self._n, self._count, self._whole
-        room_size = max(n * n + n, room_of_solve(n, count))
+        room_size = max(room_of_prepare(n, count), room_of_solve(n, count))
         common = self._common(values, p, shared) if told is None else None
 
         def work(first: int, last: int) -> None:

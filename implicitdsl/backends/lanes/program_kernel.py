@@ -17,11 +17,11 @@ from implicitdsl.solvers.vocabulary import select, view
 Array = Any
 
 
-def program_prepare(blocks: int, n: int, count: int, prepared_all: Array, room: Array) -> int:
+def program_prepare(blocks: int, n: int, equations: int, count: int, prepared_all: Array, room: Array) -> int:
     """Prepares programs whose matrices stand at their places."""
     size = size_of_prepared(n, count)
     for block in range(blocks):
-        prepare(n, count, view(prepared_all, block * size, size), room)
+        prepare(n, equations, count, view(prepared_all, block * size, size), room)
     return 0
 
 

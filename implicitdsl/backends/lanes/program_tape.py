@@ -65,7 +65,7 @@ class ProgramTape:
         grads = Gradients(e.given, self._all(), (p,), e.blocks_of(self.batch), e.width, (*wanted, False))
         factor, held = e.code.entry("program_factor", ()), e.code.entry("program_held", ())
         seed, finish = e.code.entry("seed", self.shared), e.code.entry("finish", self.shared)
-        room_size = max(n * n + n, room_of_solve(n, count))
+        room_size = room_of_solve(n, count)
         regular = [True]
 
         def work(first: int, last: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from implicitdsl.solvers.block_cholesky import cholesky_solve, weighted_cholesky
 from implicitdsl.solvers.block_held import factor_held, room_of_factors, room_of_solve, solve_held
-from implicitdsl.solvers.block_prepared import prepare, size_of_prepared
+from implicitdsl.solvers.block_prepared import prepare, room_of_prepare, size_of_prepared
 from implicitdsl.solvers.block_program import block_program, room_of_program
 from tests.solvers.algebraic.calls import Program, program, solve
 from tests.solvers.algebraic.test_programs import CASES, INFEASIBLE, family, optimality_error
@@ -22,11 +22,11 @@ def rows_of(s: Program) -> tuple[Any, Any]:
     return np.vstack([s.A, rows[finite]]), np.concatenate([s.b, sides[finite]])
 
 
-def prepared(Q: Any, rows: Any) -> Any:
+def prepared(Q: Any, equations: int, rows: Any) -> Any:
     n, count = len(Q), len(rows)
     found = np.zeros(size_of_prepared(n, count))
     found[: n * n + count * n] = np.concatenate([np.ravel(Q), np.ravel(rows)])
-    prepare(n, count, found, np.zeros(n * n + n))
+    prepare(n, equations, count, found, np.zeros(room_of_prepare(n, count)))
     return found
 
 
@@ -38,7 +38,7 @@ def run(s: Program) -> tuple[bool, Any, Any, Any]:
     with np.errstate(all="ignore"):
         given = np.array(s.q, float), np.array(sides, float)
         room = np.zeros(room_of_program(n, count))
-        block_program(n, e, count, prepared(s.Q, rows), *given, room, x, z, held, facts)
+        block_program(n, e, count, prepared(s.Q, e, rows), *given, room, x, z, held, facts)
     return bool(facts[0] == 1.0), x, z, held
 
 
@@ -110,7 +110,7 @@ def test_weighted_cholesky(n: int) -> None:
     factor, x = np.zeros(n * n), rng.standard_normal(n)
     b = x.copy()
     assert weighted_cholesky(
-        n, 5, (root @ root.T).ravel(), 0.1, rows.T.ravel().copy(), weights, np.zeros((n + 1) * 5), factor
+        n, 5, (root @ root.T).ravel(), 0.1, rows.T.ravel().copy(), weights, np.zeros(n * 5), factor
     )
     cholesky_solve(n, factor, x)
     matrix = root @ root.T + 0.1 * np.eye(n) + rows.T @ np.diag(weights) @ rows
@@ -131,7 +131,7 @@ def test_system_of_the_held_rows(transposed: int) -> None:
         Q, g = root @ root.T, rng.standard_normal(n + count)
         K = np.block([[Q, rows.T], [held[:, None] * rows, np.diag(1 - held)]])
         kept, room, found = (np.zeros(size) for size in (room_of_factors(n, count), room_of_solve(n, count), n + count))
-        given = prepared(Q, rows)
+        given = prepared(Q, 0, rows)
         factor_held(n, count, given, held, kept, room)
         good = solve_held(n, count, transposed, given, held, kept, g, found, room)
         assert bool(good) is not again
