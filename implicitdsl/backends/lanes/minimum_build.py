@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of, block_solver
+from implicitdsl.backends.lanes import program_sizes
+from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import APART, Spec
-from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
+from implicitdsl.backends.lanes.program_sizes import program_object
 from implicitdsl.backends.lanes.root_build import implicit_parts
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Leaf, walk
@@ -39,23 +40,9 @@ SIGNATURES = {
     "matrices": "naa", "vectors": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa",
     "push": "naaaa",
     "pushed": "naaaaa", "seed_second": "naaaaaaa", "bend": "naaaaaa", "finish_second": "naaaaaaaaa",
-    "program_prepare": "nnnnaa", "program_solve": "nnnnanaaaaa", "program_factor": "nnnanaaa",
-    "program_held": "nnnnanaaaaaa",
+    **program_sizes.SIGNATURES,
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""
-SOLVERS = tuple(
-    f"solvers/{name}"
-    for name in (
-        "block_cholesky",
-        "block_scaling",
-        "block_prepared",
-        "held_rows",
-        "block_path",
-        "block_program",
-        "block_held",
-    )
-)
-"""All that the code of the programs calls."""
 
 
 def build_minimum(
@@ -143,9 +130,7 @@ class _Code(BlockCode):
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
         if not part.startswith(APART):
             return super().make(part, shared)
-        spec, entries = self.spec, self.entries(part)
-        code = [block_solver(f"program_kernel.{e}", SIGNATURES[e], spec.dtype, spec.width, SOLVERS) for e in entries]
-        return make_object(code, [f"imp_{e}" for e in entries])
+        return program_object(self.entries(part), self.spec.numbers, self.spec.dtype, self.spec.width)
 
     def flat_sizes(self) -> list[int]:
         """See `BlockCode`: the masks of the active set are an argument more."""

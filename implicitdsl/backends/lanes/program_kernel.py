@@ -17,7 +17,7 @@ from implicitdsl.solvers.vocabulary import select, view
 Array = Any
 
 
-def program_prepare(blocks: int, n: int, equations: int, count: int, prepared_all: Array, room: Array) -> int:
+def any_prepare(blocks: int, n: int, equations: int, count: int, prepared_all: Array, room: Array) -> int:
     """Prepares programs whose matrices stand at their places."""
     size = size_of_prepared(n, count)
     for block in range(blocks):
@@ -25,7 +25,7 @@ def program_prepare(blocks: int, n: int, equations: int, count: int, prepared_al
     return 0
 
 
-def program_solve(
+def any_solve(
     blocks: int, n: int, equations: int, count: int, prepared_all: Array, step: int, vectors_all: Array, w_all: Array,
     held_all: Array, facts_all: Array, room: Array,
 ) -> int:  # fmt: skip
@@ -40,7 +40,7 @@ def program_solve(
     return 0
 
 
-def program_factor(
+def any_factor(
     blocks: int, n: int, count: int, prepared_all: Array, step: int, held_all: Array, kept_all: Array, room: Array
 ) -> int:  # fmt: skip
     """Factors the KKT systems of the rows held."""
@@ -53,7 +53,7 @@ def program_factor(
     return 0
 
 
-def program_held(
+def any_held(
     blocks: int, n: int, count: int, transposed: int, prepared_all: Array, step: int, held_all: Array, kept_all: Array,
     given_all: Array, found_all: Array, good_all: Array, room: Array,
 ) -> int:  # fmt: skip

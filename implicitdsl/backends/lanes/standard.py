@@ -23,6 +23,7 @@ from implicitdsl.backends.lanes import (
     net_engine,
     one_root,
     program_rest,
+    program_sizes,
     root_build,
     smooth_build,
     smooth_engine,
@@ -53,8 +54,8 @@ BLOCKS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         ("solvers/block_prepared",),
     ),
     "program_kernel": (
-        {e: s for e, s in minimum_build.SIGNATURES.items() if e.startswith(minimum_build.APART)},
-        minimum_build.SOLVERS,
+        {program_sizes.kernel(e): s for e, s in program_sizes.SIGNATURES.items()},
+        program_sizes.SOLVERS,
     ),
 }
 """By the module of the entries: their parameters, and the solvers that they call."""
