@@ -282,3 +282,22 @@ def test_a_small_limit_of_steps_is_that_of_one_sample() -> None:
     for layer in layers:
         layer(*args)
     assert int(layers[0].last.status) == int(layers[1].last.status) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_small_programs_have_the_same_bits_in_code_of_their_own(dtype: str) -> None:
+    """`prepare` takes it at once; without, a layer takes it when it has solved for long enough."""
+    lanes, _ = engines("Program", {"n": 6, "m": 5, "p": 2}, dtype)
+    args = [a.astype(dtype) for a in program(6, 5, 2, 13, own=False)]
+    cotangents = [np.ones((13, *shape), dtype) for shape in lanes.outputs]
+    found: list[Any] = []
+    for own in (False, True):
+        if own:
+            lanes.prepare(batch=True)
+        s = lanes.solve(args, 13, RunOptions(None, np.arange(13), keep=True))
+        assert s.tape is not None and (s.status == 0).all()
+        grads = s.tape.pullback(cotangents, [True] * len(args)).grads
+        found.append([*s.outputs, *s.saved, s.steps, *grads])
+        assert (("program_own", ()) in lanes.code.made) is own
+    for plain, mine in zip(*found, strict=True):
+        np.testing.assert_array_equal(plain, mine)

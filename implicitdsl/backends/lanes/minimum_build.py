@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from implicitdsl.backends.lanes import program_sizes
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import APART, Spec
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
-from implicitdsl.backends.lanes.program_sizes import program_object
+from implicitdsl.backends.lanes.program_sizes import parts_of, program_object, signatures_of
 from implicitdsl.backends.lanes.root_build import implicit_parts
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Leaf, walk
@@ -32,15 +31,12 @@ PARTS = {
     "solve": ("matrices", "vectors", "begin", "outputs"),
     "pull": ("seed", "finish"),
     "second": ("push", "pushed", "seed_second", "bend", "finish_second"),
-    "program": ("program_prepare", "program_solve"),
-    "program_slopes": ("program_factor", "program_held"),
 }
-"""The entries that know the model, and those of the programs, by what calls them."""
+"""The entries that know the model, by what calls them."""
 SIGNATURES = {
     "matrices": "naa", "vectors": "naaa", "begin": "naa", "outputs": "naaa", "seed": "naaaa", "finish": "naaaaaa",
     "push": "naaaa",
     "pushed": "naaaaa", "seed_second": "naaaaaaa", "bend": "naaaaaa", "finish_second": "naaaaaaaaa",
-    **program_sizes.SIGNATURES,
 }  # fmt: skip
 """The parameters of each entry: n a whole number, a an array of elements."""
 
@@ -75,7 +71,8 @@ def build_minimum(
         },
     )  # fmt: skip
     maker = _Code(spec, problem.signature.arguments, functions, masks)
-    return MinimumEngine(spec, MachineCode(SIGNATURES, maker.make, PARTS, data=spec.data), threads)
+    signatures, parts = {**SIGNATURES, **signatures_of(spec.numbers)}, {**PARTS, **parts_of(spec.numbers)}
+    return MinimumEngine(spec, MachineCode(signatures, maker.make, parts, data=spec.data), threads)
 
 
 def too_general(problem: ArgminProblem, settings: Settings) -> str | None:
@@ -123,7 +120,7 @@ class _Code(BlockCode):
     def __init__(self, spec: Spec, leaves: tuple[Leaf, ...], functions: dict[str, Derived], masks: int) -> None:
         super().__init__(
             spec, leaves, functions, blocks="program_blocks", signatures=SIGNATURES, calls=CALLS,
-            parts=PARTS, modules=("solvers/block_prepared",),
+            parts={**PARTS, **parts_of(spec.numbers)}, modules=("solvers/block_prepared",),
         )  # fmt: skip
         self._masks = masks
 

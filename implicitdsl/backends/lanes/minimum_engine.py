@@ -54,7 +54,7 @@ class MinimumEngine(ProgramEngine):
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, n, e, count = self.packing("p", shared), self._n, self._e, self._count
         vectors, outputs = self.code.entry("vectors", shared), self.code.entry("outputs", shared)
-        find = self.code.entry("program_solve", ())
+        find = self.program_entry("solve")
         # No sample has an active set yet.
         values.append(np.zeros(self._masks, self.dtype))
         common = self._common(values, p, shared)
@@ -97,6 +97,7 @@ class MinimumEngine(ProgramEngine):
         elements = p.size + 2 * self._whole + (self._program if common is None else 0)
         chunk = 1 if tape is None else tape.chunk()
         self.run_tasks("solve", batch, self._bytes(elements), work, whole=chunk)
+        self._spent += self._seconds.get("solve", 0.0) * self.blocks_of(batch)
         pieces = [found[first] for first in sorted(found)]
         whole = pieces[0] if len(pieces) == 1 else tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
         w, masks, flat, facts, conditions = whole

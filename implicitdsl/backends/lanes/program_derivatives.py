@@ -7,6 +7,7 @@ bears a note, go the same way with their systems solved one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.program_rest import OneByOne
+from implicitdsl.backends.lanes.program_sizes import OWN, PATIENCE, SERVES_ALL
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
 from implicitdsl.solvers.block_prepared import room_of_prepare, size_of_prepared
@@ -46,6 +48,7 @@ class ProgramEngine(BlockEngine):
         self._program = size_of_prepared(self._n, self._count)
         self.size_of_answer, self.size_of_program = self._whole, self._program
         self._prepared: tuple[bytes, Array] | None = None
+        self._has_own, self._spent = "program_own" in code.parts, 0.0
         # The masks of the active set are an argument more to the code.
         self._sizes = (*self._sizes, self._masks)
         self.given = (*self.arguments, Argument("active", (self._masks,), "const"))
@@ -61,6 +64,16 @@ class ProgramEngine(BlockEngine):
         return slice(p.own_size - self._masks, p.own_size)
 
     # ------------------------------------------------------------ programs
+
+    def prepare(self, *, batch: bool) -> None:
+        """See `BlockEngine`; small programs take the code of their own sizes at once."""
+        super().prepare(batch=batch)
+        self._spent = np.inf
+
+    def program_entry(self, kernel: str) -> Any:
+        """The function of `program_kernel.py` for these programs: that for all, or their own, where it pays."""
+        own = self._has_own and self._spent > PATIENCE
+        return self.code.entry(f"{OWN if own else SERVES_ALL}{kernel}", ())
 
     def _common(self, values: Sequence[Array], p: Packing, shared: tuple[int, ...]) -> Array | None:
         """The prepared program that all samples share, where their matrices are the same; else None."""
@@ -93,8 +106,8 @@ class ProgramEngine(BlockEngine):
     ) -> Solve:  # fmt: skip
         """Solves the KKT systems of whole blocks; `held`, `kept` and what follows it are numbers of arrays."""
         at, n, count = room.addresses, self._n, self._count
-        self.code.entry("program_factor", ())(blocks, n, count, program_at, step, at[held], at[kept], at[kept + 1])
-        entry = self.code.entry("program_held", ())
+        self.program_entry("factor")(blocks, n, count, program_at, step, at[held], at[kept], at[kept + 1])
+        entry = self.program_entry("held")
 
         def solve(transposed: int, given: int, found: int, good: Array) -> None:
             good_at = good.__array_interface__["data"][0]

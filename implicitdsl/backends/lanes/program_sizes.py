@@ -1,8 +1,9 @@
 """The sizes of quadratic programs in their machine code: data of a code that serves all, or constants of one's own.
 
 Large programs live in products of rows, whose loops may as well count to numbers that are read. In small ones a quarter
-of the time would be the loops themselves: their sizes are written into the code, which LLVM then unrolls. Both are made
-of the same bitcode, so the bits are the same, and a new size needs no Numba.
+of the time is the loops themselves; with their sizes written into the code LLVM unrolls them, which takes it a second.
+So a layer of small programs begins with the code that serves all, and takes its own once it has spent `PATIENCE`. Both
+are made of the same bitcode: the bits are the same, and a new size needs no Numba.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from implicitdsl.backends.lanes.block_code import block_solver
 from implicitdsl.backends.lanes.link import make_object
 
 SMALL = {"unknowns": 16, "constraints": 32}
-"""Sizes up to which a program has code of its own, a second's work of LLVM."""
-SIGNATURES = {
-    "program_prepare": "nnnnaa", "program_solve": "nnnnanaaaaa", "program_factor": "nnnanaaa",
-    "program_held": "nnnnanaaaaaa",
-}  # fmt: skip
-"""The parameters of each entry: n a whole number, a an array of elements."""
-SIZES = {
-    "program_prepare": ("unknowns", "equations", "constraints"),
-    "program_solve": ("unknowns", "equations", "constraints"),
-    "program_factor": ("unknowns", "constraints"),
-    "program_held": ("unknowns", "constraints"),
+"""Sizes up to which a program may have code of its own."""
+PATIENCE = 0.5
+"""Seconds of solving after which its own code pays."""
+SERVES_ALL, OWN = "program_", "program_own_"
+"""How the names of the entries begin."""
+KERNELS = {
+    "prepare": ("nnnnaa", ("unknowns", "equations", "constraints")),
+    "solve": ("nnnnanaaaaa", ("unknowns", "equations", "constraints")),
+    "factor": ("nnnanaaa", ("unknowns", "constraints")),
+    "held": ("nnnnanaaaaaa", ("unknowns", "constraints")),
 }
-"""Which sizes follow the first parameter of each entry, the number of blocks."""
+"""The functions of `program_kernel.py`: their parameters (n a whole number, a an array of elements), and which sizes
+follow the first of them, the number of blocks."""
 SOLVERS = tuple(
     f"solvers/{name}"
     for name in (
@@ -41,28 +42,41 @@ SOLVERS = tuple(
 """All that the code of the programs calls."""
 
 
-def kernel(entry: str) -> str:
-    """The function of `program_kernel.py` behind an entry."""
-    return f"any_{entry.removeprefix('program_')}"
+def parts_of(sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """The parts of the code of programs of these sizes, and the entries of each."""
+    parts = {"program": ("program_prepare", "program_solve"), "program_slopes": ("program_factor", "program_held")}
+    if all(sizes[name] <= most for name, most in SMALL.items()):
+        parts["program_own"] = tuple(f"{OWN}{kernel}" for kernel in ("solve", "factor", "held"))
+    return parts
+
+
+def signatures_of(sizes: Mapping[str, int]) -> dict[str, str]:
+    """The parameters of the entries of `parts_of`."""
+    entries = [entry for part in parts_of(sizes).values() for entry in part]
+    return {entry: KERNELS[_kernel(entry)][0] for entry in entries}
 
 
 def program_object(entries: tuple[str, ...], sizes: Mapping[str, int], dtype: str, width: int) -> bytes:
-    """The object file that defines `imp_ENTRY` for some entries; `sizes` are those of the programs it has to serve."""
-    code = [block_solver(f"program_kernel.{kernel(e)}", SIGNATURES[e], dtype, width, SOLVERS) for e in entries]
-    known = sizes if all(sizes[name] <= most for name, most in SMALL.items()) else {}
-    doors = "".join(_door(entry, known) for entry in entries)
-    return make_object([*code, doors], [f"imp_{entry}" for entry in entries])
+    """The object file that defines `imp_ENTRY` for the entries of a part."""
+    kernels = [_kernel(entry) for entry in entries]
+    code = [block_solver(f"program_kernel.any_{k}", KERNELS[k][0], dtype, width, SOLVERS) for k in kernels]
+    return make_object([*code, "".join(_door(entry, sizes) for entry in entries)], [f"imp_{e}" for e in entries])
 
 
-def _door(entry: str, known: Mapping[str, int]) -> str:
-    """LLVM text of an entry that calls its kernel, with the sizes that are known in the place of those it is given."""
-    kinds = ["i64" if letter == "n" else "ptr" for letter in SIGNATURES[entry]]
+def _kernel(entry: str) -> str:
+    return entry.rpartition("_")[2]
+
+
+def _door(entry: str, sizes: Mapping[str, int]) -> str:
+    """LLVM text of an entry: it calls its kernel with the sizes that it is given, or with its own."""
+    kernel = _kernel(entry)
+    signature, names = KERNELS[kernel]
+    kinds = ["i64" if letter == "n" else "ptr" for letter in signature]
     given = [f"{kind} %a{i}" for i, kind in enumerate(kinds)]
     passed = list(given)
-    for place, name in enumerate(SIZES[entry], 1):
-        if name in known:
-            passed[place] = f"i64 {known[name]}"
-    called = f"@imp_{kernel(entry)}"
+    if entry.startswith(OWN):
+        passed[1 : 1 + len(names)] = [f"i64 {sizes[name]}" for name in names]
+    called = f"@imp_any_{kernel}"
     return (
         f"declare i64 {called}({', '.join(kinds)})\n"
         f"define i64 @imp_{entry}({', '.join(given)}) {{\n"

@@ -63,7 +63,7 @@ class ProgramTape:
         n, count, whole = e.unknowns, e.rows, e.size_of_answer
         cot = flat_rows(cotangents, self.batch, e.dtype)
         grads = Gradients(e.given, self._all(), (p,), e.blocks_of(self.batch), e.width, (*wanted, False))
-        factor, held = e.code.entry("program_factor", ()), e.code.entry("program_held", ())
+        factor, held = e.program_entry("factor"), e.program_entry("held")
         seed, finish = e.code.entry("seed", self.shared), e.code.entry("finish", self.shared)
         room_size = room_of_solve(n, count)
         regular = [True]

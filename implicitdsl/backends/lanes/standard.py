@@ -50,11 +50,11 @@ BLOCKS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     ),
     "smooth_blocks": ({"minimise": smooth_engine.SIGNATURES["minimise"]}, smooth_build.MODULES),
     "program_blocks": (
-        {e: s for e, s in minimum_build.SIGNATURES.items() if not e.startswith(minimum_build.APART)},
+        minimum_build.SIGNATURES,
         ("solvers/block_prepared",),
     ),
     "program_kernel": (
-        {program_sizes.kernel(e): s for e, s in program_sizes.SIGNATURES.items()},
+        {f"any_{kernel}": signature for kernel, (signature, _) in program_sizes.KERNELS.items()},
         program_sizes.SOLVERS,
     ),
 }
