@@ -67,40 +67,38 @@ class Solve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Any:
         key, on_fail, outputs, batch, seed, first, *args = given
-        values, status, _, _, saved, ctx.tape = bodies.solve(
-            find(key), arrays_of(args), tuple(batch), on_fail, _number(seed), first, keep=True
-        )
-        found = tensors_of([*values, status, *saved])
         # A result outlives its layer: what it refers to lives as long as it does.
         ctx.entry = find(key)
-        ctx.head = (key, on_fail, outputs, len(args), batch)
+        values, ctx.status, _, _, ctx.saved, ctx.tape = bodies.solve(
+            ctx.entry, arrays_of(args), tuple(batch), on_fail, _number(seed), first, keep=True
+        )
+        found = tensors_of([*values, ctx.status])
+        ctx.head = (key, on_fail, outputs, batch)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(found[outputs])
-        ctx.save_for_backward(*args, *found[outputs:])
-        ctx.like = [tuple(value.shape) for value in found[:outputs]]
-        return tuple(found[: outputs + 1])
+        ctx.save_for_backward(*args)
+        ctx.like = [value.shape for value in values]
+        return tuple(found)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        key, on_fail, outputs, count, batch = ctx.head
-        tensors = ctx.saved_tensors
-        args, status, saved = tensors[:count], tensors[count], tensors[count + 1 :]
+        key, on_fail, outputs, batch = ctx.head
+        args = ctx.saved_tensors
         dtype = args[0].dtype if args else torch.get_default_dtype()
         cots = [
             torch.zeros(shape, dtype=dtype) if g is None else g
             for g, shape in zip(grads[:outputs], ctx.like, strict=True)
         ]
         if torch.is_grad_enabled() or not applies(cots):
-            found = apply(Pullback, *head(key, on_fail, outputs, count, tuple(batch)), *cots, *args, status, *saved)
+            facts = tensors_of([ctx.status, *ctx.saved])
+            found = apply(Pullback, *head(key, on_fail, outputs, len(args), tuple(batch)), *cots, *args, *facts)
             return (*(None,) * 6, *found)
         wanted, given = ctx.needs_input_grad[6:], arrays_of(cots)
         gradients: Sequence[Array | None] | None = None
         if ctx.tape is not None:
             gradients = bodies.pullback_of_tape(ctx.tape, given, math.prod(batch), wanted)
         if gradients is None:
-            gradients = bodies.pullback(
-                ctx.entry, given, arrays_of(args), status.numpy(), arrays_of(saved), tuple(batch), on_fail
-            )
+            gradients = bodies.pullback(ctx.entry, given, arrays_of(args), ctx.status, ctx.saved, tuple(batch), on_fail)
         whole = [
             None if not wants else torch.zeros_like(arg) if grad is None else tensor_of(grad)
             for grad, wants, arg in zip(gradients, wanted, args, strict=True)

@@ -91,7 +91,8 @@ class Layer(torch.nn.Module):
                 finally:
                     self.__dict__.update(_records=records or None, _summary=None)
         batch = call.batch
-        results = tuple(value.reshape(batch + value.shape[1:]) for value in found)
+        # A view, even one of the same shape, is a node more of torch's graph.
+        results = found if len(batch) == 1 else tuple(value.reshape(batch + value.shape[1:]) for value in found)
         return results if blueprint.tuple_output else results[0]
 
     def _call(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> batching.Call:

@@ -38,16 +38,21 @@ class Gradients:
         blocks: int,
         width: int,
         wanted: Sequence[bool] | None = None,
+        chunk: int | None = None,
     ) -> None:
         self._arguments, self._args, self._width = arguments, args, width
         members = sorted({i for packed in groups for i in packed.members})
         shared = [i for i in members if not is_per_sample(args[i], arguments[i])]
-        self.chunk = chunk_of(arguments, args, groups, blocks)
+        self.chunk = chunk_of(arguments, args, groups, blocks) if chunk is None else chunk
         """Blocks of a chunk: no two threads may work on one."""
         self._skipped = {i for i in members if wanted is not None and not wanted[i]}
         chunks = max(-(-blocks // self.chunk), 1)
-        self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared}
-        self._waste = np.zeros(0)
+        self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared if i not in self._skipped}
+        # What nobody wants is summed all the same: each chunk has one place for all of it.
+        size = max((args[i].size for i in shared if i in self._skipped), default=0)
+        self._waste, self._unwanted = np.zeros(0), np.zeros((chunks if size else 0, size))
+        self._places = {i: (sums.__array_interface__["data"][0], sums.strides[0]) for i, sums in self._sums.items()}
+        self._rest = self._unwanted.__array_interface__["data"][0], self._unwanted.strides[0]
         self._own = {
             i: np.zeros((len(args[i]), args[i][0].size), args[i].dtype)
             for i in members
@@ -60,8 +65,7 @@ class Gradients:
         """Tells the code, for blocks from `first` on, where the sums of shared members are: addresses into the places
         of a group that begins at the element `start`."""
         if packed.shared:
-            sums = [self._sums[i] for i in packed.shared]
-            places = np.array([[rows.__array_interface__["data"][0], rows.strides[0]] for rows in sums])
+            places = np.array([self._places.get(i, self._rest) for i in packed.shared])
             chunk = np.arange(first, first + len(into)) // self.chunk
             set_addresses(into, start + packed.own_size, places[:, 0] + chunk[:, None] * places[:, 1])
 
@@ -103,10 +107,10 @@ class Gradients:
             if whole * step < len(part):
                 sums[chunk + whole] += np.add.reduce(part[whole * step :], axis=0)
 
-    def result(self, spoiled: NDArray[np.bool_]) -> list[Array | None]:
+    def result(self, spoiled: NDArray[np.bool_] | None = None) -> list[Array | None]:
         """The gradient of every argument, None where it is not wanted; a spoiled sample has none."""
         grads: list[Array | None] = []
-        any_spoiled = bool(spoiled.any())
+        any_spoiled = spoiled is not None and bool(spoiled.any())
         for i, (arg, argument) in enumerate(zip(self._args, self._arguments, strict=True)):
             if i in self._skipped:
                 grads.append(None)

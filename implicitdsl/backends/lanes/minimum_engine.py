@@ -7,6 +7,7 @@ back end. The code of the programs knows no model: it is made once for each dtyp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +26,9 @@ FEW_STEPS = 40
 """Iterations that the solver of one sample never needs where lanes settle: a smaller limit is for it to apply."""
 
 
+_NONE = np.zeros(0, np.int64)
+
+
 class MinimumEngine(ProgramEngine):
     """z in argmin of a linear or quadratic program."""
 
@@ -37,7 +41,7 @@ class MinimumEngine(ProgramEngine):
             steps, rest = np.zeros(batch, np.int64), np.arange(batch)
         else:
             w, masks, flat, steps, clear, tape = self._solve_in_lanes_what_is_clear(args, batch, keep=run.keep)
-            rest = np.flatnonzero(~clear)
+            rest = _NONE if np.count_nonzero(clear) == batch else np.flatnonzero(~clear)
         status, notes = np.zeros(batch, np.int32), np.zeros(batch, np.int64)
         if len(rest):
             tape = None
@@ -59,6 +63,7 @@ class MinimumEngine(ProgramEngine):
         values.append(np.zeros(self._masks, self.dtype))
         common = self._common(values, p, shared)
         size_conditions, size_out = self.spec.numbers["size_conditions"], self._out + self._kinks
+        convex = self.spec.more["conditions"]
         tape = ProgramTape(self, args, values, shared, p, common, batch) if keep else None
         found: dict[int, tuple[Array, ...]] = {}
 
@@ -91,21 +96,23 @@ class MinimumEngine(ProgramEngine):
             p_all[:, self._masks_at(p)] = held[:, e:]
             outputs(blocks, p_at, w_at, out_at)
             samples = min(last * self.width, batch) - first * self.width
-            arrays = (lasting.array(start + 1), held[:, e:], room.array(3), room.array(2), room.array(0))
+            arrays = (lasting.array(start + 1), held[:, e:], room.array(3), room.array(2))
+            arrays += (room.array(0),) if convex else ()
             found[first] = tuple(take_lanes(array, samples) for array in arrays)
 
         elements = p.size + 2 * self._whole + (self._program if common is None else 0)
-        chunk = 1 if tape is None else tape.chunk()
+        chunk = 1 if tape is None else tape.chunk
         self.run_tasks("solve", batch, self._bytes(elements), work, whole=chunk)
         self._spent += self._seconds.get("solve", 0.0) * self.blocks_of(batch)
         pieces = [found[first] for first in sorted(found)]
         whole = pieces[0] if len(pieces) == 1 else tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
-        w, masks, flat, facts, conditions = whole
+        w, masks, flat, facts, *conditions = whole
         clear = facts[:, 0] > 0
-        if not np.isfinite(flat).all():
+        # A sum of squares is finite only where all numbers are.
+        if not math.isfinite(np.vdot(flat, flat)):
             clear &= np.isfinite(flat[:, : self._out]).all(axis=1)
-        if self.spec.more["conditions"]:
-            clear &= are_convex(self.spec.more["conditions"], conditions)
+        if convex:
+            clear &= are_convex(convex, conditions[0])
         if self._kinks:
             # Next to a kink the solver of one sample says on which side the answer lies.
             clear &= (np.abs(flat[:, self._out :]) > np.finfo(self.dtype).eps ** 0.5).all(axis=1)

@@ -17,7 +17,7 @@ from implicitdsl.backends.engine import Array, Gradient
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import flat_rows
 from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes
 from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
 
 if TYPE_CHECKING:
@@ -47,22 +47,20 @@ class ProgramTape:
         made = self.pieces[first, last] = Arena(e.dtype, *((*s, e.width) for s in shapes), lasting=True)
         return made
 
-    def chunk(self) -> int:
-        """The blocks whose sums are made together: no piece begins between them."""
+    def __post_init__(self) -> None:
         e = self.engine
-        return chunk_of(e.given, self._all(), (self.packed,), e.blocks_of(self.batch))
-
-    def _all(self) -> list[Array]:
+        self.all = [*self.args, np.empty((self.batch, e.rows - e.equations), e.dtype)]
         """The arguments, and room for the active set, which the code takes as one."""
-        e = self.engine
-        return [*self.args, np.empty((self.batch, e.rows - e.equations), e.dtype)]
+        self.chunk = chunk_of(e.given, self.all, (self.packed,), e.blocks_of(self.batch))
+        """The blocks whose sums are made together: no piece begins between them."""
 
     def pullback(self, cotangents: list[Array], wanted: Sequence[bool]) -> Gradient | None:
         """See `Tape`."""
         e, p = self.engine, self.packed
         n, count, whole = e.unknowns, e.rows, e.size_of_answer
         cot = flat_rows(cotangents, self.batch, e.dtype)
-        grads = Gradients(e.given, self._all(), (p,), e.blocks_of(self.batch), e.width, (*wanted, False))
+        every, blocks_of_all = (*wanted, False), e.blocks_of(self.batch)
+        grads = Gradients(e.given, self.all, (p,), blocks_of_all, e.width, every, self.chunk)
         factor, held = e.program_entry("factor"), e.program_entry("held")
         seed, finish = e.code.entry("seed", self.shared), e.code.entry("finish", self.shared)
         room_size = room_of_solve(n, count)
@@ -97,9 +95,9 @@ class ProgramTape:
                 good[-1, :, samples - (blocks - 1) * e.width :] = 0.0
             finish(blocks, p_at, w_at, c_at, lam_at, good_at, p_bar_at)
             rows = slice(first * e.width, first * e.width + samples)
-            grads.add(p, take_lanes(p_bar[:, : p.own_size], samples), first, rows)
+            grads.gather(p, p_bar, first, rows)
 
         e.run_these("pull", list(self.pieces), work)
         if not regular[0]:
             return None
-        return Gradient(grads.result(np.zeros(self.batch, np.bool_))[:-1], np.zeros(self.batch, np.int32))
+        return Gradient(grads.result()[:-1], np.zeros(self.batch, np.int32))
