@@ -45,16 +45,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((k for k, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST)))
 
 
+def pytest_collection_finish() -> None:
+    _keep_what_is_left()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
-    """What is left at the end of a file is left for good: modules and caches. The collector of cycles need not go
-    through it again and again, which takes it seconds each time by the end of a run."""
     try:
         return (yield)
     finally:
         if nextitem is not None and nextitem.path != item.path:
-            gc.collect()
-            gc.freeze()
+            _keep_what_is_left()
+
+
+def _keep_what_is_left() -> None:
+    """What is left at the end of a file is left for good: modules and caches. The collector of cycles need not go
+    through it again and again, which takes it seconds each time by the end of a run."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_left_out(item: pytest.Item) -> bool:

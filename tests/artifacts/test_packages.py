@@ -87,7 +87,7 @@ ode Turns(k) -> [2] {
   dx/dt = -k*y
   dy/dt = k*x
   from t = 0 to 3
-  solver bosh3(dt = 0.01)
+  solver rk4(dt = 0.01)
   adjoint discrete(memory = 0.01)
   return [x, y]
 }
