@@ -51,16 +51,23 @@ N = 6
 
 
 def run(function: Any, dtype: str, width: int, *arrays: np.ndarray, outputs: int) -> list[np.ndarray]:
-    """Calls function(n, *arrays, *outputs) on arrays (N, width); each output is (N, width)."""
+    """Calls function(n, *arrays, *outputs) on arrays (N, width); each output is (N, width). Words that are written out
+    for N give what their loops give."""
     array = pointer(element(dtype, width))
     count = len(arrays) + outputs
     text = lower(function, (types.int64, *[array] * count), types.int64, "entry")
-    made = Loaded(make_object([text], ["entry"])).function(
-        "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count
-    )
-    places = [aligned(a.astype(dtype)) for a in arrays] + [aligned(np.zeros((N, width), dtype)) for _ in range(outputs)]
-    made(N, *[p.ctypes.data for p in places])
-    return places[len(arrays) :]
+    found: list[list[np.ndarray]] = []
+    for sizes in ((), (N,)):
+        made = Loaded(make_object([text], ["entry"], sizes=sizes)).function(
+            "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count
+        )
+        places = [aligned(a.astype(dtype)) for a in arrays]
+        places += [aligned(np.zeros((N, width), dtype)) for _ in range(outputs)]
+        made(N, *[p.ctypes.data for p in places])
+        found.append(places[len(arrays) :])
+    for looped, written_out in zip(*found, strict=True):
+        assert looped.tobytes() == written_out.tobytes()
+    return found[0]
 
 
 def aligned(a: np.ndarray) -> np.ndarray:

@@ -19,13 +19,13 @@ from implicitdsl.backends.lanes.cache import fingerprint, kept
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
-from implicitdsl.backends.lanes.model_constants import constants_text
+from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.signature import Signature
 
-LOWERING = ("element", "lower", "model_functions", "pipeline", "power", "tiles", "words", "block_code")
+LOWERING = ("element", "lower", "model_functions", "pipeline", "power", "tiles", "word_names", "words", "block_code")
 """Modules of this package that every solver is lowered by."""
 
 
@@ -119,7 +119,8 @@ class BlockCode:
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
         modules = [*code, model]
-        return make_object([*modules, self._constants(modules, shared)], [f"imp_{e}" for e in entries])
+        modules = [self._constants(modules, shared), *modules]
+        return make_object(modules, [f"imp_{e}" for e in entries], sizes=sizes_of(spec.numbers))
 
     def flat_sizes(self) -> list[int]:
         """Numbers in each argument of the flat groups."""

@@ -22,7 +22,9 @@ from llvmlite.binding import ffi
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
-from implicitdsl.backends.lanes.passes import OWN
+from implicitdsl.backends.lanes.passes import OWN, optimise
+from implicitdsl.backends.lanes.word_functions import word_functions
+from implicitdsl.backends.lanes.word_names import types_of
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -61,7 +63,7 @@ _hold_over_fork()
 CODE_MODEL = "large"
 """LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
 the smaller models reach no further, and LLVM then ends the process."""
-PIPELINE = ("backends/lanes/data.py", "backends/lanes/link.py", "backends/lanes/passes.py")
+PIPELINE = tuple(f"backends/lanes/{name}.py" for name in ("data", "link", "passes", "word_functions", "word_names"))
 """The sources that decide what modules become."""
 
 
@@ -81,23 +83,28 @@ def _machine(cpu: str) -> llvm.TargetMachine:
 
 
 def make_object(
-    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, cpu: str | None = None
-) -> bytes:
-    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `cpu` is
-    a processor by LLVM's name, or `native`; without it, that of `aiming_at`.
+    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, sizes: Iterable[int] = (),
+    cpu: str | None = None,
+) -> bytes:  # fmt: skip
+    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `sizes`
+    are those of a model that words are written out for. `cpu` is a processor by LLVM's name, or `native`; without it,
+    that of `aiming_at`.
 
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
     parts = list(modules)
     cpu = cpu or _aim.get()
-    made_by = (fingerprint(PIPELINE), processor(cpu), CODE_MODEL, list(entries), inline_all)
+    sizes = sorted(set(sizes))
+    made_by = (fingerprint(PIPELINE), processor(cpu), CODE_MODEL, list(entries), inline_all, sizes)
     found = hashlib.sha256(repr(made_by).encode())
     for part in parts:
         found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
-    return kept_object(found.hexdigest(), lambda: _make(parts, entries, inline_all=inline_all, cpu=cpu))
+    return kept_object(found.hexdigest(), lambda: _make(parts, entries, inline_all=inline_all, sizes=sizes, cpu=cpu))
 
 
-def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all: bool, cpu: str) -> bytes:
+def _make(
+    modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all: bool, sizes: Sequence[int], cpu: str
+) -> bytes:  # fmt: skip
     context = llvm.create_context()
     parsed = [
         llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
@@ -110,6 +117,8 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
     whole = parsed[0]
     for other in parsed[1:]:
         whole.link_in(other)
+    for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
+        whole.link_in(llvm.parse_assembly(word_functions(dtype, width, sizes), context))
     for function in whole.functions:
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
@@ -121,8 +130,7 @@ def _make(modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all:
             variable.linkage = "internal"
     whole.verify()
     machine = _machine(cpu)
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-    passes.getModulePassManager().run(whole, passes)
+    optimise(whole, machine)
     return machine.emit_object(whole)
 
 

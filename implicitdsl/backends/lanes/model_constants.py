@@ -12,6 +12,12 @@ from implicitdsl.backends.lanes.data import Data, data_text
 from implicitdsl.backends.lanes.lane_code import I32, I64
 
 T = TypeVar("T")
+_SIZES = ("states", "unknowns", "size_out")
+
+
+def sizes_of(numbers: Mapping[str, int]) -> list[int]:
+    """Such of the numbers as the loops of solvers run to most often."""
+    return [numbers[name] for name in _SIZES if name in numbers]
 
 
 def constants_text(
@@ -26,7 +32,8 @@ def constants_text(
 ) -> str:
     """The LLVM text of a module that defines the numbers, reals and tables, and has places for the data; names as in
     NUMBERS, REALS, TABLES, WHOLE_TABLES, and what is among the data is no constant. What none of the modules `read_by`
-    names is left out, so that what a solver does not read does not tell two objects apart."""
+    names is left out, so that what a solver does not read does not tell two objects apart. Where
+    this module is linked first, what is inlined knows the numbers."""
     module = ir.Module("constants")
     scalar = ir.DoubleType() if dtype == "float64" else ir.FloatType()
 

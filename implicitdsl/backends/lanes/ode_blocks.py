@@ -280,16 +280,14 @@ def pull(
     facts_all: Array, kept_all: Array, kept_step: int, grid: Array, states: Array, rows: int, trial: Array,
     work: Array, timed: int,
 ) -> int:  # fmt: skip
-    """Blocks `first` … `last` - 1 after their `solve` (`kept_step` > 0), or with a run of their own into one tape (0);
-    0, or 1 + the block that needs more rows than there are. `timed` is 0 where nobody wants gradients of times."""
+    """Blocks `first` … `last` - 1 after a `solve` that left `kept` and tapes (`kept_step` > 0); 0, or 1 + the block
+    that needs more rows than there are. `timed` is 0 where nobody wants gradients of times."""
     size = instants() * size_out()
     begin_at = 0
     for block in range(first, last):
         facts = view(facts_all, block * size_facts(), size_facts())
         p, q = view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q())
         kept = view(kept_all, block * kept_step, kept_size())
-        if kept_step == 0:
-            run_again(p, q, facts, kept, grid, states, rows)
         made = rows_of(facts)
         if begin_at + made > rows:
             return block + 1
@@ -299,15 +297,5 @@ def pull(
             view(grid, begin_at * row_size(), made * row_size()),
             view(states, begin_at * state_size(), made * state_size()), made, trial, work, timed,
         )  # fmt: skip
-        if kept_step > 0:
-            begin_at = begin_at + made
+        begin_at = begin_at + made
     return 0
-
-
-def run_again(p: Array, q: Array, facts: Array, kept: Array, grid: Array, states: Array, rows: int) -> None:
-    """The run of a block with its tape, without outputs."""
-    n, m = states_of_model(), save_times()
-    y0, interval = buffer(p, n), buffer(p, 2)
-    times, values, y_end = view(kept, 0, m), view(kept, m, m * n), view(kept, m * (n + 1), n)
-    begin_run(p, q, y0, interval, times)
-    run_block(p, y0, interval, times, values, y_end, facts, grid, states, rows)

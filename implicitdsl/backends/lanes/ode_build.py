@@ -33,7 +33,7 @@ from implicitdsl.backends.lanes.kept_values import Kept, dear_values
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
-from implicitdsl.backends.lanes.model_constants import constants_text
+from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine, narrow
 from implicitdsl.backends.lanes.narrow_engine import signatures as narrow_signatures
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
@@ -328,11 +328,11 @@ class Maker:
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
         modules = [code, model]
-        modules.append(self._constants(modules, shared))
+        modules = [self._constants(modules, shared), *modules]
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
         whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
-        return make_object(modules, [f"imp_{part}"], inline_all=whole)
+        return make_object(modules, [f"imp_{part}"], inline_all=whole, sizes=sizes_of(spec.numbers))
 
     def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
         spec, settings = self._spec, self._settings

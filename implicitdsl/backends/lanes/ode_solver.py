@@ -26,7 +26,7 @@ SOURCES = (
         "esdirk_blocks", "esdirk_costate_blocks", "events_blocks", "events_costate_blocks", "events_tangent_blocks",
         "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power",
         "resumed_blocks", "rows", "specialise", "stiff_blocks", "stiff_costate_blocks", "thinned_blocks",
-        "watched_blocks", "words",
+        "watched_blocks", "word_names", "words",
     )),
 )  # fmt: skip
 """All that the bitcode is made from."""

@@ -1,6 +1,6 @@
 """The words of `solvers/vocabulary.py` for lanes: importing this module teaches Numba to compile them.
 
-Sums run in index order; `axpy` and `dot` multiply and add in one rounding, as `fma` does, at every width alike.
+Loops over the elements of arrays are functions, which `word_functions.py` writes when the model is known.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from numba.core.extending import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
 from implicitdsl.backends import interrupt
-from implicitdsl.backends.lanes.element import INDEX, Lanes, Mask, as_lanes, as_mask, found_lanes, splat
+from implicitdsl.backends.lanes.element import INDEX, Lanes, Mask, as_lanes, as_mask, found_lanes
 from implicitdsl.backends.lanes.power import emit_exp2, emit_log2, emit_power
+from implicitdsl.backends.lanes.word_names import name_of
 from implicitdsl.solvers import vocabulary
 
-TURNS = 4
-"""Sums that take turns where no order of adding is asked for; a power of 2."""
 NEAR = 1 << 12
 """Bytes of a `far_buffer` up to which it lies on the stack."""
 FAR = "far.buffer"
@@ -202,10 +201,6 @@ def _at(builder: Any, array: Any, *places: Any) -> Any:
     return array
 
 
-def _zero(lanes: Lanes) -> ir.Constant:
-    return splat(ir.IRBuilder(), ir.Constant(lanes.llvm.element, 0.0), lanes.llvm)
-
-
 def _view(context: Any, b: Any, lanes: Lanes, x: Any, at: Any, n: Any) -> Any:
     return _at(b, x, at)
 
@@ -239,81 +234,34 @@ def _far_buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
         room = cgutils.get_or_insert_function(b.module, kind, "aligned_alloc")
         b.store(b.call(room, [ir.Constant(INDEX, 64), size]), held)
     array = b.select(is_far, b.load(held), near)
-    _fill(context, b, lanes, n, _zero(lanes), array, ir.Constant(INDEX, 0))
+    cgutils.memset(b, array, size, 0)
     return array
-
-
-def _fill(context: Any, b: Any, lanes: Lanes, n: Any, value: Any, x: Any, x_at: Any) -> None:
-    with cgutils.for_range(b, n) as loop:
-        b.store(value, _at(b, x, x_at, loop.index))
-
-
-def _copy(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any, y: Any, y_at: Any) -> None:
-    with cgutils.for_range(b, n) as loop:
-        b.store(b.load(_at(b, x, x_at, loop.index)), _at(b, y, y_at, loop.index))
-
-
-def _copy_where(context: Any, b: Any, lanes: Lanes, mask: Any, n: Any, x: Any, x_at: Any, y: Any, y_at: Any) -> None:
-    with cgutils.for_range(b, n) as loop:
-        place = _at(b, y, y_at, loop.index)
-        b.store(b.select(mask, b.load(_at(b, x, x_at, loop.index)), b.load(place)), place)
-
-
-def _axpy(context: Any, b: Any, lanes: Lanes, n: Any, alpha: Any, x: Any, x_at: Any, y: Any, y_at: Any) -> None:
-    with cgutils.for_range(b, n) as loop:
-        place = _at(b, y, y_at, loop.index)
-        b.store(intrinsic(b, "fma", alpha, b.load(_at(b, x, x_at, loop.index)), b.load(place)), place)
-
-
-def _scale(context: Any, b: Any, lanes: Lanes, n: Any, alpha: Any, x: Any, x_at: Any) -> None:
-    with cgutils.for_range(b, n) as loop:
-        place = _at(b, x, x_at, loop.index)
-        b.store(b.fmul(alpha, b.load(place)), place)
-
-
-def _dot(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any, y: Any, y_at: Any) -> Any:
-    one = ir.Constant(INDEX, 1)
-    total = cgutils.alloca_once_value(b, b.fmul(b.load(_at(b, x, x_at)), b.load(_at(b, y, y_at))))
-    with cgutils.for_range(b, b.sub(n, one)) as loop:
-        i = b.add(loop.index, one)
-        b.store(
-            intrinsic(b, "fma", b.load(_at(b, x, x_at, i)), b.load(_at(b, y, y_at, i)), b.load(total)),
-            total,
-        )
-    return b.load(total)
-
-
-def _all_finite(context: Any, b: Any, lanes: Lanes, n: Any, x: Any, x_at: Any) -> Any:
-    # 0·x is 0 for a finite x and NaN for every other: one operation an element and one comparison in all. Four sums
-    # take turns, because each waits for what was added before.
-    zero = _zero(lanes)
-    totals = [cgutils.alloca_once_value(b, zero) for _ in range(TURNS)]
-
-    def add(total: Any, place: Any) -> None:
-        b.store(intrinsic(b, "fma", b.load(_at(b, x, x_at, place)), zero, b.load(total)), total)
-
-    whole = b.and_(n, ir.Constant(INDEX, -TURNS))
-    with cgutils.for_range_slice(b, ir.Constant(INDEX, 0), whole, ir.Constant(INDEX, TURNS)) as (first, _):
-        for turn, total in enumerate(totals):
-            add(total, b.add(first, ir.Constant(INDEX, turn)))
-    with cgutils.for_range(b, b.sub(n, whole)) as loop:
-        add(totals[0], b.add(whole, loop.index))
-    found = [b.load(total) for total in totals]
-    while len(found) > 1:
-        found = [b.fadd(one, other) for one, other in zip(found[::2], found[1::2], strict=True)]
-    return b.fcmp_ordered("==", found[0], zero)
 
 
 array_word(vocabulary.view, "ann", "a", _view)
 array_word(vocabulary.buffer, "an", "a", _buffer)
 array_word(far_buffer, "an", "a", _far_buffer)
-array_word(vocabulary.fill, "nean", "v", _fill)
-array_word(vocabulary.copy, "nanan", "v", _copy)
-array_word(vocabulary.copy_where, "mnanan", "v", _copy_where)
-array_word(vocabulary.axpy, "neanan", "v", _axpy)
-array_word(vocabulary.scale, "nean", "v", _scale)
-array_word(vocabulary.dot, "nanan", "e", _dot)
-array_word(vocabulary.all_finite, "nan", "m", _all_finite)
+
+
+def _named_word(word: Callable[..., Any], pattern: str, result: str) -> None:
+    """A word that `word_functions.py` writes when a model is known."""
+
+    def emit(context: Any, b: Any, lanes: Lanes, *args: Any) -> Any:
+        kinds = {"v": ir.VoidType(), "e": lanes.llvm, "m": ir.VectorType(ir.IntType(1), lanes.width)}
+        wanted = ir.FunctionType(kinds[result], [a.type for a in args])
+        name = name_of(word.__name__, str(lanes.dtype), lanes.width)
+        return b.call(cgutils.get_or_insert_function(b.module, wanted, name), args)
+
+    array_word(word, pattern, result, emit)
+
+
+_named_word(vocabulary.fill, "nean", "v")
+_named_word(vocabulary.copy, "nanan", "v")
+_named_word(vocabulary.copy_where, "mnanan", "v")
+_named_word(vocabulary.axpy, "neanan", "v")
+_named_word(vocabulary.scale, "nean", "v")
+_named_word(vocabulary.dot, "nanan", "e")
+_named_word(vocabulary.all_finite, "nan", "m")
 
 
 def _epsilon(args: tuple[types.Type, ...]) -> Any:

@@ -1,0 +1,224 @@
+"""The loops of the vocabulary as LLVM functions, linked with every solver that calls them.
+
+A solver's bitcode knows no size of a model, so that what it does with n states would be a loop, which LLVM turns and
+unrolls anew for every model: most of the cost of compiling one. Here the model is known: for its small sizes each word
+is written out, and a loop is left for all others. A call with a known n becomes just what it does for this n.
+
+Sums run in index order; `axpy` and `dot` multiply and add in one rounding, at every width alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from implicitdsl.backends.lanes.word_names import SCALARS, name_of
+
+LARGEST = 8
+"""The largest size for which words are written out; above it LLVM judges what pays."""
+TURNS = 4
+"""Sums that take turns where no order of adding is asked for; a power of 2."""
+
+
+@dataclass
+class _Code:
+    """Instructions on elements of a type, and its constant of zeros."""
+
+    element: str
+    suffix: str
+    zero: str
+    lines: list[str] = field(default_factory=list[str])
+
+    def value(self, text: str) -> str:
+        """A new value."""
+        name = f"%v{len(self.lines)}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def place(self, array: str, i: str) -> str:
+        return self.value(f"getelementptr {self.element}, ptr {array}, i64 {i}")
+
+    def load(self, array: str, i: str) -> str:
+        return self.value(f"load {self.element}, ptr {self.place(array, i)}")
+
+    def store(self, value: str, array: str, i: str) -> None:
+        place = self.place(array, i)
+        self.lines.append(f"  store {self.element} {value}, ptr {place}")
+
+    def two(self, operation: str, a: str, b: str) -> str:
+        return self.value(f"{operation} {self.element} {a}, {b}")
+
+    def fma(self, a: str, b: str, c: str) -> str:
+        kind = self.element
+        return self.value(f"call {kind} @llvm.fma.{self.suffix}({kind} {a}, {kind} {b}, {kind} {c})")
+
+    @property
+    def mask(self) -> str:
+        """The type of masks."""
+        return self.element.replace("double", "i1").replace("float", "i1")
+
+    def say(self, *lines: str) -> None:
+        self.lines += lines
+
+
+Sums = tuple[str, ...]
+Each = Callable[[_Code, str, Sums], Sums]
+"""What is done at a place: the sums after it, from those before."""
+
+
+def _fill(c: _Code, i: str, _: Sums) -> Sums:
+    c.store("%e", "%x", i)
+    return ()
+
+
+def _copy(c: _Code, i: str, _: Sums) -> Sums:
+    c.store(c.load("%x", i), "%y", i)
+    return ()
+
+
+def _copy_where(c: _Code, i: str, _: Sums) -> Sums:
+    new, old = c.load("%x", i), c.load("%y", i)
+    c.store(c.value(f"select {c.mask} %m, {c.element} {new}, {c.element} {old}"), "%y", i)
+    return ()
+
+
+def _axpy(c: _Code, i: str, _: Sums) -> Sums:
+    c.store(c.fma("%e", c.load("%x", i), c.load("%y", i)), "%y", i)
+    return ()
+
+
+def _scale(c: _Code, i: str, _: Sums) -> Sums:
+    c.store(c.two("fmul", "%e", c.load("%x", i)), "%x", i)
+    return ()
+
+
+def _dot(c: _Code, i: str, sums: Sums) -> Sums:
+    return (c.fma(c.load("%x", i), c.load("%y", i), sums[0]),)
+
+
+def _judge(c: _Code, i: str, sums: Sums) -> Sums:
+    # 0·x is 0 for a finite x and NaN for every other: one operation an element and one comparison in all. Sums take
+    # turns, because each waits for what was added before.
+    return (*sums[1:], c.fma(c.load("%x", i), c.zero, sums[0]))
+
+
+def _product(c: _Code) -> Sums:
+    return (c.two("fmul", c.load("%x", "0"), c.load("%y", "0")),)
+
+
+def _zeros(c: _Code) -> Sums:
+    return (c.zero,) * TURNS
+
+
+def _is_zero(c: _Code, sums: Sums) -> str:
+    while len(sums) > 1:
+        sums = tuple(c.two("fadd", a, b) for a, b in zip(sums[::2], sums[1::2], strict=True))
+    return c.two("fcmp oeq", sums[0], c.zero)
+
+
+def _only(c: _Code, sums: Sums) -> str:
+    return sums[0]
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word. `parameters` in their order: n a number, e an element, m a mask, x and y arrays, each followed by the
+    place where it begins. `begin` gives the first sums, having seen to the first `seen` places; a round of a loop sees
+    to `at_once` places; `result` makes of the last sums what is returned."""
+
+    parameters: str
+    each: Each
+    begin: Callable[[_Code], Sums] | None = None
+    seen: int = 0
+    at_once: int = 1
+    result: Callable[[_Code, Sums], str] | None = None
+    returns: str = "void"
+
+
+WORDS = {
+    "fill": Word("nex", _fill),
+    "copy": Word("nxy", _copy),
+    "copy_where": Word("mnxy", _copy_where),
+    "axpy": Word("nexy", _axpy),
+    "scale": Word("nex", _scale),
+    "dot": Word("nxy", _dot, _product, seen=1, result=_only, returns="element"),
+    "all_finite": Word("nx", _judge, _zeros, at_once=TURNS, result=_is_zero, returns="mask"),
+}
+
+
+def word_functions(dtype: str, width: int, sizes: Sequence[int]) -> str:
+    """The LLVM text of a module with all words, written out for such of the sizes as are small."""
+    return _text(dtype, width, tuple(sorted({n for n in sizes if 0 < n <= LARGEST})))
+
+
+@cache
+def _text(dtype: str, width: int, sizes: tuple[int, ...]) -> str:
+    scalar, short = SCALARS[dtype]
+    element, suffix = f"<{width} x {scalar}>", f"v{width}{short}"
+    lines = [f"declare {element} @llvm.fma.{suffix}({element}, {element}, {element})"]
+    for name, word in WORDS.items():
+        lines += _function(name_of(name, dtype, width), word, _Code(element, suffix, "zeroinitializer"), sizes)
+    return "\n".join(lines) + "\n"
+
+
+def _function(name: str, word: Word, c: _Code, sizes: tuple[int, ...]) -> list[str]:
+    kinds = {
+        "n": "i64 %n",
+        "e": f"{c.element} %e",
+        "m": f"{c.mask} %m",
+        "x": "ptr %xs, i64 %x.at",
+        "y": "ptr %ys, i64 %y.at",
+    }
+    given = ", ".join(kinds[letter] for letter in word.parameters)
+    returns = {"void": "void", "element": c.element, "mask": c.mask}[word.returns]
+    c.say(f"define {returns} @{name}({given}) alwaysinline nounwind {{", "entry:")
+    for letter in "xy":
+        if letter in word.parameters:
+            c.say(f"  %{letter} = getelementptr {c.element}, ptr %{letter}s, i64 %{letter}.at")
+    cases = " ".join(f"i64 {n}, label %n{n}" for n in sizes)
+    c.say(f"  switch i64 %n, label %any [{cases}]")
+    for n in sizes:
+        c.say(f"n{n}:")
+        sums = word.begin(c) if word.begin else ()
+        for i in range(word.seen, n):
+            sums = word.each(c, str(i), sums)
+        _give(c, word, returns, sums)
+    c.say("any:")
+    sums = word.begin(c) if word.begin else ()
+    first = str(word.seen)
+    if word.at_once > 1:
+        whole = c.value(f"and i64 %n, -{word.at_once}")
+        sums = _loop(c, "some", first, whole, word.at_once, word.each, sums)
+        first = whole
+    sums = _loop(c, "rest", first, "%n", 1, word.each, sums)
+    _give(c, word, returns, sums)
+    c.say("}")
+    return c.lines
+
+
+def _loop(c: _Code, name: str, first: str, last: str, step: int, each: Each, before: Sums) -> Sums:
+    """The sums after all places from `first` on, below `last`; tested before the first and after every round."""
+    c.say(f"  br label %{name}.test", f"{name}.test:", f"  %{name}.any = icmp slt i64 {first}, {last}")
+    c.say(f"  br i1 %{name}.any, label %{name}, label %{name}.end", f"{name}:")
+    at, following = f"%{name}.at", f"%{name}.next"
+    c.say(f"  {at} = phi i64 [ {first}, %{name}.test ], [ {following}, %{name} ]")
+    carried = tuple(f"%{name}.sum{k}" for k in range(len(before)))
+    place = len(c.lines)
+    after = carried
+    for k in range(step):
+        after = each(c, at if k == 0 else c.value(f"add nuw nsw i64 {at}, {k}"), after)
+    c.lines[place:place] = [
+        f"  {sum_} = phi {c.element} [ {old}, %{name}.test ], [ {new}, %{name} ]"
+        for sum_, old, new in zip(carried, before, after, strict=True)
+    ]
+    c.say(f"  {following} = add nuw nsw i64 {at}, {step}", f"  %{name}.more = icmp slt i64 {following}, {last}")
+    c.say(f"  br i1 %{name}.more, label %{name}, label %{name}.end", f"{name}.end:")
+    given = tuple(f"%{name}.sum{k}.end" for k in range(len(before)))
+    for each_given, old, new in zip(given, before, after, strict=True):
+        c.say(f"  {each_given} = phi {c.element} [ {old}, %{name}.test ], [ {new}, %{name} ]")
+    return given
+
+
+def _give(c: _Code, word: Word, returns: str, sums: Sums) -> None:
+    c.say("  ret void" if word.result is None else f"  ret {returns} {word.result(c, sums)}")
