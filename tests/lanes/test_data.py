@@ -124,14 +124,7 @@ def test_two_tolerances_are_one_object_and_both_are_right(
     kind: str, common: dict, loose: dict, tight: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = implicitdsl.loads(TEXTS[kind])
-    made: list[dict[tuple, bytes]] = []
-    usual = MachineCode.load
-
-    def load(self: MachineCode, part: str, shared: tuple[int, ...]) -> Loaded:
-        made[-1][part, shared] = self.object(part, shared)
-        return usual(self, part, shared)
-
-    monkeypatch.setattr(MachineCode, "load", load)
+    made = objects(monkeypatch)
     layers, found = [], []
     for options in (loose, tight):
         layer = getattr(models, kind.capitalize())(backend="lanes", dtype=torch.float64, **common, **options)
@@ -151,6 +144,44 @@ def test_two_tolerances_are_one_object_and_both_are_right(
         for a, b in zip(call(oracle, kind), (value, gradient), strict=True):
             torch.testing.assert_close(a, b, **near)
     assert kind != "ode" or not torch.equal(found[0][0], found[1][0])
+
+
+def objects(monkeypatch: pytest.MonkeyPatch) -> list[dict[tuple[str, tuple[int, ...]], bytes]]:
+    """Object files that are loaded, in the last of the dictionaries that are put into the list."""
+    made: list[dict[tuple[str, tuple[int, ...]], bytes]] = []
+    usual = MachineCode.load
+
+    def load(self: MachineCode, part: str, shared: tuple[int, ...]) -> Loaded:
+        made[-1][part, shared] = self.object(part, shared)
+        return usual(self, part, shared)
+
+    monkeypatch.setattr(MachineCode, "load", load)
+    return made
+
+
+@pytest.mark.parametrize("own_times", [False, True])
+def test_series_of_any_length_are_one_object(own_times: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values, gradients by starts and times, and second derivatives are those of the back end `python`."""
+    models, made = implicitdsl.loads(TEXTS["ode"]), objects(monkeypatch)
+    options = {"dtype": torch.float64, "solver": "tsit5", "rtol": 1e-4}
+    lanes = models.Ode(backend="lanes", **options)
+    python = models.Ode(backend="python", **options)
+
+    def run(layer: torch.nn.Module, length: int) -> list[torch.Tensor]:
+        x = torch.tensor([[1.0, 0.5], [0.7, 1.2], [2.0, 0.3]], dtype=torch.float64).requires_grad_()
+        times = torch.linspace(0, 3, length, dtype=torch.float64)
+        times = (times.repeat(3, 1) if own_times else times).requires_grad_()
+        found = layer(x, times)
+        first = torch.autograd.grad(found.square().sum(), [x, times], create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), [x, times])
+        return [found.detach(), *(g.detach() for g in first), *second]
+
+    for length in (4, 2, 9, 4):
+        made.append({})
+        for a, b in zip(run(lanes, length), run(python, length), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    assert {part for part, _ in made[0]} == {"solve", "pull", "second"}
+    assert made[0] == made[1] == made[2]
 
 
 def test_threads_with_tolerances_of_their_own_do_not_meet() -> None:

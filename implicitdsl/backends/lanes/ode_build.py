@@ -28,6 +28,8 @@ from implicitdsl.backends.lanes.costate_engine import (
 from implicitdsl.backends.lanes.data import Value
 from implicitdsl.backends.lanes.delay_engine import DelayEngine
 from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.emit_times import FUNCTIONS as TIMES
+from implicitdsl.backends.lanes.emit_times import times_text
 from implicitdsl.backends.lanes.events_engine import EventsEngine
 from implicitdsl.backends.lanes.kept_values import Kept, dear_values
 from implicitdsl.backends.lanes.layout import packing
@@ -246,6 +248,9 @@ def _data(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> dict
         found["dt"] = _step(settings, dtype)
     if settings.solver.split()[0] in (*ESDIRK, BDF.name) and problem.events is not None:
         found["tableau_drive"] = (settings.rtol, settings.atol)
+    # So is the number of save times where nothing but their own copy depends on it.
+    if save_times_argument(problem) is not None and problem.at is not None:
+        found |= {"save_times": problem.at.size, "size_q": problem.at.size}
     if COSTATE in method.roles and method.is_stiff:
         found["costate_control"] = tuple(settings.control(COSTATE_METHOD, dtype).tolist())
     return found
@@ -306,11 +311,13 @@ class Maker:
         return ode_method(self._settings.solver).pattern(self._problem, matrix_choice(self._settings))
 
     def _chosen(self, part: str) -> list[Derived]:
+        written = TIMES if self._spec.more["save_times"] is not None else {}
+        names = [name for name in FUNCTIONS[part] if name in self._functions and name not in written]
         with self._lock:
-            for name in FUNCTIONS[part]:
-                if name in self._functions and name not in self._simple:
+            for name in names:
+                if name not in self._simple:
                     self._simple[name] = simplified(self._functions[name])
-            return [self._simple[name] for name in FUNCTIONS[part] if name in self._simple]
+            return [self._simple[name] for name in names]
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
         spec, events = self._spec, "event_guards" in self._spec.numbers
@@ -328,6 +335,8 @@ class Maker:
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
         modules = [code, model]
+        if spec.more["save_times"] is not None:
+            modules.append(times_text(spec.dtype, spec.width))  # type: ignore[arg-type] - one of two names
         modules = [self._constants(modules, shared), *modules]
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
