@@ -7,7 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,20 @@ RESULTS = HERE / "results.jsonl"
 
 def main() -> None:
     """Runs the works named, all without names, and writes results, tables and pictures."""
+    parser = _parser()
+    given = parser.parse_args()
+    unknown = [name for name in given.works if name not in MODULES]
+    if unknown:
+        parser.error(f"no work `{unknown[0]}`; there are {', '.join(MODULES)}")
+    if not given.page:
+        _run(given)
+    if given.results == RESULTS:
+        from benchmarks.page import write
+
+        write(read_results(RESULTS))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"of {', '.join(MODULES)}; none: all")
     both = sorted({1, len(machine.processors())})
@@ -44,16 +58,7 @@ def main() -> None:
     parser.add_argument(
         "--page", action="store_true", help="run nothing, write page and pictures from the results there are"
     )
-    given = parser.parse_args()
-    unknown = [name for name in given.works if name not in MODULES]
-    if unknown:
-        parser.error(f"no work `{unknown[0]}`; there are {', '.join(MODULES)}")
-    if not given.page:
-        _run(given)
-    if given.results == RESULTS:
-        from benchmarks.page import write
-
-        write(read_results(RESULTS))
+    return parser
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -64,7 +69,7 @@ def _run(given: argparse.Namespace) -> None:
     there = read_results(given.results) if given.works and given.results.exists() else Results({}, ())
     kept = [row for row in there.rows if row.work not in chosen or is_left(row, given.only)]
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
-    facts["commands"] = [*(there.machine.get("commands", []) if kept else []), command]
+    facts["commands"] = behind([*there.machine.get("commands", []), command]) if kept else [command]
     for threads in (int(part) for part in given.threads.split(",")):
         for name in chosen:
             print(f"{name}, {threads} thread{'s' * (threads > 1)} …", file=sys.stderr, flush=True)
@@ -76,6 +81,21 @@ def _run(given: argparse.Namespace) -> None:
             # After each work, so that a run which is stopped leaves what it has.
             write_results(given.results, facts, sorted([*kept, *found], key=lambda row: list(MODULES).index(row.work)))
     print(machine_line(facts), "", summary(Results(facts, tuple(found))), sep="\n")
+
+
+def behind(commands: Sequence[str]) -> list[str]:
+    """Those of some commands, run in this order, of which a row is left: each takes the place of the rows of its works,
+    or of those problems of `precision` that it names."""
+    found: list[str] = []
+    covered: set[tuple[str, str | None]] = set()
+    for command in reversed(commands):
+        given = _parser().parse_args(shlex.split(command)[3:])
+        problems = [None] if given.only is None else [name for name in given.only.split(",") if name]
+        made = {(work, problem) for work in given.works or MODULES for problem in problems}
+        if not all(part in covered or (part[0], None) in covered for part in made):
+            found.insert(0, command)
+        covered |= made
+    return found
 
 
 def is_left(row: Row, only: str | None) -> bool:

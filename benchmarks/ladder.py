@@ -110,7 +110,9 @@ def making() -> list[Making]:
         ode_solver.solver.cache_clear()
         ode_solver._functions.cache_clear()
         for part, when in (("solve", "once a machine and method"), ("pull", "at the first gradient, likewise")):
-            spent = _clock(lambda part=part: ode_solver.solver(part, "dopri5", "float64", width, written_out=True))
+            spent = _clock(
+                lambda part=part: ode_solver.solver(part, "dopri5", "float64", width, written_out=True, far=False)
+            )
             found.append(Making(f"Numba lowers the solver, `{part}`", spent, when))
         for whether in ("once a model and layout", "in every further process"):
             what = (

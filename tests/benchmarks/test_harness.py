@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import machine, page
+from benchmarks import ladder, machine, page
 from benchmarks.cli import RESULTS
 from benchmarks.compare import compare
 from benchmarks.measure import take_turns
@@ -119,6 +119,15 @@ def test_the_page_is_what_the_results_say() -> None:
     results = read_results(RESULTS)
     text = page.PAGE.read_text(encoding="utf-8")
     assert page.refresh(text, page.FIGURES, results) == text, "run `python -m benchmarks --page`"
+
+
+def test_the_stages_of_making_code_are_taken_for_the_ladder() -> None:
+    made = {line.what: line.seconds for line in ladder.making()}
+    assert len(made) == 6 and all(seconds > 0 for seconds in made.values())
+    # What is found on disk is neither derived nor compiled.
+    assert (
+        made["read, find the object on disk, load: values"] < made["read, derive, emit, link, optimise, load: values"]
+    )
 
 
 def test_the_page_of_the_ladder_is_what_was_measured() -> None:

@@ -80,6 +80,21 @@ def test_one_problem_alone_is_run_again() -> None:
     assert not cli.is_left(row("implicitdsl auto", 1e-4, 1.0), "HIRES") and not cli.is_left(row("slow", 1, 1), None)
 
 
+def test_the_page_names_the_commands_that_rows_are_left_of() -> None:
+    first = "python -m benchmarks lv node --threads 1 --peers 'moreau auto'"
+    then = ["python -m benchmarks lv", "python -m benchmarks precision", "python -m benchmarks precision --only POLLU"]
+    assert cli.behind([first, *then]) == [first, *then]
+    assert cli.behind([first, *then, "python -m benchmarks node precision"]) == [
+        then[0],
+        "python -m benchmarks node precision",
+    ]
+    assert cli.behind([*then, "python -m benchmarks precision --only POLLU,HIRES"]) == [
+        *then[:2],
+        "python -m benchmarks precision --only POLLU,HIRES",
+    ]
+    assert cli.behind([first, *then, "python -m benchmarks"]) == ["python -m benchmarks"]
+
+
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.model)
 def test_the_model_is_the_right_hand_side_of_the_peers(problem: Problem) -> None:
     # Over a time so short that one evaluation decides, at the start that the model states.
