@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, RunOptions, Solution
 from implicitdsl.backends.lanes.block_engine import split
-from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import fill_lanes, put_rows, take_lanes
 from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
 from implicitdsl.backends.lanes.program_rest import are_convex
 from implicitdsl.backends.lanes.program_tape import ProgramTape
@@ -152,7 +152,7 @@ class MinimumEngine(ProgramEngine):
             fill_lanes(room.array(1), w, rows)
             fill_lanes(room.array(0)[:, self._masks_at(p)], masks, rows)
             outputs(blocks, p_at, w_at, out_at)
-            flat[rows] = take_lanes(room.array(5), len(rows))
+            put_rows(flat, rows, room.array(5))
 
         self.run_tasks("rest", len(rest), self._bytes(p.size + self._program + self._whole), work)
         on_kink = (flat[rest, self._out :] == 0).any(axis=1) & (status[rest] == codes.SUCCESS)

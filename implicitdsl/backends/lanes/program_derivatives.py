@@ -16,7 +16,7 @@ from implicitdsl.backends.engine import Argument, Array, Gradient, Second, Tange
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes, take_lanes
+from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.program_rest import OneByOne
 from implicitdsl.backends.lanes.program_sizes import OWN, PATIENCE, SERVES_ALL
@@ -189,7 +189,7 @@ class ProgramEngine(BlockEngine):
                 entries["push"](blocks, p_at, w_at, v_at, r_at)
                 solve(0, 10, 11, good)
                 entries["pushed"](blocks, p_at, w_at, v_at, dot_at, out_at)
-                flat[rows] = take_lanes(room.array(12), len(rows))
+                put_rows(flat, rows, room.array(12))
             if cot is not None:
                 c, p_bar = room.array(13), room.array(16)
                 fill_lanes(c, cot, rows, fill=0.0)
