@@ -9,6 +9,7 @@ from implicitdsl.ir.node import Leaf, Node, walk
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.bvp import BvpProblem
 from implicitdsl.problems.dae import undetermined
+from implicitdsl.problems.epigraph import without_bends
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.net import NetProblem
@@ -28,9 +29,15 @@ ELEMENTWISE = ("positive", "nonneg", "interval")
 
 
 def assemble(
-    definition: tree.Definition, body: Body, program: Program, conditions: tuple[Condition, ...] = ()
+    definition: tree.Definition,
+    body: Body,
+    program: Program,
+    conditions: tuple[Condition, ...] = (),
+    *,
+    local: bool = False,
 ) -> Problem:
-    """The problem of the definition's kind; `conditions` are what the convexity of an `argmin` hangs on."""
+    """The problem of the definition's kind; `conditions` are what the convexity of an `argmin` hangs on. With `local`
+    it need not be convex."""
     inputs = (*program.inputs, *program.probes)
     signature = Signature(definition.name, inputs, tuple(program.params), tuple(program.consts))
     match definition.kind:
@@ -45,7 +52,7 @@ def assemble(
         case "fixpoint":
             return _fixpoint(definition, body, signature)
         case _:
-            return _argmin(definition, body, signature, conditions)
+            return _argmin(definition, body, signature, conditions, local=local)
 
 
 def _ode(definition: tree.Definition, body: Body, program: Program, signature: Signature) -> OdeProblem:
@@ -183,7 +190,12 @@ def _only_elementwise(body: Body) -> None:
 
 
 def _argmin(
-    definition: tree.Definition, body: Body, signature: Signature, conditions: tuple[Condition, ...]
+    definition: tree.Definition,
+    body: Body,
+    signature: Signature,
+    conditions: tuple[Condition, ...],
+    *,
+    local: bool,
 ) -> ArgminProblem:
     unknowns = list(body.unknowns.values())
     for unknown in unknowns:
@@ -201,8 +213,12 @@ def _argmin(
         body.outputs,
         tuple((c.node, c.requirement) for c in conditions),
     )
-    if not is_quadratic(problem):
-        _refuse_constraints(definition, problem, body)
+    if is_quadratic(problem):
+        return problem
+    program = None if local else without_bends(problem)
+    if program is not None:
+        return program
+    _refuse_constraints(definition, problem, body)
     return problem
 
 
@@ -213,6 +229,6 @@ def _refuse_constraints(definition: tree.Definition, problem: ArgminProblem, bod
             f"{definition.name} is no linear or quadratic program, and it has constraints",
             body.constraint_spans[constraint.dual],
             remark="constrained problems run when the objective has degree <= 2 in the unknowns and every constraint "
-            "is affine",
+            "is affine, up to `abs`, `max`, `min` and `relu`",
             help="put a penalty or barrier into the objective, or eliminate the constraint by a change of variables",
         )

@@ -102,7 +102,8 @@ def elaborate(
     findings, conditions = convexity(body, program, local=local)
     if any(f.severity == "error" for f in findings):
         raise ImpError(findings)
-    return Elaborated(definition, sizes, assemble(definition, body, program, conditions), program, body)
+    problem = assemble(definition, body, program, conditions, local=local)
+    return Elaborated(definition, sizes, problem, program, body)
 
 
 def gather(definition: tree.Definition, library: Library, sizes: dict[str, int]) -> tuple[Body, Program]:

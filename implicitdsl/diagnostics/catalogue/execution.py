@@ -80,7 +80,8 @@ CODES: tuple[Code, ...] = (
         explanation=(
             "Problems with constraints run when the objective has degree 2 at most in the unknowns and every "
             "constraint is "
-            "affine. A smooth problem without constraints runs whatever its objective. Put a penalty or barrier into "
+            "affine, where `abs`, `max`, `min` and `relu` of affine values count as affine. "
+            "A smooth problem without constraints runs whatever its objective. Put a penalty or barrier into "
             "the "
             "objective, eliminate the constraint, or write the optimality conditions as a `root`."
         ),
