@@ -18,6 +18,21 @@ from implicitdsl.layers.blueprint import InputSpec
 FLOATS = (torch.float32, torch.float64)
 
 
+def in_order(layer: str, specs: Sequence[InputSpec], given: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The inputs in the order of the signature, where some were given by name. Raises TypeError for a name that is no
+    input, one given twice and one that is missing."""
+    names = [spec.name for spec in specs]
+    for name in named:
+        if name not in names:
+            raise TypeError(f"{layer} has no input `{name}` (its inputs: {', '.join(names)})")
+        if name in names[: len(given)]:
+            raise TypeError(f"{layer}: the input `{name}` is given twice, by place and by name")
+    missing = [name for name in names[len(given) :] if name not in named]
+    if missing:
+        raise TypeError(f"{layer} takes {len(specs)} inputs ({', '.join(names)}); missing: {', '.join(missing)}")
+    return (*given, *(named[name] for name in names[len(given) :]))
+
+
 def read_inputs(layer: str, specs: Sequence[InputSpec], given: Sequence[Any]) -> list[tuple[Tensor, bool]]:
     """Each input as a CPU tensor, and whether its type takes part in promotion (Python numbers, integer and bool
     tensors do not). Raises TypeError for a wrong number of inputs and for half or complex ones, ValueError for another

@@ -30,9 +30,9 @@ PLANS = 256
 class Layer(torch.nn.Module):
     """A layer made from a blueprint.
 
-    `layer(*inputs)` takes the inputs of the signature in order: tensors, arrays or numbers. Leading dimensions are
-    batch dimensions, broadcast against each other; every output has the whole batch shape. Returns a tensor, or a
-    plain tuple of several. `seed=` and `first_sample=` are taken by layers with noise.
+    `layer(*inputs)` takes the inputs of the signature in order, or by name: tensors, arrays or numbers. Leading
+    dimensions are batch dimensions, broadcast against each other; every output has the whole batch shape. Returns a
+    tensor, or a plain tuple of several. `seed=` and `first_sample=` are taken by layers with noise.
 
     Raises TypeError and ValueError for inputs of wrong number, type, shape or device, and SolveError for samples that
     fail while `on_fail` is "raise". `layer.last` then tells the statuses. Params, consts and sub-layers bear the names
@@ -75,9 +75,11 @@ class Layer(torch.nn.Module):
             self.__dict__["_summary"] = summarise(self._records, self.blueprint.name)
         return self._summary
 
-    def forward(self, *inputs: Any, seed: int | None = None, first_sample: int = 0) -> Any:
+    def forward(self, *inputs: Any, seed: int | None = None, first_sample: int = 0, **named: Any) -> Any:
         """The answer; see the class."""
         blueprint = self.blueprint
+        if named:
+            inputs = batching.in_order(blueprint.name, blueprint.inputs, inputs, named)
         read = batching.read_inputs(blueprint.name, blueprint.inputs, inputs)
         values = self._values("")
         if torch.compiler.is_compiling():

@@ -211,3 +211,18 @@ def test_replicas_of_data_parallel_share_the_params():
     out = replica(torch.rand(2), torch.linspace(0, 1, 3))
     out.sum().backward()
     assert layer.parametrizations["k"].original.grad is not None
+
+
+def test_inputs_are_given_by_name():
+    layer = Layer(tanh_blueprint())
+    x, A = torch.randn(4, 3, dtype=F64), torch.randn(3, 3, dtype=F64)
+    names = [spec.name for spec in layer.blueprint.inputs]
+    wanted = layer(x, A)
+    for found in (layer(**dict(zip(names, (x, A), strict=True))), layer(x, **{names[1]: A})):
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    with pytest.raises(TypeError, match=f"missing: {names[1]}"):
+        layer(**{names[0]: x})
+    with pytest.raises(TypeError, match=f"`{names[0]}` is given twice"):
+        layer(x, **{names[0]: x})
+    with pytest.raises(TypeError, match="has no input `nothing`"):
+        layer(x, A, nothing=1)
