@@ -102,7 +102,7 @@ STATUSES: tuple[Status, ...] = (
     Status(
         BAD_INPUT,
         "bad_input",
-        "an input is outside the set that its signature names, or not finite",
+        "an input is outside the set that its signature names or not finite, or a lag does not reach back in time",
         "check the data of this sample",
     ),
     Status(

@@ -201,5 +201,7 @@ def too_short(
 
 
 def shortest_step(eps: Element, t: Element, span: Element) -> Element:
-    """The length below which steps are no longer told apart at time t of an interval of that span."""
-    return 4.0 * eps * vmax(vabs(t), eps * vabs(span))
+    """The length below which steps are no longer told apart at time t of an interval of that span.
+
+    An interval far from 0, or of a few roundings of its ends, is measured by itself: times are sums of two floats."""
+    return 4.0 * eps * vmax(vmin(vabs(t), vabs(span)), eps * vabs(span))

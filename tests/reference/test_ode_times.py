@@ -201,3 +201,34 @@ def test_times_outside_the_interval_are_bad():
     quiet = ODE.TimesWithin(**TIGHT, on_fail="nan")
     quiet(0.7, 0.4, f64([[0.0, 2.0], [0.5, 2.5], [-0.1, 1.0], [2.0, 0.0]]))
     assert quiet.last.status.tolist()[:3] == [SUCCESS, BAD_TIMES, BAD_TIMES]
+
+
+DECAY = "ode Decay(x0, ts[T]) -> [T] {\n  state x = x0\n  dx/dt = -x\n  return x at ts\n}"
+FAR = [
+    (torch.float32, 2.0**20, 1e-4),  # 1.8 roundings of a float32 for a tenth of the interval
+    (torch.float64, 2.0**46, 2e-6),
+]
+
+
+@pytest.mark.parametrize("solver", ["tsit5", "rodas5p"])
+@pytest.mark.parametrize(("dtype", "begin", "error"), FAR, ids=["float32", "float64"])
+def test_an_interval_far_from_zero_is_measured_by_itself(solver, dtype, begin, error):
+    layer = implicitdsl.loads(DECAY).Decay(solver=solver, dtype=dtype)
+    ts = torch.tensor([begin, begin + 0.25, begin + 1], dtype=dtype)
+    x0 = torch.tensor(1.0, dtype=dtype, requires_grad=True)
+    found = layer(x0, ts)
+    wanted = torch.exp(begin - ts)
+    torch.testing.assert_close(found.detach(), wanted, rtol=0, atol=error)
+    (slope_in_x0,) = torch.autograd.grad(found.sum(), x0)
+    torch.testing.assert_close(slope_in_x0, wanted.sum(), rtol=0, atol=10 * error)
+
+
+@pytest.mark.parametrize("solver", ["tsit5", "rodas5p"])
+@pytest.mark.parametrize("ts", [[0.3, 0.1 * 3], [0.1 * 3, 0.3], [1.0, 1.0 + 1e-15]])
+def test_times_a_rounding_apart_are_an_interval(solver, ts):
+    layer = implicitdsl.loads(DECAY).Decay(solver=solver, dtype=torch.float64)
+    x0, times = leaf(0.7), f64(ts).requires_grad_()
+    found = layer(x0, times)
+    torch.testing.assert_close(found.detach(), f64([0.7, 0.7]), rtol=0, atol=1e-14)
+    slopes = torch.autograd.grad(found[1], (x0, times))
+    torch.testing.assert_close(slopes, (f64(1.0), f64([0.7, -0.7])), rtol=0, atol=1e-12)
