@@ -38,6 +38,7 @@ RECORDS: tuple[Scalar, ...] = (
         domain=(REALS,),
         curvature="convex",
         monotonicity=("increasing",),
+        steepest=1.0,
         sign=_relu_sign,
         kink=True,
         gate=True,
@@ -52,6 +53,7 @@ RECORDS: tuple[Scalar, ...] = (
         domain=(REALS,),
         curvature="convex",
         monotonicity=("increasing",),
+        steepest=1.0,
         sign=always("nonneg"),
     ),
     Scalar(
@@ -63,6 +65,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="1/(1 + exp(-x)).",
         domain=(REALS,),
         monotonicity=("increasing",),
+        steepest=0.25,
         sign=always("nonneg"),
     ),
     Scalar(
@@ -74,6 +77,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="x*sigmoid(x).",
         domain=(REALS,),
         monotonicity=(None,),
+        steepest=1.1,
         sign=_bump_sign,
     ),
     Scalar(
@@ -85,6 +89,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="x times the normal distribution function (the exact form, with erf).",
         domain=(REALS,),
         monotonicity=(None,),
+        steepest=1.13,
         sign=_bump_sign,
     ),
     Scalar(
@@ -97,6 +102,7 @@ RECORDS: tuple[Scalar, ...] = (
         domain=(REALS,),
         curvature="convex",
         monotonicity=("increasing",),
+        steepest=1.0,
         sign=same,
     ),
     Scalar(
@@ -108,6 +114,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="The error function.",
         domain=(REALS,),
         monotonicity=("increasing",),
+        steepest=1.13,
         sign=same,
     ),
     Scalar(

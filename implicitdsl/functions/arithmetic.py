@@ -90,6 +90,7 @@ RECORDS: tuple[Scalar, ...] = (
         domain=(REALS, REALS),
         curvature="affine",
         monotonicity=("increasing", "increasing"),
+        steepest=1.0,
         sign=_add_sign,
     ),
     Scalar(
@@ -105,6 +106,7 @@ RECORDS: tuple[Scalar, ...] = (
         domain=(REALS, REALS),
         curvature="affine",
         monotonicity=("increasing", "decreasing"),
+        steepest=1.0,
         sign=_sub_sign,
     ),
     Scalar(
@@ -148,6 +150,7 @@ RECORDS: tuple[Scalar, ...] = (
         domain=(REALS,),
         curvature="affine",
         monotonicity=("decreasing",),
+        steepest=1.0,
         sign=opposite,
     ),
     Scalar(

@@ -141,6 +141,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="The hyperbolic tangent.",
         domain=(REALS,),
         monotonicity=("increasing",),
+        steepest=1.0,
         sign=same,
     ),
     Scalar(

@@ -45,6 +45,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="The sine.",
         domain=(REALS,),
         monotonicity=(None,),
+        steepest=1.0,
     ),
     Scalar(
         name="cos",
@@ -55,6 +56,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="The cosine.",
         domain=(REALS,),
         monotonicity=(None,),
+        steepest=1.0,
     ),
     Scalar(
         name="tan",
@@ -97,6 +99,7 @@ RECORDS: tuple[Scalar, ...] = (
         doc="The inverse tangent.",
         domain=(REALS,),
         monotonicity=("increasing",),
+        steepest=1.0,
         sign=same,
     ),
     Scalar(

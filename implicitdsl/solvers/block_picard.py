@@ -35,28 +35,40 @@ from implicitdsl.solvers.vocabulary import (
 CONTRACTED = 3
 """What becomes of a sample, beside those of `block_newton`: a simple root, where f contracts in every direction."""
 
+SLACK = 2.0
+"""As in `picard`."""
 # As in `picard`: a Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
 NEWTON_STEPS = 5
 FAST = 0.7
 PROBES = 24
+SHRINKING = 0.95
 UNSEEN = 1e-3
-"""The slowest measured rate that is tried for a proof, the products with df/dz that the proof may take, and how small a
-part of a direction it may have missed: its own entries lie between 1/2 and 1."""
+"""The slowest measured rate that is tried for a proof; the products with df/dz that the proof may take, or 2n where that
+is more (about what Newton's method takes) and each shrinks its vector by that; and how small a part of a direction it
+may have missed: its own entries lie between 1/2 and 1."""
 FEW = 20
 """As in `rescue`: below this limit of steps the descent has them all, else half."""
 
 
+def certain_rate(n: int) -> float:
+    """A bound of |df/dz| in the 2-norm below which the proof succeeds wherever it is tried: rounding of its products
+    has 2 % to itself."""
+    most = max(PROBES, 2 * n)
+    return min(0.98 * SHRINKING, 0.98 * (UNSEEN / n**0.5) ** (1.0 / most))
+
+
 def block_picard(
     residual: Any, jacobian: Any, along: Any, slope: Any, along_slope: Any, n: int, z: Array, p: Array, lower: Array,
-    upper: Array, tol: Element, max_steps: int, work: Array, steps: Array,
+    upper: Array, proved: Element, tol: Element, max_steps: int, work: Array, steps: Array,
 ) -> Element:  # fmt: skip
     """Solves f(z, p) = z from the start in z; arguments and what it gives are those of `block_newton`, with
     residual(z, p, out) writing f(z) - z. slope(z, p) prepares along_slope(z, p, v, out), which then is along(z, p, v, out)
-    at this point. steps[0] receives the steps of both methods."""
+    at this point. Where `proved` is not 0, df/dz is known to be bounded by `certain_rate` everywhere, and the proof of
+    contraction is taken as made. steps[0] receives the steps of both methods."""
     eps = epsilon(z)
     zero = buffer(z, 1)[0]
     vectors = view(work, 2 * n * n, 17 * n)
-    f, trial, f_trial = view(vectors, 0, n), view(vectors, 4 * n, n), view(vectors, 5 * n, n)
+    f, before, image = view(vectors, 0, n), view(vectors, 4 * n, n), view(vectors, 5 * n, n)
     start = view(vectors, 15 * n, n)
     begin_within(n, z, lower, upper)
     copy(n, z, 0, start, 0)
@@ -69,30 +81,39 @@ def block_picard(
     worse = zero
     taken = zero
     limit = min(max_steps, 10 + NEWTON_STEPS * n)
+    bounded = met
+    for i in range(n):
+        bounded = or_(bounded, or_(lower[i] - lower[i] == 0.0, upper[i] - upper[i] == 0.0))
+    has_bounds = any_(bounded)
     count = 0
     while count < limit:
-        here = and_(size <= tol, size * rate <= tol * vmax(1.0 - rate, eps))
+        here = and_(size <= SLACK * tol, size * rate <= tol * vmax(1.0 - rate, eps))
         met = or_(met, and_(going, here))
         going = and_(going, not_(here))
-        outside = met
-        for i in range(n):
-            trial[i] = z[i] + f[i]
-            outside = or_(outside, not_(and_(trial[i] >= lower[i], trial[i] <= upper[i])))
-        going = and_(going, not_(outside))
+        if has_bounds:
+            for i in range(n):
+                goal = z[i] + f[i]
+                going = and_(going, and_(goal >= lower[i], goal <= upper[i]))
         if not any_(going):
             break
-        residual(trial, p, f_trial)
+        for i in range(n):
+            before[i] = z[i]
+            z[i] = select(going, z[i] + f[i], z[i])
+        # Samples that have ended stay where they are, and find the residual that they had.
+        residual(z, p, f)
         count += 1
         taken = select(going, zero + count, taken)
-        going = and_(going, all_finite(n, f_trial, 0))
-        after = step_size(n, f_trial, trial)
+        lost = and_(going, not_(all_finite(n, f, 0)))
+        if any_(lost):
+            copy_where(lost, n, before, 0, z, 0)
+            residual(z, p, f)
+            going = and_(going, not_(lost))
+        after = step_size(n, f, z)
         ratio = select(size > 0.0, after / select(size > 0.0, size, 1.0), 0.0)
         if count == 1:
             rate = select(going, ratio, rate)
         else:
             rate = select(going, vmax(ratio, 0.5 * (rate + ratio)), rate)
-        copy_where(going, n, trial, 0, z, 0)
-        copy_where(going, n, f_trial, 0, f, 0)
         size = select(going, after, size)
         worse = select(going, select(ratio >= 1.0, worse + 1.0, 0.0), worse)
         stop = worse >= 3.0
@@ -106,7 +127,7 @@ def block_picard(
     most = select(left < FEW, left, 0.5 * left - 0.5)
     begun = and_(begun, or_(met, taken < max_steps))
     certain = contracts_everywhere(
-        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), trial, f_trial
+        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), proved != 0.0, before, image
     )  # fmt: skip
     begun = and_(begun, not_(certain))
     verdict = zero + OPEN
@@ -119,14 +140,14 @@ def block_picard(
 
 def contracts_everywhere(
     slope: Any, along_slope: Any, n: int, z: Array, p: Array, f: Array, lower: Array, upper: Array, candidates: Mask,
-    v: Array, image: Array,
+    proved: Mask, v: Array, image: Array,
 ) -> Mask:  # fmt: skip
     """The candidates at which df/dz shrinks a vector with a part in every direction to far less than that part: it has
     then no eigenvalue near 1 (power iteration), the fixed point is simple, and what the rate says holds too in the
-    directions that the iterates never took. They make the last Picard step, z := z + F."""
+    directions that the iterates never took. They make the last Picard step, z := z + F. Those `proved` are known to."""
     zero = buffer(z, 1)[0]
-    certain = and_(candidates, not_(candidates))
-    waiting = candidates
+    certain = and_(candidates, proved)
+    waiting = and_(candidates, not_(proved))
     if any_(waiting):
         # A fixed sequence of sizes and signs that no model knows of (D. H. Lehmer's generator).
         seed = 20_011
@@ -137,16 +158,23 @@ def contracts_everywhere(
             if seed % 4096 < 2048:
                 v[i] = -v[i]
         small = zero + UNSEEN * UNSEEN
+        least = zero + SHRINKING * SHRINKING
+        before = dot(n, v, 0, v, 0)
         slope(z, p)
-        for _ in range(PROBES):
+        for count in range(max(PROBES, 2 * n)):
             if not any_(waiting):
                 break
             along_slope(z, p, v, image)
             for i in range(n):
                 v[i] = v[i] + image[i]
-            done = and_(waiting, dot(n, v, 0, v, 0) <= small)
+            left = dot(n, v, 0, v, 0)
+            done = and_(waiting, left <= small)
             certain = or_(certain, done)
             waiting = and_(waiting, not_(done))
+            if count >= PROBES:
+                waiting = and_(waiting, left <= least * before)
+            before = left
+    if any_(certain):
         for i in range(n):
             image[i] = z[i] + f[i]
             certain = and_(certain, and_(image[i] >= lower[i], image[i] <= upper[i]))

@@ -22,6 +22,9 @@ from implicitdsl.solvers.rescue import descent_share, finish, follow_flow, may_g
 from implicitdsl.solvers.status import MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, select, vabs, vmax
 
+SLACK = 2.0
+"""How much larger than the tolerance the last measured residual may be, where its rate promises the next one, at the
+point that is returned, far below."""
 # A Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
 NEWTON_STEPS = 5
 
@@ -63,7 +66,7 @@ def picard(
     met = False
     count = 0
     while count < limit:
-        if size <= tol and size * rate <= tol * vmax(1.0 - rate, eps):
+        if size <= SLACK * tol and size * rate <= tol * vmax(1.0 - rate, eps):
             met = True
             break
         outside = False

@@ -2,7 +2,8 @@
 
 Arrays hold one block after another: `z_all` the unknowns (`states` elements each), `p_all` and `dot_all` the flat
 arguments and directions (`size_p`), `out_all` and `cot_all` the outputs (`size_out`), `bar_all` the gradients
-(`size_bar`), `facts_all` what becomes of each sample. `bounds` holds the lower and the upper bounds, `work` what one
+(`size_bar`), `facts_all` what becomes of each sample. `bounds` holds the lower and the upper bounds and, for
+`picard`, whether the map is proved to contract; `work` what one
 block needs: what the solvers work in, then, where something of the arguments is worth keeping, a copy of them with what
 is kept of them (`size_kept`) and of a point (`size_slope`) behind (`kept_values.py`).
 """
@@ -91,7 +92,7 @@ def picard(
         start(p, z)
         facts[0] = block_picard(
             residual_kept, residual_jacobian, residual_along, slope, along_slope, n, z, prepared(p, work), bounds,
-            view(bounds, n, n), rtol(z), max_steps(), work, view(facts, 1, 1),
+            view(bounds, n, n), bounds[2 * n], rtol(z), max_steps(), work, view(facts, 1, 1),
         )  # fmt: skip
         finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
     return 0

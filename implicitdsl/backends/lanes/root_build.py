@@ -17,6 +17,7 @@ from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
+from implicitdsl.backends.lanes.slopes import slopes_of
 from implicitdsl.backends.settings import Settings
 from implicitdsl.problems import fixpoint, root
 from implicitdsl.problems.derived import Derived, group, tangent, transpose
@@ -51,6 +52,7 @@ def build_root(
     functions, kept, slope = with_kept(implicit_parts(derived))
     leaves = problem.signature.arguments
     n = sum(u.size for u in problem.unknowns)
+    slopes = () if isinstance(problem, RootProblem) else slopes_of(problem.map, problem.unknowns, leaves)
     spec = Spec(
         layer_name=problem.signature.layer,
         dtype=dtype.name,
@@ -67,6 +69,7 @@ def build_root(
         data={"rtol": settings.rtol, "max_steps": settings.max_steps},
         more={
             "lower": tuple(problem.lower.tolist()), "upper": tuple(problem.upper.tolist()),
+            "slopes": slopes,
         },
     )  # fmt: skip
     maker = RootCode(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
+from implicitdsl.backends.lanes.contraction import Contraction
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -50,7 +51,8 @@ class RootEngine(BlockEngine):
         self._kept = spec.numbers.get("size_kept", 0) + spec.numbers.get("size_slope", 0)
         self._cost: Array | None = None
         self._method = self.method or ("picard" if spec.numbers["by_picard"] else "newton")
-        self._bounds = np.array([*spec.more.get("lower", ()), *spec.more.get("upper", ())], self.dtype)
+        self._bounds = np.array([*spec.more.get("lower", ()), *spec.more.get("upper", ()), 0.0], self.dtype)
+        self._contraction = Contraction(spec.more.get("slopes", ()), self._n)
         self.facts_size = FACTS
 
     def _room(self, p: Packing) -> int:
@@ -76,15 +78,17 @@ class RootEngine(BlockEngine):
         facts = np.empty((batch, self.facts_size), self.dtype)
         known = self._cost if self._cost is not None and len(self._cost) == batch else None
         order = self.in_order(known)
+        bounds = self._bounds.copy()
+        bounds[-1] = self._contraction.is_proved(values, batch)
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
             room = self.arena(
                 (count, p.size), (count, self._n), (count, self._out), (count, self.facts_size),
-                (1, len(self._bounds)), (self._room(p),),
+                (1, len(bounds)), (self._room(p),),
             )  # fmt: skip
             p.pack(values, rows, room.array(0))
-            fill_lanes(room.array(4), self._bounds, rows)
+            fill_lanes(room.array(4), bounds, rows)
             entry(0, count, *room.addresses)
             for k, whole in enumerate((roots, flat, facts), 1):
                 put_rows(whole, rows, room.array(k))
