@@ -35,8 +35,8 @@ class Scalar:
     `tangent(args, tangents)` replaces the chain rule where the sum of partial derivative times tangent would let
     0*inf through; `gate` marks derivatives whose exact 0 switches the argument off. `constants` are the places of
     arguments that are always constants of the expression (exponents of helper families) and have no derivative.
-    `domain` is the natural domain, an interval an argument: outside it the value is NaN. No partial derivative is larger
-    than `steepest`.
+    `domain` is the natural domain, an interval an argument: outside it the value is NaN. `steepest` is a bound of the
+    partial derivatives by all arguments, infinite where none is known.
     """
 
     name: str

@@ -271,6 +271,8 @@ def _lost(status: NDArray[np.int32], on_fail: str) -> NDArray[np.bool_]:
 
 
 def _touched(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
+    if _surely_touched(cotangents, batch):
+        return np.ones(batch, np.bool_)
     touched = np.zeros(batch, np.bool_)
     for value in cotangents:
         touched |= (value.reshape(batch, -1) != 0).any(axis=1) if value.size else False
@@ -279,11 +281,12 @@ def _touched(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
 
 def _all_touched(cotangents: Sequence[Array], batch: int) -> bool:
     """Whether every sample has a cotangent that is not 0."""
-    for value in cotangents:
-        # Most often the first number of each says so.
-        if value.size and np.count_nonzero(value.reshape(batch, -1)[:, 0]) == batch:
-            return True
-    return bool(_touched(cotangents, batch).all())
+    return _surely_touched(cotangents, batch) or bool(_touched(cotangents, batch).all())
+
+
+def _surely_touched(cotangents: Sequence[Array], batch: int) -> bool:
+    """Whether the first numbers of a cotangent say that every sample has one that is not 0, as most often they do."""
+    return any(v.size and np.count_nonzero(v.reshape(batch, -1)[:, 0]) == batch for v in cotangents)
 
 
 def _moved(engine: Engine, directions: Sequence[Array], batch: int) -> NDArray[np.bool_]:

@@ -35,6 +35,8 @@ from implicitdsl.solvers.vocabulary import (
 CONTRACTED = 3
 """What becomes of a sample, beside those of `block_newton`: a simple root, where f contracts in every direction."""
 
+KNOWN = 2
+"""Numbers that tell what is known of the map."""
 SLACK = 2.0
 """As in `picard`."""
 # As in `picard`: a Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
@@ -58,13 +60,15 @@ def certain_rate(n: int) -> float:
 
 
 def block_picard(
-    residual: Any, jacobian: Any, along: Any, slope: Any, along_slope: Any, n: int, z: Array, p: Array, lower: Array,
-    upper: Array, proved: Element, tol: Element, max_steps: int, work: Array, steps: Array,
+    first: Any, residual: Any, jacobian: Any, along: Any, slope: Any, along_slope: Any, n: int, z: Array, p: Array,
+    lower: Array, upper: Array, known: Array, tol: Element, max_steps: int, work: Array, steps: Array,
 ) -> Element:  # fmt: skip
     """Solves f(z, p) = z from the start in z; arguments and what it gives are those of `block_newton`, with
     residual(z, p, out) writing f(z) - z. slope(z, p) prepares along_slope(z, p, v, out), which then is along(z, p, v, out)
-    at this point. Where `proved` is not 0, df/dz is known to be bounded by `certain_rate` everywhere, and the proof of
-    contraction is taken as made. steps[0] receives the steps of both methods."""
+    at this point. steps[0] receives the steps of both methods.
+
+    `known` tells of the map, where it is not 0: [0] df/dz is bounded by `certain_rate` everywhere, so that the proof of
+    contraction is taken as made; [1] first(z, p, out) gives what residual gives at the start, for less."""
     eps = epsilon(z)
     zero = buffer(z, 1)[0]
     vectors = view(work, 2 * n * n, 17 * n)
@@ -72,7 +76,10 @@ def block_picard(
     start = view(vectors, 15 * n, n)
     begin_within(n, z, lower, upper)
     copy(n, z, 0, start, 0)
-    residual(z, p, f)
+    if any_(known[1] != 0.0):
+        first(z, p, f)
+    else:
+        residual(z, p, f)
     begun = and_(all_finite(n, z, 0), all_finite(n, f, 0))
     going = begun
     met = and_(begun, not_(begun))
@@ -127,7 +134,7 @@ def block_picard(
     most = select(left < FEW, left, 0.5 * left - 0.5)
     begun = and_(begun, or_(met, taken < max_steps))
     certain = contracts_everywhere(
-        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), proved != 0.0, before, image
+        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), known[0] != 0.0, before, image
     )  # fmt: skip
     begun = and_(begun, not_(certain))
     verdict = zero + OPEN

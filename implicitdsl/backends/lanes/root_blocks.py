@@ -3,9 +3,9 @@
 Arrays hold one block after another: `z_all` the unknowns (`states` elements each), `p_all` and `dot_all` the flat
 arguments and directions (`size_p`), `out_all` and `cot_all` the outputs (`size_out`), `bar_all` the gradients
 (`size_bar`), `facts_all` what becomes of each sample. `bounds` holds the lower and the upper bounds and, for
-`picard`, whether the map is proved to contract; `work` what one
-block needs: what the solvers work in, then, where something of the arguments is worth keeping, a copy of them with what
-is kept of them (`size_kept`) and of a point (`size_slope`) behind (`kept_values.py`).
+`picard`, what is known of the map; `work` what one block needs: what the solvers work in, then, where something of the
+arguments is worth keeping, a copy of them with what is kept of them (`size_kept`) and of a point (`size_slope`) behind
+(`kept_values.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.block_implicit import block_adjoint, block_tangent, factor_at
 from implicitdsl.solvers.block_newton import block_newton
-from implicitdsl.solvers.block_picard import FEW, begin_within, block_picard
+from implicitdsl.solvers.block_picard import CONTRACTED, FEW, KNOWN, begin_within, block_picard
 from implicitdsl.solvers.block_series import block_series
 from implicitdsl.solvers.block_system import largest_of, work_size
-from implicitdsl.solvers.vocabulary import buffer, copy, fill, or_, select, view, vmax
+from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view, vmax
 
 Array = Any
 
@@ -35,6 +35,7 @@ output_z, output_p, residual_p, residual_p_jvp = (
     model[name] for name in ("output_z", "output_p", "residual_p", "residual_p_jvp")
 )
 prepare, residual_kept, split_slope = (model[name] for name in ("prepare", "residual_kept", "slope"))
+begin = model["begin"]
 along_slope, residual_z_slope, residual_p_slope = (
     model[name] for name in ("along_slope", "residual_z_slope", "residual_p_slope")
 )
@@ -84,18 +85,21 @@ def newton(
 def picard(
     first: int, last: int, p_all: Array, z_all: Array, out_all: Array, facts_all: Array, bounds: Array, work: Array
 ) -> int:  # fmt: skip
-    """Fixed points by Picard iteration and Newton's method."""
+    """Fixed points by Picard iteration and Newton's method; 1 where all samples are CONTRACTED, and none is at a kink."""
     n = states()
+    plain = 1
     for block in range(first, last):
         p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
         facts = view(facts_all, block * FACTS, FACTS)
         start(p, z)
         facts[0] = block_picard(
-            residual_kept, residual_jacobian, residual_along, slope, along_slope, n, z, prepared(p, work), bounds,
-            view(bounds, n, n), bounds[2 * n], rtol(z), max_steps(), work, view(facts, 1, 1),
+            begin, residual_kept, residual_jacobian, residual_along, slope, along_slope, n, z, prepared(p, work),
+            bounds, view(bounds, n, n), view(bounds, 2 * n, KNOWN), rtol(z), max_steps(), work, view(facts, 1, 1),
         )  # fmt: skip
         finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
-    return 0
+        if any_(or_(facts[0] != CONTRACTED, facts[2] != 0.0)):
+            plain = 0
+    return plain
 
 
 def finish(z: Array, p: Array, out: Array, facts: Array, work: Array) -> None:

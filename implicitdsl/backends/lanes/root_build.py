@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,12 @@ from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
 from implicitdsl.backends.lanes.slopes import slopes_of
 from implicitdsl.backends.settings import Settings
+from implicitdsl.ir import build
+from implicitdsl.ir.contraction import is_layout, uniform
+from implicitdsl.ir.node import Contract, Leaf, Node, walk
+from implicitdsl.ir.rebuild import with_args
 from implicitdsl.problems import fixpoint, root
-from implicitdsl.problems.derived import Derived, group, tangent, transpose
+from implicitdsl.problems.derived import Derived, Group, group, tangent, transpose
 from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.solvers.block_series import FEWEST
@@ -28,7 +32,7 @@ from implicitdsl.solvers.block_series import FEWEST
 SOLVING = ("start", "prepare", "residual_kept", "residual_jacobian", "residual_along", "output", "kinks")
 CALLS = {
     "newton": SOLVING,
-    "picard": (*SOLVING, "slope", "along_slope"),
+    "picard": (*SOLVING, "begin", "slope", "along_slope"),
     "series": ("prepare", "slope", "output_z", "residual_z_slope", "output_p", "residual_p_slope"),
     "adjoint": ("residual_jacobian", "output_z"),
     "gather": ("output_p", "residual_p"),
@@ -50,6 +54,7 @@ def build_root(
     """The engine of a `root` or `fixpoint` problem."""
     derived = root.derive(problem) if isinstance(problem, RootProblem) else fixpoint.derive(problem)
     functions, kept, slope = with_kept(implicit_parts(derived))
+    functions["begin"], from_zero = first_residual(functions["residual_kept"], problem.unknowns, problem.start)
     leaves = problem.signature.arguments
     n = sum(u.size for u in problem.unknowns)
     slopes = () if isinstance(problem, RootProblem) else slopes_of(problem.map, problem.unknowns, leaves)
@@ -69,7 +74,8 @@ def build_root(
         data={"rtol": settings.rtol, "max_steps": settings.max_steps},
         more={
             "lower": tuple(problem.lower.tolist()), "upper": tuple(problem.upper.tolist()),
-            "slopes": slopes,
+            "slopes": slopes, "gives_roots": problem.outputs == problem.unknowns,
+            "from_zero": from_zero and bool(np.isinf(problem.lower).all() and np.isinf(problem.upper).all()),
         },
     )  # fmt: skip
     maker = RootCode(
@@ -128,6 +134,28 @@ def implicit_parts(functions: dict[str, Derived]) -> dict[str, Derived]:
         "output_jvp_p": transpose(output_jvp, ("p",)),
     }
     return {**functions, **{name: replace(f, name=name) for name, f in made.items()}}
+
+
+def first_residual(residual: Derived, unknowns: Sequence[Leaf], start: Sequence[Node]) -> tuple[Derived, bool]:
+    """The residual at the start, where products of finite matrices with unknowns that start at 0 are 0, and whether
+    there are such products; where not, it gives nothing."""
+    new: dict[Node, Node] = {z: build.zeros(z.shape) for z, s in zip(unknowns, start, strict=True) if uniform(s) == 0.0}
+    spared = 0
+    for node in walk(residual.nodes):
+        if node in new:
+            continue
+        args = [new[a] for a in node.args]
+        if isinstance(node, Contract) and not is_layout(node) and any(uniform(a) == 0.0 for a in args):
+            new[node] = build.zeros(node.shape)
+            spared += 1
+        else:
+            same = all(a is b for a, b in zip(args, node.args, strict=True))
+            new[node] = node if same else with_args(node, args)
+    groups = (
+        Group(g.name, tuple(None if m is None or not spared else new[m] for m in g.members), g.sizes)
+        for g in residual.outputs
+    )
+    return Derived("begin", residual.inputs, tuple(groups)), bool(spared)
 
 
 def with_kept(functions: dict[str, Derived]) -> tuple[dict[str, Derived], int, int]:

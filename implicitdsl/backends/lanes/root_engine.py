@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
+from implicitdsl.backends.lanes.arena import Arena
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, asked_rows, failed, flat_rows, split
 from implicitdsl.backends.lanes.contraction import Contraction
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows
+from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_root import SOLVERS, OneRoot
 from implicitdsl.backends.lanes.one_sample import code_signature
@@ -51,7 +52,10 @@ class RootEngine(BlockEngine):
         self._kept = spec.numbers.get("size_kept", 0) + spec.numbers.get("size_slope", 0)
         self._cost: Array | None = None
         self._method = self.method or ("picard" if spec.numbers["by_picard"] else "newton")
-        self._bounds = np.array([*spec.more.get("lower", ()), *spec.more.get("upper", ()), 0.0], self.dtype)
+        self._limits = (*spec.more.get("lower", ()), *spec.more.get("upper", ()))
+        self._bounds: dict[bool, Arena] = {}
+        self._from_zero: bool = spec.more.get("from_zero", False)
+        self._gives_roots: bool = spec.more.get("gives_roots", False)
         self._contraction = Contraction(spec.more.get("slopes", ()), self._n)
         self.facts_size = FACTS
 
@@ -74,36 +78,55 @@ class RootEngine(BlockEngine):
         """See `Engine`."""
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, entry = self.packing("p", shared), self.code.entry(self._method, shared)
-        flat, roots = np.empty((batch, self._out), self.dtype), np.empty((batch, self._n), self.dtype)
-        facts = np.empty((batch, self.facts_size), self.dtype)
-        known = self._cost if self._cost is not None and len(self._cost) == batch else None
-        order = self.in_order(known)
-        bounds = self._bounds.copy()
-        bounds[-1] = self._contraction.is_proved(values, batch)
+        roots, facts = np.empty((batch, self._n), self.dtype), np.empty((batch, self.facts_size), self.dtype)
+        flat = roots if self._gives_roots else np.empty((batch, self._out), self.dtype)
+        order = self.in_order(self._cost if self._cost is not None and len(self._cost) == batch else None)
+        known = self._known(proved=self._contraction.is_proved(values, batch))
+        contracted: list[Rows] = []
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
             room = self.arena(
-                (count, p.size), (count, self._n), (count, self._out), (count, self.facts_size),
-                (1, len(bounds)), (self._room(p),),
-            )  # fmt: skip
+                (count, p.size), (count, self._n), (count, self._out), (count, self.facts_size), (self._room(p),)
+            )
             p.pack(values, rows, room.array(0))
-            fill_lanes(room.array(4), bounds, rows)
-            entry(0, count, *room.addresses)
-            for k, whole in enumerate((roots, flat, facts), 1):
-                put_rows(whole, rows, room.array(k))
+            *given, own = room.addresses
+            plain = entry(0, count, *given, *known.addresses, own)
+            put_rows(roots, rows, room.array(1))
+            if not self._gives_roots:
+                put_rows(flat, rows, room.array(2))
+            if plain:
+                facts[rows, 1] = room.array(3)[:, 1].reshape(-1)[: count_of(rows)]
+                contracted.append(rows)
+            else:
+                put_rows(facts, rows, room.array(3))
 
         self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
-        became = self.became(facts)
-        notes = np.where(became == 1, codes.NEAR_SINGULAR, 0) | np.where(facts[:, 2] != 0, codes.KINK, 0)
-        steps = facts[:, 1].astype(np.int64)
+        steps, status = facts[:, 1].astype(np.int64), np.zeros(batch, np.int32)
         self._cost = steps.copy() if batch > self.width else None
-        found = Solution(split(flat, self.outputs), np.zeros(batch, np.int32), notes, steps, [roots, notes])
-        rest = np.flatnonzero(became == OPEN)
-        if len(rest):
-            self._solve_rest(args, rest, found, flat, roots)
-        found.saved[1] = found.notes | np.where(became == CONTRACTED, CONTRACTS, 0)
-        return found
+        if sum(map(count_of, contracted)) == batch:
+            notes, saved_notes = np.zeros(batch, np.int64), np.full(batch, CONTRACTS)
+        else:
+            for rows in contracted:
+                facts[rows, 0], facts[rows, 2] = CONTRACTED, 0.0
+            became = self.became(facts)
+            notes = np.where(became == 1, codes.NEAR_SINGULAR, 0) | np.where(facts[:, 2] != 0, codes.KINK, 0)
+            rest = np.flatnonzero(became == OPEN)
+            self._solve_rest(args, rest, flat, roots, (status, notes, steps))
+            saved_notes = notes | np.where(became == CONTRACTED, CONTRACTS, 0)
+        # An answer is its caller's, who may change it.
+        saved = roots.copy() if self._gives_roots else roots
+        return Solution(split(flat, self.outputs), status, notes, steps, [saved, saved_notes])
+
+    def _known(self, *, proved: bool) -> Arena:
+        """The bounds and what is known of the map (`block_picard.KNOWN`), in the lanes."""
+        if proved not in self._bounds:
+            # Matrices of a bounded norm are finite: their products with 0 are 0.
+            numbers = np.array([*self._limits, proved, proved and self._from_zero], self.dtype)
+            held = Arena(self.dtype, (1, len(numbers), self.width), lasting=True)
+            fill_lanes(held.array(0), numbers, slice(0, 1))
+            self._bounds[proved] = held
+        return self._bounds[proved]
 
     def became(self, facts: Array) -> NDArray[np.int64]:
         """What became of each sample, given its facts: see `block_newton`."""
@@ -113,14 +136,12 @@ class RootEngine(BlockEngine):
         return elements * self.width * self.dtype.itemsize
 
     def _solve_rest(
-        self, args: Sequence[Array], rest: NDArray[np.int64], found: Solution, flat: Array, roots: Array
+        self, args: Sequence[Array], rest: NDArray[np.int64], flat: Array, roots: Array, facts: Sequence[Array]
     ) -> None:  # fmt: skip
+        """`facts` are statuses, notes and steps."""
+        status, notes, steps = facts
         for row in rest:
-            roots[row], flat[row], found.status[row], found.notes[row], found.steps[row] = self._one.find(
-                self._flat(args, row)
-            )
-        for whole, part in zip(found.outputs, split(flat, self.outputs), strict=True):
-            whole[rest] = part[rest]
+            roots[row], flat[row], status[row], notes[row], steps[row] = self._one.find(self._flat(args, row))
 
     # ------------------------------------------------------------ derivatives
 
@@ -181,7 +202,7 @@ class RootEngine(BlockEngine):
     ) -> Gradient:
         """See `Engine`."""
         cot = flat_rows(cotangents, batch, self.dtype)
-        asked = cot.any(axis=1)
+        asked = asked_rows(cot)
         good = asked & (status == codes.SUCCESS)
         verdict = np.full((batch, 1), float(OPEN), self.dtype)
         ready = self._ready(saved, good)
@@ -242,7 +263,7 @@ class RootEngine(BlockEngine):
     ) -> Second:
         """See `Engine`."""
         cot = flat_rows(cotangents, batch, self.dtype)
-        asked = cot.any(axis=1)
+        asked = asked_rows(cot)
         good = asked & (status == codes.SUCCESS)
         pushed = self.pushforward(args, batch, saved, status, directions)
         three, verdict = np.zeros((batch, 3 * self._n), self.dtype), np.full((batch, 1), float(OPEN), self.dtype)
