@@ -85,7 +85,7 @@ def newton(
 def picard(
     first: int, last: int, p_all: Array, z_all: Array, out_all: Array, facts_all: Array, bounds: Array, work: Array
 ) -> int:  # fmt: skip
-    """Fixed points by Picard iteration and Newton's method; 1 where all samples are CONTRACTED, and none is at a kink."""
+    """Fixed points by Picard iteration and Newton's method; 1 where all samples are CONTRACTED, none at a kink."""
     n = states()
     plain = 1
     for block in range(first, last):
