@@ -72,7 +72,7 @@ def block_picard(
     eps = epsilon(z)
     zero = buffer(z, 1)[0]
     vectors = view(work, 2 * n * n, 17 * n)
-    f, before, image = view(vectors, 0, n), view(vectors, 4 * n, n), view(vectors, 5 * n, n)
+    f, v, image = view(vectors, 0, n), view(vectors, 4 * n, n), view(vectors, 5 * n, n)
     start = view(vectors, 15 * n, n)
     begin_within(n, z, lower, upper)
     copy(n, z, 0, start, 0)
@@ -103,17 +103,17 @@ def block_picard(
                 going = and_(going, and_(goal >= lower[i], goal <= upper[i]))
         if not any_(going):
             break
-        for i in range(n):
-            before[i] = z[i]
-            z[i] = select(going, z[i] + f[i], z[i])
         # Samples that have ended stay where they are, and find the residual that they had.
-        residual(z, p, f)
+        advance(residual, n, z, p, f, going)
         count += 1
         taken = select(going, zero + count, taken)
         lost = and_(going, not_(all_finite(n, f, 0)))
         if any_(lost):
-            copy_where(lost, n, before, 0, z, 0)
+            # Seldom: they walk again to the last point that was good, which nobody kept.
+            copy_where(lost, n, start, 0, z, 0)
             residual(z, p, f)
+            for _ in range(count - 1):
+                advance(residual, n, z, p, f, lost)
             going = and_(going, not_(lost))
         after = step_size(n, f, z)
         ratio = select(size > 0.0, after / select(size > 0.0, size, 1.0), 0.0)
@@ -134,7 +134,7 @@ def block_picard(
     most = select(left < FEW, left, 0.5 * left - 0.5)
     begun = and_(begun, or_(met, taken < max_steps))
     certain = contracts_everywhere(
-        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), known[0] != 0.0, before, image
+        slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), known[0] != 0.0, v, image
     )  # fmt: skip
     begun = and_(begun, not_(certain))
     verdict = zero + OPEN
@@ -143,6 +143,13 @@ def block_picard(
             residual, jacobian, along, n, z, p, lower, upper, tol, most, begun, largest_of(n, z), work, steps
         )
     return select(certain, zero + CONTRACTED, verdict)
+
+
+def advance(residual: Any, n: int, z: Array, p: Array, f: Array, going: Mask) -> None:
+    """z := z + f for the samples that go on, and f := the residual there; one array is stored to at a time."""
+    for i in range(n):
+        z[i] = select(going, z[i] + f[i], z[i])
+    residual(z, p, f)
 
 
 def contracts_everywhere(
