@@ -37,7 +37,7 @@ CONTRACTED = 3
 
 KNOWN = 2
 """Numbers that tell what is known of the map."""
-SLACK = 2.0
+SLACK = 1.4
 """As in `picard`."""
 # As in `picard`: a Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
 NEWTON_STEPS = 5

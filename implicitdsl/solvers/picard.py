@@ -22,9 +22,9 @@ from implicitdsl.solvers.rescue import descent_share, finish, follow_flow, may_g
 from implicitdsl.solvers.status import MAX_STEPS, NONFINITE, SUCCESS
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, select, vabs, vmax
 
-SLACK = 2.0
-"""How much larger than the tolerance the last measured residual may be, where its rate promises the next one, at the
-point that is returned, far below."""
+SLACK = 1.4
+"""How much larger than the tolerance the last measured residual may be: the point that is returned is a step further,
+and its residual within the tolerance if that step shrinks it to 0.7, slower than which no contraction is relied on."""
 # A Newton step costs about as much as forming n columns of the Jacobian, and a solve takes about five.
 NEWTON_STEPS = 5
 
