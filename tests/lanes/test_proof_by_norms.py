@@ -8,7 +8,7 @@ import pytest
 
 from implicitdsl.backends.lanes.contraction import Contraction, Matrices, norm_bound
 from implicitdsl.backends.lanes.root_engine import CONTRACTS
-from implicitdsl.solvers.block_picard import certain_rate
+from implicitdsl.solvers.block_picard import PROBES, SHRINKING, UNSEEN, certain_rate
 from tests.lanes.sides import RUN, both
 
 TEXT = """
@@ -67,6 +67,14 @@ def test_a_bound_of_the_norm_is_never_too_small(dtype: type, scale: float) -> No
         if scale >= 1e-3:
             # All 64 directions of an orthogonal matrix count: 64^(1/32).
             assert norm_bound(a) <= 1.15 * exact
+
+
+@pytest.mark.parametrize("n", [1, 2, 11, 12, 13, 64, 1000, 50_000])
+def test_a_map_of_that_rate_passes_the_proof_by_products(n: int) -> None:
+    """The longest first vector has n entries of 1; rounding may add a hundredth to every product."""
+    rate = 1.01 * certain_rate(n)
+    assert rate <= SHRINKING
+    assert n**0.5 * rate ** max(PROBES, 2 * n) <= UNSEEN
 
 
 def test_what_is_not_finite_proves_nothing() -> None:

@@ -73,11 +73,13 @@ class Contraction:
     def is_proved(self, values: Sequence[Array], samples: int) -> bool:
         """Whether the map contracts for all samples, given the flat arguments. The norms are found once the samples
         since these matrices were first seen make that worth it: no bit depends on it."""
-        if not self._bounds or any(values[m.argument].ndim != 1 for m in self._matrices):
+        if not self._bounds:
+            return False
+        given = [values[m.argument] for m in self._matrices]
+        if any(a.ndim != 1 for a in given):
             return False
         held, seen, found = self._known
-        given = [values[m.argument] for m in self._matrices]
-        if not (held and all(np.array_equal(a, b) for a, b in zip(held, given, strict=True))):
+        if not (held and all((a == b).all() for a, b in zip(held, given, strict=True))):
             held, seen, found = [a.copy() for a in given], 0, None
         seen += samples
         if found is None and seen * PRODUCTS * self._entries >= self._price:
