@@ -97,7 +97,7 @@ def transpose_step(
     moment_bar = buffer(ends, 1)
     t_bar, h_bar = transpose_stages(
         rhs_vjp, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, last_stage, points, slopes, k_bar, point_bar, moment_bar,
-        ends[0], ends[1], y_bar, p_bar, True,
+        ends[0], ends[1], y_bar, p_bar, True, 0, False,
     )  # fmt: skip
     ends[0] = t_bar
     ends[1] = h_bar

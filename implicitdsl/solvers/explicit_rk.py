@@ -101,12 +101,12 @@ def run_stages(
 
 
 def try_step(
-    rhs: Model, n: int, p: Array, s: int, a: Array, c: Array, error: Array, t_hi: Element, t_lo: Element, h: Element,
+    rhs: Model, n: int, wide: int, p: Array, s: int, a: Array, c: Array, error: Array, t_hi: Element, t_lo: Element, h: Element,
     end_hi: Element, points: Array, slopes: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
 ) -> tuple[Mask, Element]:  # fmt: skip
     """(finite, square): stages 1 … s, whether they and y1 came to numbers, and the squared error of the step."""
-    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
-    y1 = view(points, s * n, n)
+    run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
+    y1 = view(points, s * wide, n)
     # Stage 0 was the last stage of the step before, or judged at the start; what has a weight in y1 shows there.
     finite = and_(all_finite(n, y1, 0), all_finite(n, k, s * n))
     for i in range(1, s):
@@ -129,9 +129,23 @@ def make_reading(
     return lost
 
 
+def next_points(ok: Mask, wide: int, s: int, points: Array, stages: Array, row: int, stage_rows: int) -> Array:
+    """Where row `row` of a tape of stages begins, with stage 0 in it, after the row in `points`; beyond `stage_rows` the
+    place of the row before. A sample that made no step has its stage 0 in all places of that row."""
+    if any_(not_(ok)):
+        for i in range(1, s + 1):
+            copy_where(not_(ok), wide, points, 0, points, i * wide)
+    following = points
+    if row < stage_rows:
+        following = view(stages, row * (s + 1) * wide, (s + 1) * wide)
+    copy(wide, points, s * wide, following, 0)
+    return following
+
+
 def integrate(
     rhs: Model,
     n: int,
+    wide: int,
     y0: Array,
     p: Array,
     interval: Array,
@@ -156,20 +170,23 @@ def integrate(
     states: Array,
     state_rows: int,
     every: int,
+    stages: Array,
+    stage_rows: int,
 ) -> Element:
     """Solve from t0 to t1 and read the solution at `times`; returns a status number of `status.py`.
 
     dt > 0 asks for steps of that length (the last one ends at t1; a remainder below dt/1000 is joined to it), else steps
     are chosen by the error estimate. Written: `values` (m*n; y0 itself at t0, the final state itself at t1, NaN at times
     not reached), `y_end` (n, the last accepted state), `statistics` (5, see above), and the first `grid_rows`, `state_rows`
-    rows of the tape (0: no tape), thinned where `every` > 1. Asking for other times changes no step. Statuses: success,
+    rows of the tape (0: no tape), thinned where `every` > 1. Where `wide` > n, `rhs` leaves wide - n numbers behind its
+    y, and the points of all stages, `wide` apart, are kept for the first `stage_rows` rows in `stages`. Asking for other times changes no step. Statuses: success,
     max_steps (accepted and rejected together), dt_underflow, nonfinite, bad_times. For the same reason a stage that only
     the dense output reads makes no step shorter: a sample that reads one which is not finite ends as nonfinite.
     """
-    points = buffer(y0, (s + 1) * n)
+    points = buffer(y0, (s + 1) * wide)
     slopes = buffer(y0, (s + 1) * n)
     k = buffer(y0, (s + 1) * n)
-    y1 = view(points, s * n, n)
+    y1 = view(points, s * wide, n)
     y = view(points, 0, n)
     work = buffer(y0, n)
     course = buffer(y0, COURSE)
@@ -177,14 +194,21 @@ def integrate(
         rhs, n, y0, p, interval, m, times, control, rtol, atol, dt, y, view(k, 0, n), y1, work, values, statistics, course
     )  # fmt: skip
 
+    if wide > n and stage_rows > 0:
+        copy(wide, points, 0, stages, 0)
+        points = view(stages, 0, (s + 1) * wide)
     t_hi = interval[0]
     t_lo = no_low_part(active)
     cursor = 0
     row = 0
     while any_(active) and not interrupted():
+        if wide > n:
+            # The state lies apart from the rows of stages.
+            copy(n, y, 0, points, 0)
+            y1 = view(points, s * wide, n)
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         finite, square = try_step(
-            rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
+            rhs, n, wide, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
         )
         ok = and_(active, and_(finite, square <= 1.0))
         # The next length is a long chain of operations: begun first, it is ready when the values of this step are.
@@ -209,7 +233,7 @@ def integrate(
         if any_(ok):
             if a[(s + 1) * s + s - 1] < 0.0:
                 readers = reading(ok, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval)
-                lost = make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, slopes, k)
+                lost = make_reading(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, slopes, k)
                 status = select(lost, NONFINITE, status)
                 running = and_(running, not_(lost))
             row, cursor = keep_step(
@@ -217,6 +241,8 @@ def integrate(
                 values, work, row, grid, grid_rows, states, state_rows, every,
             )  # fmt: skip
             copy_where(ok, n, k, s * n, k, 0)
+            if wide > n:
+                points = next_points(ok, wide, s, points, stages, row, stage_rows)
             t_lo = select(ok, end_lo, t_lo)
         t_hi = reached
         active = running

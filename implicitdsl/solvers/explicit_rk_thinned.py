@@ -19,6 +19,7 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
+    fill,
     interrupted,
     select,
     view,
@@ -58,7 +59,9 @@ def pullback_thinned(
     """As `explicit_rk_adjoint.pullback`, from a tape of `rows` marks whose every `every`-th state is kept; `grid` and
     `states` are room for the full tape of `every` rows."""
     lam = buffer(kept, n)
+    first_bar = buffer(kept, n)
     copy(n, end_bar, 0, lam, 0)
+    fill(n, 0.0, first_bar, 0)
     direction = direction_of(interval)
     started = direction != direction
     cursor = m
@@ -72,6 +75,6 @@ def pullback_thinned(
         )  # fmt: skip
         cursor, started = sweep(
             rhs, rhs_vjp, n, wide, p, interval, m, times, s, degree, a, c, dense, grid, count, states, values_bar, lam,
-            p_bar, interval_bar, times_bar, cursor, started, True,
+            first_bar, p_bar, interval_bar, times_bar, cursor, started, True, first == 0, back > 0, False,
         )  # fmt: skip
     hold_start(n, interval, m, times, values_bar, started, lam, y0_bar)

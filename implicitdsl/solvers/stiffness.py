@@ -134,7 +134,7 @@ def integrate_until_stiff(
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         finite, square = try_step(
-            rhs, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
+            rhs, n, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
         )
         ok = and_(active, and_(finite, square <= 1.0))
         # Every lane under way tries one step a turn, so its turns are its own, whatever its neighbours do.

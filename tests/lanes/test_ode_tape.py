@@ -8,7 +8,6 @@ import torch
 
 import implicitdsl
 from implicitdsl.backends.engine import RunOptions
-from implicitdsl.backends.lanes import ode_tape
 from tests.lanes.test_ode_engine import TEXT, engines
 
 KEEP = RunOptions(keep=True)
@@ -63,7 +62,7 @@ def test_what_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, _ = engines("Lotka", {"T": 7}, rtol=1e-7, atol=1e-7)
     args = mixed(67)
     wanted = engine.solve(args, 67, RunOptions())
-    monkeypatch.setattr(ode_tape, "BYTES", 20_000)
+    monkeypatch.setattr(engine, "most_bytes", 20_000)
     found = engine.solve(args, 67, KEEP)
     assert found.tape is None
     np.testing.assert_array_equal(found.outputs[0], wanted.outputs[0])

@@ -229,7 +229,8 @@ def _radial(c: LaneCode, x: Any, y: Any) -> Any:
 
 
 def _logistic(c: LaneCode, x: Any, n: float) -> Any:
-    y = _held(c, x, -800.0, 800.0)
+    # The bound keeps infinity from the power alone: beyond it exp is 0.
+    y = x if n == 0.0 else _held(c, x, -800.0, 800.0)
     e = call(c, "exp", c.neg(_absolute(c, y)))
     more = c.add(c.one, e)
     density = c.div(e, c.mul(more, more))

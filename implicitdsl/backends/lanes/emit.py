@@ -24,6 +24,7 @@ from llvmlite import ir
 
 from implicitdsl.backends.lanes import elementary, emit_layout, emit_nodes, emit_sums
 from implicitdsl.backends.lanes.emit_nodes import NodeEmission
+from implicitdsl.backends.lanes.kept_values import KEPT
 from implicitdsl.backends.lanes.lane_code import POINTER, Dtype, LaneCode
 from implicitdsl.backends.lanes.values import Store, Value, elements, plain
 from implicitdsl.ir.contraction import is_layout
@@ -160,9 +161,14 @@ class Emission:
         return self.code.pointer_at(argument, start)
 
     def _choose_direct(self) -> None:
+        kept = {m for g in self.function.outputs if g.name == KEPT for m in g.members}
         for member, target in self.written:
-            if member is None or self.users.get(member) or self.roots.count(member) > 1:
+            if member is None or self.roots.count(member) > 1:
                 continue
+            if self.users.get(member):
+                if member not in kept or self.function.adds:
+                    continue
+                self.nodes.read_back.add(member)
             if isinstance(member, Map) or (isinstance(member, Contract) and not is_layout(member)):
                 self.nodes.direct[member] = target
 
@@ -174,6 +180,8 @@ class Emission:
                     emit_layout.fill_zero(code, target)
             elif self.nodes.direct.get(member) is None or member in self.nodes.values:
                 value = self.nodes.values[member]
+                if value is target:
+                    continue
                 if value.store.items is not None and value.size <= emit_nodes.SMALL:
                     for k, item in enumerate(elements(code, value)):
                         place = target.offset + k

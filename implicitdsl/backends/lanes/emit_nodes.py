@@ -52,7 +52,9 @@ class NodeEmission:
         self.code, self.name, self.adds = code, name, adds
         self.values: dict[Node, Value] = {}
         self.direct: dict[Node, Value] = {}
-        """Where a large node that is nothing but one output writes, instead of a buffer."""
+        """Where a large node that is an output writes, instead of a buffer."""
+        self.read_back: set[Node] = set()
+        """Those of them that others read there."""
         self._factors: dict[tuple[Node, str], emit_algebra.Factors] = {}
         self._spent = 0
 
@@ -120,6 +122,8 @@ class NodeEmission:
         """Where a large node goes, and whether it is added there."""
         found = self.direct.get(node)
         if found is not None:
+            if node in self.read_back:
+                self.values[node] = found
             return found, self.adds
         made = emit_layout.buffered(self.code, node.shape)
         self.values[node] = made

@@ -40,6 +40,10 @@ WORTHWHILE = 256
 """Operations that must be saved for a value to be kept at all: small functions are written out, on registers."""
 
 
+KEPT = "kept"
+"""The group of outputs that a keeping function writes."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """Nodes that are kept, the leaves that stand for them, and the groups of inputs that they depend on."""
@@ -55,7 +59,7 @@ class Kept:
 
     def keeping(self, function: Derived, name: str) -> Derived:
         """The function with one more output: the group `kept`."""
-        return Derived(name, function.inputs, (*function.outputs, group("kept", self.nodes)), function.adds)
+        return Derived(name, function.inputs, (*function.outputs, group(KEPT, self.nodes)), function.adds)
 
     def reading(self, function: Derived, name: str, behind: str) -> Derived:
         """The function with the values read behind the members of an input group."""

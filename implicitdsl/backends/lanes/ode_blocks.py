@@ -17,7 +17,7 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.explicit_rk import integrate
-from implicitdsl.solvers.explicit_rk_adjoint import transpose_steps
+from implicitdsl.solvers.explicit_rk_adjoint import REMADE, transpose_steps
 from implicitdsl.solvers.stepping import GRID, STATISTICS
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
 
@@ -101,9 +101,9 @@ def record_block(
 ) -> None:  # fmt: skip
     """As `run_block`; the tape is thinned where `every` > 1."""
     facts[0] = integrate(
-        rhs, states_of_model(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
-        tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values, y_end,
-        view(facts, 1, STATISTICS), grid, rows, states, rows, every,
+        rhs, states_of_model(), states_of_model(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p),
+        tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values,
+        y_end, view(facts, 1, STATISTICS), grid, rows, states, rows, every, states, 0,
     )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def transpose_run(
     transpose_steps(
         rhs_keeping, rhs_vjp_kept, states_of_model(), states_of_model() + size_kept(), p, interval, save_times(), times,
         S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar,
-        interval_bar, times_bar, timed,
+        interval_bar, times_bar, timed, REMADE,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,8 @@ from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.emit_times import FUNCTIONS as TIMES
 from implicitdsl.backends.lanes.emit_times import times_text
 from implicitdsl.backends.lanes.events_engine import EventsEngine
+from implicitdsl.backends.lanes.keeping_engine import KEEPING, KeepingEngine
+from implicitdsl.backends.lanes.keeping_engine import signatures as keeping_signatures
 from implicitdsl.backends.lanes.kept_values import Kept, dear_values
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
@@ -38,8 +40,10 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine, narrow
 from implicitdsl.backends.lanes.narrow_engine import signatures as narrow_signatures
+from implicitdsl.backends.lanes.ode_calls import FUNCTIONS
+from implicitdsl.backends.lanes.ode_calls import KEPT as KEPT_FUNCTIONS
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
-from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, ode_method
+from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.settings import Settings, highest_order, matrix_choice
@@ -57,6 +61,7 @@ from implicitdsl.solvers.step_matrix import DENSE
 from implicitdsl.solvers.stiffness import END
 from implicitdsl.solvers.tableau import SPLIT
 
+Make = Callable[[str, tuple[int, ...]], bytes]
 STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
 LARGEST = 1 << 32
@@ -65,30 +70,6 @@ KEPT = 1 << 18
 """Bytes of what the stages of a block keep for their transposes."""
 WRITTEN_OUT = 600
 """Nodes times stages up to which the loops over stages are written out."""
-_LOCATING = ("guards", "guards_rate", "guards_vjp_y", "modes", "conditions", "reset")
-_PAST = ("history", "lags")
-FUNCTIONS: dict[str, tuple[str, ...]] = {
-    "solve": ("rhs", "linearise", "begin", "at", "output", *_LOCATING, *_PAST),
-    "pull": (
-        "rhs", "linearise", "begin", "at", "rhs_vjp", "linearise_vjp", "begin_vjp", "at_vjp", "output_vjp", *_LOCATING,
-        "rhs_vjp_y", "linearise_vjp_y", "guards_vjp", "reset_vjp", "rhs_keeping", "rhs_vjp_kept", *_PAST, "history_vjp",
-        "lags_vjp",
-    ),
-    "second": (
-        *_PAST, *(f"{name}_{end}" for name in _PAST for end in ("vjp", "jvp", "jvp_vjp")),
-        *_LOCATING, "rhs_tangent_y", "rhs_tangent_vjp_y", "guards_vjp", "guards_jvp", "guards_jvp_vjp",
-        "guards_jvp_vjp_y", "reset_vjp", "reset_jvp", "reset_jvp_vjp", "linearise_tangent_y", "linearise_tangent_vjp_y",
-        "rhs", "linearise", "begin", "at", "rhs_tangent", "rhs_tangent_vjp", "linearise_tangent",
-        "linearise_tangent_vjp", "begin_vjp", "begin_jvp", "begin_jvp_vjp", "at_vjp", "at_jvp", "at_jvp_vjp",
-        "output_jvp", "output_jvp_vjp",
-    ),
-}  # fmt: skip
-FUNCTIONS["thin"] = FUNCTIONS["pull"]
-FUNCTIONS["costate"] = (
-    "rhs", "linearise", "begin", "at", "rhs_costate", "rhs_gradient", "rhs_costate_rate", "rhs_vjp", "begin_vjp",
-    "at_vjp", "output_vjp", *_LOCATING, "guards_vjp", "reset_vjp",
-)  # fmt: skip
-"""The functions of the model that a part calls, where the method has them."""
 
 
 def too_large(problem: OdeProblem, settings: Settings) -> str | None:
@@ -130,7 +111,8 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
     if problem.delays is not None:
         settings = replace(settings, solver=f"{settings.solver} {DELAYED}")
     spec = ode_spec(problem, settings, dtype)
-    make = Maker(spec, settings, problem).make
+    maker = Maker(spec, settings, problem)
+    make = maker.make
     if problem.delays is not None:
         return DelayEngine(spec, MachineCode(_entries("solve", "pull", "second"), make, data=spec.data), threads)
     if problem.events is not None:
@@ -140,13 +122,23 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
     if tangents:
         return TangentOdeEngine(spec, MachineCode(parts, make, data=spec.data), threads)
     if is_sparse(problem, settings):
-        alone = Maker(narrow(spec), settings, problem).make
-
-        def either(part: str, shared: tuple[int, ...]) -> bytes:
-            return alone(part.removeprefix(ALONE), shared) if part.startswith(ALONE) else make(part, shared)
-
+        either = _by_name(ALONE, Maker(narrow(spec), settings, problem), make)
         return NarrowEngine(spec, MachineCode(narrow_signatures(parts), either, data=spec.data), threads)
+    if row := maker.stage_row:
+        spec = replace(spec, more={**spec.more, "stage_row": row})
+        keeping = Maker(spec, replace(settings, solver=f"{settings.solver} {KEEPS}"), problem)
+        either = _by_name(KEEPING, keeping, make)
+        return KeepingEngine(spec, MachineCode(keeping_signatures(parts), either, data=spec.data), threads)
     return OdeEngine(spec, MachineCode(parts, make, data=spec.data), threads)
+
+
+def _by_name(prefix: str, special: Maker, plain: Make) -> Make:
+    """What makes the parts whose names begin so, and the others."""
+
+    def make(part: str, shared: tuple[int, ...]) -> bytes:
+        return special.make(part.removeprefix(prefix), shared) if part.startswith(prefix) else plain(part, shared)
+
+    return make
 
 
 def is_sparse(problem: OdeProblem, settings: Settings) -> bool:
@@ -174,13 +166,7 @@ def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], t
     rest = rest_of(problem)
     first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
     first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))
-    makers = Maker(first, plain, problem), Maker(second, stiff, rest)
-
-    def make(part: str, shared: tuple[int, ...]) -> bytes:
-        if part.startswith(LATER):
-            return makers[1].make(part.removeprefix(LATER), shared)
-        return makers[0].make(part, shared)
-
+    make = _by_name(LATER, Maker(second, stiff, rest), Maker(first, plain, problem).make)
     engine = TangentAutoEngine if settings.adjoint == "forward" else AutoCostateEngine if continuous else AutoEngine
     parts = _entries(*(COSTATE_PARTS if continuous else PARTS))
     return engine(spec_of(first, second), MachineCode(signatures(parts), make), threads)
@@ -306,13 +292,22 @@ class Maker:
             "rhs_vjp_kept": self._kept.reading(rhs_vjp, "rhs_vjp_kept", "y"),
         }
 
+    @property
+    def stage_row(self) -> int:
+        """Numbers in a row of a tape that holds what stages keep; 0 where the method has none, or nothing is kept."""
+        method = ode_method(self._settings.solver, events=self._problem.events is not None)
+        if not method.keeps_stages or not self._functions or not self._kept.size:
+            return 0
+        return (method.tableau.stages + 1) * (2 * self._spec.numbers["states"] + self._kept.size)
+
     @cached_property
     def _pattern(self) -> StepPattern | None:
         return ode_method(self._settings.solver).pattern(self._problem, matrix_choice(self._settings))
 
     def _chosen(self, part: str) -> list[Derived]:
         written = TIMES if self._spec.more["save_times"] is not None else {}
-        names = [name for name in FUNCTIONS[part] if name in self._functions and name not in written]
+        called = KEPT_FUNCTIONS if KEEPS in ode_method(self._settings.solver).roles else FUNCTIONS
+        names = [name for name in called[part] if name in self._functions and name not in written]
         with self._lock:
             for name in names:
                 if name not in self._simple:

@@ -19,7 +19,7 @@ from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
-from implicitdsl.backends.lanes.ode_tape import OdeTape
+from implicitdsl.backends.lanes.ode_tape import BYTES, OdeTape
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, STATISTICS
 
@@ -43,8 +43,9 @@ class OdeEngine(BlockEngine):
         self.bars_size = self._m * (self._n + 1)
         self.row_parts = (GRID, self._n)
         self.rows_expected = 64.0
-        self._cost: Array | None = None
-        self._ran: tuple[Array, NDArray[np.int64] | None] | None = None
+        self.most_bytes = BYTES
+        self.cost: Array | None = None
+        self.ran: tuple[Array, NDArray[np.int64] | None] | None = None
 
     def choose_layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
         """Save times lie in the lanes, wherever else the arguments are that they depend on."""
@@ -59,7 +60,7 @@ class OdeEngine(BlockEngine):
         values, shared = self.values(args, batch), self.layout(args, batch)
         p, q = self.packing("p", shared), self.packing("q", shared)
         common = self.is_common("q", values)
-        order = self.in_order(self._cost if self._cost is not None and len(self._cost) == batch else None)
+        order = self.in_order(self.cost if self.cost is not None and len(self.cost) == batch else None)
         entry = self.code.entry("solve", shared)
         # By instant, then by output.
         flat = np.empty((batch, self.read_size), self.dtype)
@@ -90,8 +91,8 @@ class OdeEngine(BlockEngine):
         self.run_tasks("solve", batch, elements * self.width * self.dtype.itemsize, work, whole=whole)
         accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
         steps = accepted + facts[:, 1 + REJECTED].astype(np.int64)
-        self._cost = steps if batch > self.width else None
-        self._ran = steps, order
+        self.cost = steps if batch > self.width else None
+        self.ran = steps, order
         extras = {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted, **self.told(facts)}
         status = facts[:, 0].astype(np.int32)
         saved = self.kept(steps, facts)
@@ -115,9 +116,9 @@ class OdeEngine(BlockEngine):
 
     def waiting(self) -> tuple[int, int]:
         """Of the last solve: the steps that lanes took, waiting included, and those that samples needed."""
-        if self._ran is None:
+        if self.ran is None:
             return 0, 0
-        steps, order = self._ran
+        steps, order = self.ran
         return lane_steps(steps, order, self.width), int(steps.sum())
 
     def _answers(self, flat: Array, facts: Array) -> list[Array]:

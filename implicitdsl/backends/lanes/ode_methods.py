@@ -57,9 +57,11 @@ _ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "resumed": ((), ("resumed_blocks",)),
     "costate": (("event_rows", "costate", "continuous_adjoint"), ("costate_blocks",)),
     "delayed": (_DELAYS, ("delay_blocks", "delay_tangent_blocks")),
+    "keeping": ((), ("keeping_blocks",)),
 }
 """Solvers and blocks that a method has beside its own in a part of `auto` (first, with an eye on stiffness, and then
-from where the first was left), where its gradient is that of the costate equation, or where it reads its own past."""
+from where the first was left), where its gradient is that of the costate equation, where it reads its own past, or
+where its tape holds what stages kept."""
 _COSTATE = (
     "costate", "costate_stiff", "continuous_adjoint", "events_costate", "explicit_rk_row", "rosenbrock_row",
     "esdirk_row", "bdf_row",
@@ -94,6 +96,8 @@ COSTATE = "costate"
 """The role of a method whose gradient is that of the costate equation; it is named last."""
 DELAYED = "delayed"
 """The role of a method that reads its own past."""
+KEEPS = "keeping"
+"""The role of an explicit method whose tape holds what its stages kept."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,11 @@ class OdeMethod:
     def thins(self) -> bool:
         """Whether a row of the tape can be made again from its own state alone."""
         return not isinstance(self.tableau, Bdf) and DELAYED not in self.roles
+
+    @property
+    def keeps_stages(self) -> bool:
+        """Whether a tape may hold what stages kept: each stage is one of the step itself, and moves all states."""
+        return isinstance(self.tableau, Tableau) and not any(self.tableau.kinds) and not self.roles and not self.events
 
     def tables(self, dtype: DTypeLike) -> Tables:
         """The tables of the method by the names that the sources have for them."""

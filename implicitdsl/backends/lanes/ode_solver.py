@@ -24,8 +24,8 @@ SOURCES = (
     *(f"backends/lanes/{name}.py" for name in (
         "bdf_blocks", "bdf_costate_blocks", "costate_blocks", "delay_blocks", "delay_tangent_blocks", "element",
         "esdirk_blocks", "esdirk_costate_blocks", "events_blocks", "events_costate_blocks", "events_tangent_blocks",
-        "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "power",
-        "resumed_blocks", "rows", "specialise", "stiff_blocks", "stiff_costate_blocks", "thinned_blocks",
+        "keeping_blocks", "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks",
+        "power", "resumed_blocks", "rows", "specialise", "stiff_blocks", "stiff_costate_blocks", "thinned_blocks",
         "watched_blocks", "word_names", "words",
     )),
 )  # fmt: skip

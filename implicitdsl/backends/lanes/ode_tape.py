@@ -67,7 +67,7 @@ class OdeTape:
         piece = Piece(room)
         p_at, q_at, facts_at, kept_at = room.addresses
         limit = (
-            int(min(BYTES, e.spec.more["tape_bytes"]))
+            int(min(e.most_bytes, e.spec.more["tape_bytes"]))
             * count
             // (e.blocks_of(self.batch) * sum(e.row_parts) * e.width * e.dtype.itemsize)
         )

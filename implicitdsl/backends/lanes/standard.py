@@ -30,6 +30,7 @@ from implicitdsl.backends.lanes import (
 )
 from implicitdsl.backends.lanes.block_code import block_solver
 from implicitdsl.backends.lanes.block_engine import WIDTH
+from implicitdsl.backends.lanes.ode_methods import KEEPS
 from implicitdsl.backends.lanes.ode_solver import Part, solver
 from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.solvers.bdf import BDF
@@ -37,7 +38,9 @@ from implicitdsl.solvers.esdirk_tableau import ESDIRK
 from implicitdsl.solvers.rosenbrock_tableau import ROSENBROCK
 from implicitdsl.solvers.tableau import EXPLICIT
 
-METHODS = (*EXPLICIT, *ROSENBROCK, *ESDIRK, BDF.name, f"{PLAIN} watched", f"{STIFF} resumed")
+KEEPING = tuple(f"{name} {KEEPS}" for name in ("dopri5", "tsit5"))
+"""The methods whose tapes may hold what stages kept; for others that is made where it is used."""
+METHODS = (*EXPLICIT, *ROSENBROCK, *ESDIRK, BDF.name, f"{PLAIN} watched", f"{STIFF} resumed", *KEEPING)
 """The methods of `ode`, with those that `auto` is made of."""
 EVENTS = (PLAIN, STIFF)
 """The methods that are compiled for models with events."""
@@ -97,7 +100,7 @@ def made(group: Group) -> dict[str, bytes]:
     with bitcode.noting() as found:
         match group.kind:
             case "ode":
-                for part in ODE_PARTS:
+                for part in ODE_PARTS[:2] if group.name in KEEPING else ODE_PARTS:
                     solver(
                         part, group.name, group.dtype, width,
                         written_out=group.written_out, far=False, events=group.events,

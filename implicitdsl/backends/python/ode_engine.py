@@ -119,10 +119,10 @@ class OdeEngine(SampleEngine):
         real = self._dtype.type
         run.status = int(
             integrate(
-                self._functions["rhs"], self._n, start.y0, start.p, start.interval, self._m, start.times,
+                self._functions["rhs"], self._n, self._n, start.y0, start.p, start.interval, self._m, start.times,
                 self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
                 real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics,
-                run.grid, rows, run.states, rows, run.every,
+                run.grid, rows, run.states, rows, run.every, run.states, 0,
             )
         )  # fmt: skip
         return run

@@ -89,8 +89,8 @@ def solve(
     grid, states = np.zeros(rows * stepping.GRID, dtype), np.zeros(rows * n, dtype)
     with np.errstate(all="ignore"):
         status = chosen(explicit_rk.integrate, jit)(
-            rhs, n, y0, p, interval, m, times, tableau.stages, tableau.degree, a, c, error, dense, control,
-            dtype(rtol), dtype(atol), dtype(dt), max_steps, values, end, statistics, grid, rows, states, rows, 1,
+            rhs, n, n, y0, p, interval, m, times, tableau.stages, tableau.degree, a, c, error, dense, control,
+            dtype(rtol), dtype(atol), dtype(dt), max_steps, values, end, statistics, grid, rows, states, rows, 1, states, 0,
         )  # fmt: skip
     count = int(statistics[stepping.ROWS]) if tape else 0
     return Run(

@@ -91,8 +91,8 @@ def side_by_side(model, y0, p, interval, times, values_bar, end_bar, rtol, dt):
     bars = [np.zeros((size, samples)) for size in (n, q, 2, m)]
     with np.errstate(all="ignore"):
         statuses = in_lanes(explicit_rk.integrate)(
-            model.rhs, n, y0, p, interval, m, times, s, degree, a, c, error, dense, control, rtol, rtol, np.float64(dt),
-            10_000, values, end, statistics, grid, rows, states, rows, 1,
+            model.rhs, n, n, y0, p, interval, m, times, s, degree, a, c, error, dense, control, rtol, rtol, np.float64(dt),
+            10_000, values, end, statistics, grid, rows, states, rows, 1, states, 0,
         )  # fmt: skip
         count = int(statistics[stepping.ROWS, 0])
         assert count < rows

@@ -139,9 +139,9 @@ def test_the_bits_are_those_of_the_method_alone():
     status, end, statistics, values = run(lotka, [1, 1], 10, times=times)
     plain, plain_end, plain_statistics = np.empty(22), np.empty(2), np.empty(stepping.STATISTICS)
     assert status == explicit_rk.integrate(
-        lotka, 2, np.ones(2), np.zeros(0), np.array([0.0, 10.0]), 11, times, TSIT5.stages, TSIT5.degree,
+        lotka, 2, 2, np.ones(2), np.zeros(0), np.array([0.0, 10.0]), 11, times, TSIT5.stages, TSIT5.degree,
         *TSIT5.arrays(float), PI_CONTROLLER.array(TSIT5, float), 1e-6, 1e-9, 0.0, 4000, plain, plain_end,
-        plain_statistics, np.zeros(0), 0, np.zeros(0), 0, 1,
+        plain_statistics, np.zeros(0), 0, np.zeros(0), 0, 1, np.zeros(0), 0,
     )  # fmt: skip
     assert np.array_equal(values, plain)
     assert np.array_equal(end[:2], plain_end)
