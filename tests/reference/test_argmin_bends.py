@@ -138,3 +138,24 @@ def test_single_precision() -> None:
     layer = implicitdsl.loads(TEXT).Soft(n=3, dtype=torch.float32)
     found = layer(torch.tensor([1.0, -0.2, -2.0]), torch.tensor(0.5))
     torch.testing.assert_close(found, torch.tensor([0.5, 0.0, -1.5]), rtol=0, atol=1e-5)
+
+
+TUBE = """
+argmin Tube[m, n](X[m, n], y[m], width in nonneg) -> w[n] {
+  var w[n]
+  minimize 1/2*normsq(w) + 2*sum(max(abs(X @ w - y) - width, 0))
+  return w
+}
+"""
+
+
+def test_bends_within_bends() -> None:
+    """Regression with a dead zone; the weights are those that SciPy's Nelder–Mead finds on the objective as it stands."""
+    layer = implicitdsl.loads(TUBE).Tube(m=4, n=2, dtype=torch.float64)
+    X, y, width = (
+        value.requires_grad_()
+        for value in _tensors([[[1.0, 0.2], [0.3, 1.0], [-0.5, 0.8], [1.1, -0.4]], [1.0, 0.5, -0.2, 2.0], 0.1])
+    )
+    wanted = torch.tensor([1.04444444, 0.27777778], dtype=torch.float64)
+    torch.testing.assert_close(layer(X, y, width).detach(), wanted, rtol=0, atol=1e-8)
+    assert torch.autograd.gradcheck(layer, (X, y, width), atol=1e-6)
