@@ -1,7 +1,7 @@
 """`python -m benchmarks.ladder`: what each step towards the machine is worth, on the work `lv`.
 
 The same solver source climbs the rungs: plain Python on floats (the back end `python`), machine code of one sample at a
-time, vectors of samples, threads. Beside it, what making the code costs: the solver by Numba, a model by linking.
+time, vectors of samples, threads. Beside it, what making the code costs: the solver by lowering, a model by linking.
 Writes ladder.json and the tables of docs/how-it-is-fast.md.
 """
 
@@ -99,8 +99,7 @@ def rungs(seconds: float, threads: int) -> list[Rung]:
 
 def making() -> list[Making]:
     """The stages of making the machine code of `lv`, in a cache directory of their own."""
-    import numba  # noqa: F401 - its import is no part of what is timed
-
+    import implicitdsl.backends.lanes.lower  # noqa: F401 - its import is no part of what is timed
     from implicitdsl.backends.lanes import ode_build, ode_solver
 
     width, found = ode_build.WIDTH["float64"], []
@@ -113,7 +112,7 @@ def making() -> list[Making]:
             spent = _clock(
                 lambda part=part: ode_solver.solver(part, "dopri5", "float64", width, written_out=True, far=False)
             )
-            found.append(Making(f"Numba lowers the solver, `{part}`", spent, when))
+            found.append(Making(f"lower the solver, `{part}`", spent, when))
         for whether in ("once a model and layout", "in every further process"):
             what = (
                 "read, derive, emit, link, optimise, load"
@@ -148,7 +147,7 @@ def main() -> None:
     torch.set_num_threads(1)
     threads = len(machine.processors())
     facts = machine.describe()
-    # The stages of making come first: later, Numba has already compiled what they share.
+    # The stages of making come first: later, a process has already read what they share.
     made = making()
     found = {
         "machine": facts,

@@ -24,7 +24,7 @@ KEYS = ("seconds", "kernels", "kernel seconds", "solvers", "solver seconds")
 KERNELS, SECONDS = 200, 1440
 """What the whole run is meant to compile and to take at most: 12 minutes on 2 cores, with an empty cache."""
 WHAT = {"o": "kernel", "bc": "solver"}
-"""Entries of the cache by the endings of their names: kernels by LLVM, solvers by Numba."""
+"""Entries of the cache by the endings of their names: kernels by LLVM, solvers by lowering them."""
 
 
 def _now() -> float:

@@ -45,13 +45,7 @@ print("seconds", time.perf_counter() - start, time.process_time() - busy, float(
 BACKWARD = "y.square().sum().backward()"
 IMPORTS = """
 import numpy, lark, llvmlite.binding, implicitdsl.models, implicitdsl.artifacts.construct, implicitdsl.compiler
-import implicitdsl.backends.lanes.build
-"""
-#: Numba imports what it implements, most of NumPy, at the first thing that it compiles.
-NUMBA = """
-import numba.core.compiler, implicitdsl.backends.lanes.lower
-from numba.core.registry import cpu_target
-cpu_target.typing_context.refresh(), cpu_target.target_context.refresh()
+import implicitdsl.backends.lanes.build, implicitdsl.backends.lanes.lower
 """
 #: Puts the solvers of the work into a folder as the wheel has them, and has a process look there.
 WHEEL = """
@@ -143,7 +137,7 @@ def _row(work: str, mode: str, contender: str, settings: Settings, found: list[T
 
 def cold(settings: Settings) -> Iterator[Row]:
     """First calls with nothing of the model cached, and with nothing cached at all."""
-    lv = script_of(MODEL, "Ensemble", settings, imports=(IMPORTS, NUMBA))
+    lv = script_of(MODEL, "Ensemble", settings, imports=(IMPORTS,))
     present, empty, wheel = [], [], []
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as solvers:
@@ -152,7 +146,7 @@ def cold(settings: Settings) -> Iterator[Row]:
             script = script_of(MODEL, "Ensemble", settings, imports=imports)
             wheel.append(run_new(script, Path(folder) / "using", settings.threads))
         with tempfile.TemporaryDirectory() as folder:
-            run_new(script_of(OTHER, "Other", settings, imports=(IMPORTS, NUMBA)), Path(folder), settings.threads)
+            run_new(script_of(OTHER, "Other", settings, imports=(IMPORTS,)), Path(folder), settings.threads)
             present.append(run_new(lv, Path(folder), settings.threads))
         with tempfile.TemporaryDirectory() as folder:
             empty.append(run_new(lv, Path(folder), settings.threads))

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import types
 
-from implicitdsl.backends.lanes.element import element, pointer
+from implicitdsl.backends.lanes.element import INT, element, pointer
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
 from implicitdsl.backends.lanes.link import Loaded, make_object
-from implicitdsl.backends.lanes.lower import lower, make_callable
-from implicitdsl.solvers import pivoted_lu as solvers
+from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
 
 SAMPLES = 16
@@ -30,9 +28,8 @@ def solve_both(n, a, pivots, x, y, spread):
 
 @cache
 def on_lanes(dtype: str, width: int) -> Any:
-    make_callable([f for f in vars(solvers).values() if getattr(f, "__module__", "") == solvers.__name__])
     array = pointer(element(dtype, width))
-    text = lower(solve_both, (types.int64, *[array] * 5), types.int64, "entry")
+    text = lower(solve_both, (INT, *[array] * 5), INT, "entry")
     made = Loaded(make_object([text], ["entry"]))
     return made.function("entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 5)
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import types
 
-from implicitdsl.backends.lanes.element import element, pointer
+from implicitdsl.backends.lanes.element import INT, element, pointer
 from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.vocabulary import (
@@ -55,7 +54,7 @@ def run(function: Any, dtype: str, width: int, *arrays: np.ndarray, outputs: int
     for N give what their loops give."""
     array = pointer(element(dtype, width))
     count = len(arrays) + outputs
-    text = lower(function, (types.int64, *[array] * count), types.int64, "entry")
+    text = lower(function, (INT, *[array] * count), INT, "entry")
     found: list[list[np.ndarray]] = []
     for sizes in ((), (N,)):
         made = Loaded(make_object([text], ["entry"], sizes=sizes)).function(
@@ -159,7 +158,7 @@ def test_products_are_the_same_bits_at_every_width(shape: tuple[int, int, int]) 
     found: dict[int, np.ndarray] = {}
     for width in (1, 2, 8):
         array = pointer(element("float64", width))
-        text = lower(entry, (types.int64, array, array, array), types.int64, "entry")
+        text = lower(entry, (INT, array, array, array), INT, "entry")
         made = Loaded(make_object([text], ["entry"])).function(
             "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 3
         )

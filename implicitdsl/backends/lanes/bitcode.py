@@ -1,4 +1,4 @@
-"""Bitcode of solvers that came with the package: found before the user's cache, so that Numba need not be imported.
+"""Bitcode of solvers that came with the package: found before the user's cache, so that nothing need be lowered.
 
 A wheel holds it in the folder `bitcode` of the package, compressed, under the names that the cache gives it. A name
 tells the sources, versions and kind of machine, so what was made from others is simply not found.

@@ -1,6 +1,6 @@
 """The machine code of kinds whose solvers take no method: blocks, solvers and model, linked part by part.
 
-`BLOCKS` names the module of each kind's entries, which Numba lowers once for each (entry, dtype, width); models are
+`BLOCKS` names the module of each kind's entries, which are lowered once for each (entry, dtype, width); models are
 linked in after that.
 """
 
@@ -11,11 +11,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
-from types import FunctionType
 
 from implicitdsl.backends.engine import Argument
 from implicitdsl.backends.lanes.block_engine import Spec
-from implicitdsl.backends.lanes.cache import fingerprint, kept
+from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.link import make_object
@@ -24,9 +23,6 @@ from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, simplified
 from implicitdsl.problems.signature import Signature
-
-LOWERING = ("element", "lower", "model_functions", "pipeline", "power", "tiles", "word_names", "words", "block_code")
-"""Modules of this package that every solver is lowered by."""
 
 
 def arguments_of(signature: Signature) -> tuple[Argument, ...]:
@@ -45,28 +41,22 @@ def block_solver(entry: str, signature: str, dtype: str, width: int, modules: tu
     sources = (
         "solvers/vocabulary.py",
         *(f"{m}.py" for m in modules),
-        *(f"backends/lanes/{m}.py" for m in (*LOWERING, blocks)),
+        *(f"backends/lanes/{m}.py" for m in (*LOWERING, "block_code", blocks)),
     )
     key = (fingerprint(sources), part, signature, dtype, width)
     return kept(key, lambda: _lowered(blocks, part, signature, dtype, width, modules))
 
 
 def _lowered(blocks: str, part: str, signature: str, dtype: str, width: int, modules: tuple[str, ...]) -> str:
-    # Numba is imported only here: a solver found on disk needs none of it.
-    from numba import types
-
-    from implicitdsl.backends.lanes.element import element, pointer
-    from implicitdsl.backends.lanes.lower import lower, make_callable
+    # What compiles solvers is imported only here: a solver found on disk needs none of it.
+    from implicitdsl.backends.lanes.element import INT, element, pointer
+    from implicitdsl.backends.lanes.lower import lower
 
     entries = import_module(f"implicitdsl.backends.lanes.{blocks}")
-    for module in (*(import_module(f"implicitdsl.{m.replace('/', '.')}") for m in modules), entries):
-        if module.__name__ != "implicitdsl.solvers.vocabulary":
-            make_callable(
-                f for f in vars(module).values() if isinstance(f, FunctionType) and f.__module__ == module.__name__
-            )
-    kinds = {"n": types.int64, "a": pointer(element(dtype, width))}
+    kinds = {"n": INT, "a": pointer(element(dtype, width))}
     arguments = tuple(kinds[letter] for letter in signature)
-    return lower(vars(entries)[part], arguments, types.int64, f"imp_{part}")
+    sources = (entries.__name__, *(f"implicitdsl.{m.replace('/', '.')}" for m in modules))
+    return lower(vars(entries)[part], arguments, INT, f"imp_{part}", modules=sources)
 
 
 class BlockCode:

@@ -42,6 +42,11 @@ GLANCE = 0.02
 
 TIDYING = ("backends/lanes/passes.py",)
 """What makes bitcode of a text."""
+LOWERING = (
+    "element", "inference", "instructions", "lower", "lower_expressions", "model_functions", "operators", "power",
+    "rows", "source", "tiles", "word_names", "words",
+)  # fmt: skip
+"""Modules beside this one that make a text of every solver for lanes."""
 OURS = re.compile(r"[0-9a-f]{40}\.[a-z]+|tmp\w{8}")
 """The names of entries; anything else in the directory is not ours to remove, whoever named it. The empty files of
 locks, 256 at most, are none: a lock whose file may go is none."""
@@ -79,7 +84,7 @@ def installed(name: str) -> str:
 @cache
 def fingerprint(files: tuple[str, ...]) -> str:
     """A hash of some sources of this package (paths inside it) and of the versions of what they are compiled with. The
-    version of Python is not among them: what Numba makes of a source computes the same under each."""
+    version of Python is not among them: what is made of a source computes the same under each."""
     found = hashlib.sha256()
     root = Path(__file__).parents[2]
     for name in (installed("numba"), installed("llvmlite"), platform.machine()):

@@ -1,90 +1,175 @@
-"""Elements that hold one float of each of several samples: LLVM vectors that Numba takes for scalars.
+"""The kinds of value in compiled solvers, and how one becomes another.
 
-`Lanes(dtype, width)` is such an element, `Mask(dtype, width)` the result of comparing two, `pointer(element)` an
-array. Arithmetic and comparisons are registered for them here, the words of `solvers/vocabulary.py` in `words.py`. A
-float or an int meeting lanes is converted to their dtype and put into every lane.
+`Lanes(dtype, width)` is an element, one float of each of `width` samples: an LLVM vector. `Mask(dtype, width)` is the
+result of comparing two, `pointer(element)` an array. Beside them stand whole numbers, floats and truths that all
+samples have in common. A float or a whole number meeting lanes is converted to their dtype and put into every lane.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core.extending import lower_builtin, lower_cast, models, register_model
-from numba.core.typeconv import Conversion
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
-SCALARS = {"float64": types.float64, "float32": types.float32}
-LLVM_SCALARS = {types.float64: ir.DoubleType(), types.float32: ir.FloatType()}
 INDEX = ir.IntType(64)
 
 
-class Lanes(types.Type):
+class Kind:
+    """A kind of value; `llvm` is its type in LLVM."""
+
+    llvm: Any
+
+
+@dataclass(frozen=True)
+class Whole(Kind):
+    """A whole number; those of 32 bits lie in tables alone, and are read as 64."""
+
+    bits: int
+
+    @property
+    def llvm(self) -> ir.IntType:
+        """The integer."""
+        return ir.IntType(self.bits)
+
+
+@dataclass(frozen=True)
+class Real(Kind):
+    """A float."""
+
+    bits: int
+
+    def __str__(self) -> str:
+        return f"float{self.bits}"
+
+    @property
+    def llvm(self) -> Any:
+        """The float."""
+        return ir.DoubleType() if self.bits == 64 else ir.FloatType()
+
+
+@dataclass(frozen=True)
+class Truth(Kind):
+    """One truth value for all samples."""
+
+    llvm = ir.IntType(1)
+
+
+@dataclass(frozen=True)
+class Nothing(Kind):
+    """What a function without a result gives."""
+
+    llvm = ir.VoidType()
+
+
+@dataclass(frozen=True)
+class Lanes(Kind):
     """One float of each of `width` samples."""
 
-    def __init__(self, dtype: types.Float, width: int) -> None:
-        self.dtype = dtype
-        self.width = width
-        super().__init__(f"lanes({dtype}, {width})")
-
-    def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
-        return Conversion.safe if isinstance(other, types.Float | types.Integer) else None
-
-    def unify(self, typingctx: Any, other: types.Type) -> types.Type | None:
-        return self if isinstance(other, types.Float | types.Integer) else None
+    dtype: Real
+    width: int
 
     @property
     def mask(self) -> Mask:
-        """The type of comparisons."""
+        """The kind of comparisons."""
         return Mask(self.dtype, self.width)
 
     @property
     def llvm(self) -> ir.VectorType:
         """The vector."""
-        return ir.VectorType(LLVM_SCALARS[self.dtype], self.width)
+        return ir.VectorType(self.dtype.llvm, self.width)
 
 
-class Mask(types.Type):
+@dataclass(frozen=True)
+class Mask(Kind):
     """One truth value of each of `width` samples."""
 
-    def __init__(self, dtype: types.Float, width: int) -> None:
-        self.dtype = dtype
-        self.width = width
-        super().__init__(f"mask({dtype}, {width})")
+    dtype: Real
+    width: int
 
     @property
     def lanes(self) -> Lanes:
         """The elements that such a mask chooses among."""
         return Lanes(self.dtype, self.width)
 
-
-@register_model(Lanes)
-class LanesModel(models.PrimitiveModel):
-    """Lanes are held in a vector register."""
-
-    def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, kind.llvm)
+    @property
+    def llvm(self) -> ir.VectorType:
+        """The vector of bits."""
+        return ir.VectorType(ir.IntType(1), self.width)
 
 
-@register_model(Mask)
-class MaskModel(models.PrimitiveModel):
-    """A mask is a vector of bits."""
+@dataclass(frozen=True)
+class Pointer(Kind):
+    """An array of `dtype`."""
 
-    def __init__(self, manager: Any, kind: Mask) -> None:
-        super().__init__(manager, kind, ir.VectorType(ir.IntType(1), kind.width))
+    dtype: Kind
+
+    @property
+    def llvm(self) -> Any:
+        """The pointer."""
+        return self.dtype.llvm.as_pointer()
+
+
+@dataclass(frozen=True)
+class Several(Kind):
+    """A tuple."""
+
+    parts: tuple[Kind, ...]
+
+    @property
+    def llvm(self) -> ir.LiteralStructType:
+        """The structure in which a function gives it back."""
+        return ir.LiteralStructType([part.llvm for part in self.parts])
+
+
+@dataclass(frozen=True, eq=False)
+class Known(Kind):
+    """What is known when a solver is compiled, such as a function: it takes no place."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+INT, INT32 = Whole(64), Whole(32)
+FLOAT64, FLOAT32 = Real(64), Real(32)
+BOOL, VOID = Truth(), Nothing()
+SCALARS = {"float64": FLOAT64, "float32": FLOAT32}
 
 
 def element(dtype: str, width: int) -> Lanes:
-    """The element type of `width` samples in float32 or float64."""
+    """The element of `width` samples in float32 or float64."""
     return Lanes(SCALARS[dtype], width)
 
 
-def pointer(of: types.Type) -> types.CPointer:
+def pointer(of: Kind) -> Pointer:
     """An array of elements, or of floats."""
-    return types.CPointer(of)
+    return Pointer(of)
+
+
+def united(x: Kind, y: Kind) -> Kind | None:
+    """The kind of a variable that holds now one, now the other; None where there is none."""
+    if x == y:
+        return x
+    if isinstance(x, Several) and isinstance(y, Several) and len(x.parts) == len(y.parts):
+        parts = [united(a, b) for a, b in zip(x.parts, y.parts, strict=True)]
+        return None if None in parts else Several(tuple(parts))  # type: ignore[arg-type] - none is None
+    if isinstance(x, Whole | Real) and isinstance(y, Whole | Real):
+        return FLOAT64
+    return found_lanes((x, y))
+
+
+def found_lanes(args: tuple[Kind, ...]) -> Lanes | None:
+    """The lanes among arguments that are lanes, floats and whole numbers, else None."""
+    lanes = [a for a in args if isinstance(a, Lanes)]
+    if not lanes or any(a != lanes[0] and not isinstance(a, Real | Whole) for a in args):
+        return None
+    return lanes[0]
 
 
 def splat(builder: ir.IRBuilder, value: ir.Value, vector: ir.VectorType) -> ir.Value:
@@ -96,82 +181,31 @@ def splat(builder: ir.IRBuilder, value: ir.Value, vector: ir.VectorType) -> ir.V
     return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
 
 
-def as_lanes(context: Any, builder: ir.IRBuilder, value: ir.Value, kind: types.Type, lanes: Lanes) -> ir.Value:
-    """A value of any scalar type, or lanes already, as lanes."""
-    if isinstance(kind, Lanes):
-        return value
-    return splat(builder, context.cast(builder, value, kind, lanes.dtype), lanes.llvm)
+def converted(builder: ir.IRBuilder, value: Any, kind: Kind, wanted: Kind) -> Any:
+    """A value of one kind as one of another. Raises TypeError where it cannot be one."""
+    match kind, wanted:
+        case _ if kind == wanted:
+            return value
+        case (Several(parts=parts), Several(parts=others)):
+            return tuple(converted(builder, *each) for each in zip(value, parts, others, strict=True))
+        case (Whole() | Real(), Lanes(dtype=dtype)):
+            return splat(builder, converted(builder, value, kind, dtype), wanted.llvm)
+        case (Whole() | Real(), Real()) if isinstance(value, ir.Constant):
+            number = float(value.constant)
+            return ir.Constant(wanted.llvm, number if wanted.bits == 64 else _single(number))
+        case (Whole(), Real()):
+            return builder.sitofp(value, wanted.llvm)
+        case (Real(bits=64), Real()):
+            return builder.fptrunc(value, wanted.llvm)
+        case (Real(bits=32), Real()):
+            return builder.fpext(value, wanted.llvm)
+        case (Truth(), Mask()):
+            return splat(builder, value, wanted.llvm)
+        case _:
+            raise TypeError(f"{kind} is no {wanted}")
 
 
-def as_mask(builder: ir.IRBuilder, value: ir.Value, kind: types.Type, mask: Mask) -> ir.Value:
-    """A mask, or one truth value for all lanes, as a mask."""
-    return value if isinstance(kind, Mask) else splat(builder, value, ir.VectorType(ir.IntType(1), mask.width))
-
-
-@lower_cast(types.Float, Lanes)
-@lower_cast(types.Integer, Lanes)
-def _to_lanes(context: Any, builder: Any, kind: types.Type, lanes: Lanes, value: Any) -> Any:
-    return as_lanes(context, builder, value, kind, lanes)
-
-
-def found_lanes(args: tuple[types.Type, ...]) -> Lanes | None:
-    """The lanes type among arguments that are lanes and scalars, else None."""
-    lanes = [a for a in args if isinstance(a, Lanes)]
-    if not lanes or any(a != lanes[0] and not isinstance(a, types.Float | types.Integer) for a in args):
-        return None
-    return lanes[0]
-
-
-def _register(op: Callable[..., Any], arity: int, result: Callable[[Lanes], types.Type], emit: Any) -> None:
-    class Typing(AbstractTemplate):
-        key = op
-
-        def generic(self, args: Any, kws: Any) -> Any:
-            lanes = found_lanes(args) if len(args) == arity else None
-            return None if lanes is None else signature(result(lanes), *args)
-
-    infer_global(op)(Typing)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        lanes = found_lanes(sig.args)
-        assert lanes is not None
-        return emit(builder, *(as_lanes(context, builder, a, t, lanes) for a, t in zip(args, sig.args, strict=True)))
-
-    if arity == 1:
-        lower_builtin(op, Lanes)(lower)
-        return
-    for pair in (
-        (Lanes, Lanes),
-        (Lanes, types.Float),
-        (Lanes, types.Integer),
-        (types.Float, Lanes),
-        (types.Integer, Lanes),
-    ):
-        lower_builtin(op, *pair)(lower)
-
-
-def _same(lanes: Lanes) -> types.Type:
-    return lanes
-
-
-def _mask(lanes: Lanes) -> types.Type:
-    return lanes.mask
-
-
-def _compare(sign: str) -> Any:
-    # NaN differs from everything; every other comparison with it is false.
-    if sign == "!=":
-        return lambda b, x, y: b.fcmp_unordered(sign, x, y)
-    return lambda b, x, y: b.fcmp_ordered(sign, x, y)
-
-
-_register(operator.add, 2, _same, lambda b, x, y: b.fadd(x, y))
-_register(operator.sub, 2, _same, lambda b, x, y: b.fsub(x, y))
-_register(operator.mul, 2, _same, lambda b, x, y: b.fmul(x, y))
-_register(operator.truediv, 2, _same, lambda b, x, y: b.fdiv(x, y))
-_register(operator.neg, 1, _same, lambda b, x: b.fneg(x))
-for _op, _sign in (
-    (operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"),
-    (operator.ge, ">="), (operator.eq, "=="), (operator.ne, "!="),
-):  # fmt: skip
-    _register(_op, 2, _mask, _compare(_sign))
+def _single(number: float) -> float:
+    """The nearest float of 32 bits."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
-from implicitdsl.backends.lanes.element import INDEX, Lanes
+from implicitdsl.backends.lanes.element import INDEX, INT, INT32, VOID, Kind, Lanes, Pointer, pointer
+from implicitdsl.backends.lanes.instructions import declared
 from implicitdsl.backends.lanes.words import register
 from implicitdsl.solvers.stepping import ROWS
 
@@ -61,59 +60,52 @@ model: dict[str, Callable[..., Any]] = {
     name: _declared(name) for name in (*FUNCTIONS, *NUMBERS, *REALS, *TABLES, *WHOLE_TABLES, "rows_of")
 }
 """What compiled sources name."""
-# Numba asks that a function which it is taught is found in its module.
-globals().update(model)
 
 
 def _register_function(name: str) -> None:
-    def typing(args: tuple[types.Type, ...]) -> Any:
+    def typing(args: tuple[Kind, ...]) -> Any:
         # A scalar where an element is asked for (the time of a group `t`) becomes one.
-        arrays = [a for a in args if isinstance(a, types.CPointer)]
-        lanes = arrays[0].dtype
-        return types.void, tuple(a if isinstance(a, types.CPointer) else lanes for a in args)
+        lanes = next(a.dtype for a in args if isinstance(a, Pointer))
+        return VOID, tuple(a if isinstance(a, Pointer) else lanes for a in args)
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kinds = [a.llvm if isinstance(a, Lanes) else ir.PointerType() for a in sig.args]
-        wanted = ir.FunctionType(ir.VoidType(), kinds)
-        function = cgutils.get_or_insert_function(builder.module, wanted, f"imp_{name}")
-        builder.call(function, args)
-        return context.get_dummy_value()
+    def emit(builder: Any, result: Kind, kinds: Any, args: Any) -> None:
+        types = [a.llvm if isinstance(a, Lanes) else ir.PointerType() for a in kinds]
+        builder.call(declared(builder, ir.FunctionType(ir.VoidType(), types), f"imp_{name}"), args)
 
-    register(model[name], typing, lower)
+    register(model[name], typing, emit)
 
 
-def _register_constant(name: str, result: Callable[[types.Type], types.Type]) -> None:
-    def typing(args: tuple[types.Type, ...]) -> Any:
-        return result(args[0] if args else types.none), args
+def _register_constant(name: str, result: Callable[[Any], Kind]) -> None:
+    def typing(args: tuple[Kind, ...]) -> Any:
+        return result(args[0] if args else None), args
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        wanted = ir.FunctionType(context.get_value_type(sig.return_type), [])
-        return builder.call(cgutils.get_or_insert_function(builder.module, wanted, f"imp_{name}"), [])
+    def emit(builder: Any, result: Kind, kinds: Any, args: Any) -> Any:
+        return builder.call(declared(builder, ir.FunctionType(result.llvm, []), f"imp_{name}"), [])
 
-    register(model[name], typing, lower)
+    register(model[name], typing, emit)
 
 
-def _first_whole(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _first_whole(builder: Any, result: Kind, kinds: Any, args: Any) -> Any:
     place = builder.gep(args[0], [ir.Constant(INDEX, 1 + ROWS)])
     number = builder.extract_element(builder.load(place), ir.Constant(ir.IntType(32), 0))
     return builder.fptosi(number, INDEX)
 
 
 # The rows of a tape are those of the whole block: any lane tells.
-register(model["rows_of"], lambda args: (types.int64, args), _first_whole)
+register(model["rows_of"], lambda args: (INT, args), _first_whole)
 
 
-def _real(like: Any) -> types.Type:
+def _real(like: Any) -> Kind:
     return like.dtype.dtype
 
 
 for _name in FUNCTIONS:
     _register_function(_name)
 for _name in NUMBERS:
-    _register_constant(_name, lambda _: types.int64)
+    _register_constant(_name, lambda _: INT)
 for _name in REALS:
     _register_constant(_name, _real)
 for _name in TABLES:
-    _register_constant(_name, lambda like: types.CPointer(_real(like)))
+    _register_constant(_name, lambda like: pointer(_real(like)))
 for _name in WHOLE_TABLES:
-    _register_constant(_name, lambda _: types.CPointer(types.int32))
+    _register_constant(_name, lambda _: pointer(INT32))

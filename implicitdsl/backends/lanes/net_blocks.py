@@ -1,4 +1,4 @@
-"""`net` for a range of blocks of samples, in Numba's subset: the explicit function and its derivatives, block by block.
+"""`net` for a range of blocks of samples: the explicit function and its derivatives, block by block.
 
 Arrays hold one block after another: `p_all` and `dot_all` the flat arguments and directions (`size_p` elements each),
 `out_all` and `cot_all` the outputs (`size_out`), `bar_all` the gradients (`size_bar`, of which the first `own_bar` are

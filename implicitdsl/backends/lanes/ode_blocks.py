@@ -1,4 +1,4 @@
-"""`ode` for a range of blocks of samples, in Numba's subset: what `backends/python/ode_engine.py` does for one sample.
+"""`ode` for a range of blocks of samples: what `backends/python/ode_engine.py` does for one sample.
 
 Arrays hold one element a number, one block after another: `p_all` and `q_all` are the flat arguments (`q_step` is the
 distance of two blocks in q_all, 0 where all have the same), `out_all` and `cot_all` the outputs of every instant

@@ -8,9 +8,10 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, Literal
 
-from implicitdsl.backends.lanes.cache import fingerprint, kept
+from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
 from implicitdsl.backends.lanes.ode_methods import SOURCES as SOLVER_SOURCES
 from implicitdsl.backends.lanes.ode_methods import ode_method
+from implicitdsl.backends.lanes.source import Source
 
 Part = Literal["solve", "pull", "second", "thin", "costate"]
 
@@ -22,11 +23,10 @@ SIGNATURES: dict[Part, str] = {
 SOURCES = (
     *SOLVER_SOURCES,
     *(f"backends/lanes/{name}.py" for name in (
-        "bdf_blocks", "bdf_costate_blocks", "costate_blocks", "delay_blocks", "delay_tangent_blocks", "element",
+        "bdf_blocks", "bdf_costate_blocks", "costate_blocks", "delay_blocks", "delay_tangent_blocks",
         "esdirk_blocks", "esdirk_costate_blocks", "events_blocks", "events_costate_blocks", "events_tangent_blocks",
-        "keeping_blocks", "lower", "model_functions", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks",
-        "power", "resumed_blocks", "rows", "specialise", "stiff_blocks", "stiff_costate_blocks", "thinned_blocks",
-        "watched_blocks", "word_names", "words",
+        "keeping_blocks", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "resumed_blocks",
+        "specialise", "stiff_blocks", "stiff_costate_blocks", "thinned_blocks", "watched_blocks", *LOWERING,
     )),
 )  # fmt: skip
 """All that the bitcode is made from."""
@@ -45,22 +45,19 @@ def solver(
 
 
 def _make(part: Part, method: str, dtype: str, width: int, *, written_out: bool, far: bool, events: bool) -> str:
-    # Numba is imported only here: a solver found on disk needs none of it.
-    from numba import types
-
-    from implicitdsl.backends.lanes.element import element, pointer
+    # What compiles solvers is imported only here: a solver found on disk needs none of it.
+    from implicitdsl.backends.lanes.element import INT, element, pointer
     from implicitdsl.backends.lanes.lower import lower
 
-    kinds = {"n": types.int64, "a": pointer(element(dtype, width))}
+    kinds = {"n": INT, "a": pointer(element(dtype, width))}
     arguments = tuple(kinds[letter] for letter in SIGNATURES[part])
     functions = _functions(method, dtype, written_out=written_out, far=far, events=events)
-    return lower(functions[part], arguments, types.int64, f"imp_{part}")
+    return lower(functions[part], arguments, INT, f"imp_{part}", modules=())
 
 
 @cache
-def _functions(method: str, dtype: str, *, written_out: bool, far: bool, events: bool) -> dict[str, FunctionType]:
-    """The solver functions of one method, ready to be compiled: what one part has compiled, the next does not again."""
-    from implicitdsl.backends.lanes.lower import make_callable
+def _functions(method: str, dtype: str, *, written_out: bool, far: bool, events: bool) -> dict[str, Source]:
+    """The solver functions of one method, ready to be compiled."""
     from implicitdsl.backends.lanes.specialise import rebound
     from implicitdsl.backends.lanes.words import far_buffer
 
@@ -73,9 +70,7 @@ def _functions(method: str, dtype: str, *, written_out: bool, far: bool, events:
         if clash:
             raise ValueError(f"`{method}` would put its own {', '.join(sorted(clash))} into {module.__name__}")
     functions = [f for module in modules for f in _functions_of(module)]
-    made = rebound(functions, places, chosen.known(dtype) if written_out else None)
-    make_callable(made.values())
-    return made
+    return rebound(functions, places, chosen.known(dtype) if written_out else None)
 
 
 def _functions_of(module: ModuleType) -> list[Callable[..., Any]]:

@@ -29,7 +29,8 @@ from implicitdsl.backends.lanes.memory import MEMORY, MEMORY_FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 LOWERING = tuple(
-    f"backends/lanes/{name}.py" for name in ("lower", "memory", "one_sample", "pipeline", "table_functions", "words")
+    f"backends/lanes/{name}.py"
+    for name in ("instructions", "memory", "numba_lowering", "one_sample", "power", "table_functions", "words")
 )
 BROKEN = -1
 """What a solver gives when memory ran out, or an array operation did not fit: never a status."""
@@ -103,14 +104,13 @@ def _make(solver: str, signature: str, dtype: str, symbol: str) -> str:
     # Numba is imported only here: a solver found on disk needs none of it.
     from numba import carray, types
 
-    from implicitdsl.backends.lanes.element import SCALARS
-    from implicitdsl.backends.lanes.lower import lower_with_arrays, make_callable
+    from implicitdsl.backends.lanes.numba_lowering import lower_with_arrays, make_callable
     from implicitdsl.backends.lanes.table_functions import TABLE_FUNCTIONS
 
     make_callable(solver_functions())
     module, name = solver.split(".")
     target = getattr(import_module(f"implicitdsl.solvers.{module}"), name)
-    real, whole = SCALARS[dtype], types.int64
+    real, whole = getattr(types, dtype), types.int64
     kinds = {
         "n": [whole], "r": [types.CPointer(real)], "a": [types.CPointer(real), whole],
         "i": [types.CPointer(whole), whole], "p": [types.CPointer(whole)],

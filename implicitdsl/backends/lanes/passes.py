@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import llvmlite.binding as llvm
 
+llvm.initialize_native_target()
+
 TIDY = (
     "global_dead_code_eliminate", "sroa", "instruction_combine", "simplify_cfg", "dead_arg_elimination",
     "strip_symbols", "strip_dead_prototype",

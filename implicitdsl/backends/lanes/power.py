@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
+
+from implicitdsl.backends.lanes.instructions import declared
 
 SERIES = {64: (6, 10), 32: (4, 7)}
 """Terms of atanh and of exp, by the bits of a float."""
@@ -59,9 +60,7 @@ class _Kind:
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         letters = f"f{self.bits}" if self._count is None else f"v{self._count}f{self.bits}"
         kind = ir.FunctionType(self.type, [self.type] * 3)
-        return self.builder.call(
-            cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fma.{letters}"), (a, b, c)
-        )
+        return self.builder.call(declared(self.builder, kind, f"llvm.fma.{letters}"), (a, b, c))
 
     def held(self, x: Any, low: float, high: float) -> Any:
         """x between two bounds; NaN stays."""

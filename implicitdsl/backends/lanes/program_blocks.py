@@ -1,4 +1,4 @@
-"""What a model of `argmin` adds to its quadratic program, for a range of blocks of samples, in Numba's subset.
+"""What a model of `argmin` adds to its quadratic program, for a range of blocks of samples.
 
 `p_all` holds the flat arguments with the masks of the active set, `w_all` the answers (unknowns, then multipliers),
 `v_all` directions of the arguments, `p_bar_all` their gradients.

@@ -1,4 +1,4 @@
-"""Quadratic programs for a range of blocks of samples, in Numba's subset: code that knows no model, sizes being data.
+"""Quadratic programs for a range of blocks of samples: code that knows no model, sizes being data.
 
 `prepared_all` holds prepared programs (see `block_prepared.py`), one every `step` elements, so that 0 is one for all
 blocks; `vectors_all` q (n) and the sides of the rows (count) of each block. `held_all` has count numbers a block,

@@ -3,7 +3,7 @@
 Large programs live in products of rows, whose loops may as well count to numbers that are read. In small ones a quarter
 of the time is the loops themselves; with their sizes written into the code LLVM unrolls them, which takes it a second.
 So a layer of small programs begins with the code that serves all, and takes its own once it has spent `PATIENCE`. Both
-are made of the same bitcode: the bits are the same, and a new size needs no Numba.
+are made of the same bitcode: the bits are the same, and a new size needs nothing lowered.
 """
 
 from __future__ import annotations

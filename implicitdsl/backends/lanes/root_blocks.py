@@ -1,4 +1,4 @@
-"""`root` and `fixpoint` for a range of blocks of samples, in Numba's subset.
+"""`root` and `fixpoint` for a range of blocks of samples.
 
 Arrays hold one block after another: `z_all` the unknowns (`states` elements each), `p_all` and `dot_all` the flat
 arguments and directions (`size_p`), `out_all` and `cot_all` the outputs (`size_out`), `bar_all` the gradients

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from implicitdsl.backends.lanes.element import INDEX, Lanes
+from implicitdsl.backends.lanes.instructions import up_to
 from implicitdsl.backends.lanes.words import array_word
 from implicitdsl.solvers import vocabulary
 
@@ -37,23 +37,21 @@ class _Rows:
         return b.gep(self.floats, [b.add(element, ir.Constant(INDEX, k))])
 
 
-def _gather(context: Any, b: Any, lanes: Lanes, n: Any, row: Any, step: Any, x: Any, y: Any, y_at: Any) -> None:
+def _gather(b: Any, lanes: Lanes, n: Any, row: Any, step: Any, x: Any, y: Any, y_at: Any) -> None:
     rows = _Rows(b, lanes, row, step, x)
-    with cgutils.for_range(b, n) as loop:
+    with up_to(b, n) as i:
         found = ir.Constant(lanes.llvm, ir.Undefined)
         for k in range(rows.width):
-            found = b.insert_element(found, b.load(rows.place(loop.index, k)), ir.Constant(LANE, k))
-        b.store(found, b.gep(b.gep(y, [y_at]), [loop.index]))
+            found = b.insert_element(found, b.load(rows.place(i, k)), ir.Constant(LANE, k))
+        b.store(found, b.gep(b.gep(y, [y_at]), [i]))
 
 
-def _scatter_add(
-    context: Any, b: Any, lanes: Lanes, mask: Any, n: Any, x: Any, x_at: Any, row: Any, step: Any, y: Any
-) -> None:
+def _scatter_add(b: Any, lanes: Lanes, mask: Any, n: Any, x: Any, x_at: Any, row: Any, step: Any, y: Any) -> None:
     rows = _Rows(b, lanes, row, step, y)
-    with cgutils.for_range(b, n) as loop:
-        added = b.load(b.gep(b.gep(x, [x_at]), [loop.index]))
+    with up_to(b, n) as i:
+        added = b.load(b.gep(b.gep(x, [x_at]), [i]))
         for k in range(rows.width):
-            place = rows.place(loop.index, k)
+            place = rows.place(i, k)
             before = b.load(place)
             b.store(b.select(rows.lane(mask, k), b.fadd(before, rows.lane(added, k)), before), place)
 

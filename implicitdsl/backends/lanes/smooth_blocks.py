@@ -1,4 +1,4 @@
-"""Smooth `argmin` for a range of blocks of samples, in Numba's subset; arrays as in `root_blocks.py`.
+"""Smooth `argmin` for a range of blocks of samples; arrays as in `root_blocks.py`.
 
 The answer is a root of the gradient, so its derivatives are those of `root_blocks.py`.
 """

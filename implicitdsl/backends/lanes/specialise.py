@@ -9,13 +9,14 @@ statement: nothing is reordered.
 from __future__ import annotations
 
 import ast
-import inspect
 import operator
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from importlib import import_module
-from types import FunctionType
+from dataclasses import replace
+from functools import partial
 from typing import Any
+
+from implicitdsl.backends.lanes.source import Source, source_of
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
@@ -28,58 +29,37 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 def rebound(
     functions: Iterable[Callable[..., Any]], values: Mapping[str, Any], known: Mapping[str, Any] | None
-) -> dict[str, FunctionType]:
-    """Copies of plain functions that call one another's copies, with the globals `values`; by name.
+) -> dict[str, Source]:
+    """Plain functions that call one another, and no others of these names, with the globals `values`; by name.
 
     `known` are the numbers of a method to be written into them (a number or a tuple of numbers by parameter name), None
     leaves loops as they are."""
-    found: dict[str, FunctionType] = {}
+    found: dict[str, Source] = {}
     for function in functions:
-        assert isinstance(function, FunctionType)
-        source = function if known is None else _written_out(function, known)
-        globals_ = {**function.__globals__, **values}
-        found[function.__name__] = FunctionType(source.__code__, globals_, function.__name__)
-    for made in found.values():
-        made.__globals__.update(found)
+        source = source_of(function)
+        write = source.write if known is None else partial(_written_out, source, known)
+        found[source.name] = replace(source, write=write, globals=ChainMap(found, {**values}, {**source.globals}))
     return found
 
 
-def _written_out(function: FunctionType, known: Mapping[str, Any]) -> FunctionType:
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    here = {name: value for name, value in known.items() if name in names}
+def _written_out(source: Source, known: Mapping[str, Any]) -> list[ast.stmt]:
+    here = {name: value for name, value in known.items() if name in source.parameters}
     # What names neither is no function of a method: its `a` is a matrix of its own.
     if not {"s", "degree"} & here.keys():
-        return function
-    original = _definitions(function.__module__)[function.__name__]
-    if not any(isinstance(n, ast.For) for n in ast.walk(original)):
-        return function
-    arguments = ast.arguments(
-        args=[ast.arg(name) for name in names], posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[]
-    )
-    body = _Writer(here, original).block(original.body)
-    made = ast.FunctionDef(name=original.name, args=arguments, body=body, decorator_list=[], type_params=[])
-    space: dict[str, Any] = {}
-    tree = ast.fix_missing_locations(ast.Module([made], []))
-    exec(compile(tree, f"<{function.__name__} for one method>", "exec"), space)
-    return space[function.__name__]
-
-
-@cache
-def _definitions(module: str) -> dict[str, ast.FunctionDef]:
-    """The functions of a module, which nothing may change."""
-    tree = ast.parse(inspect.getsource(import_module(module)))
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        return source.body
+    if not any(isinstance(n, ast.For) for statement in source.body for n in ast.walk(statement)):
+        return source.body
+    return _Writer(here, source.parameters).block(source.body)
 
 
 class _Writer:
     """Writes statements out, given what is known."""
 
-    def __init__(self, known: Mapping[str, Any], definition: ast.FunctionDef) -> None:
+    def __init__(self, known: Mapping[str, Any], parameters: Iterable[str]) -> None:
         self.known = dict(known)
         self.depth = 0
         self.undecided = 0
-        self.names = {a.arg for a in definition.args.args}
+        self.names = set(parameters)
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         found: list[ast.stmt] = []

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
-from implicitdsl.backends.lanes.element import INDEX, Lanes
-from implicitdsl.backends.lanes.words import intrinsic, register
+from implicitdsl.backends.lanes.element import INDEX, INT, VOID, Kind, Lanes
+from implicitdsl.backends.lanes.instructions import counting, place_of, up_to
+from implicitdsl.backends.lanes.words import intrinsic, is_array, register
 from implicitdsl.solvers import vocabulary
 
 REGISTER_BYTES = 32
@@ -25,21 +24,10 @@ def tile_of(element_bytes: int) -> tuple[int, int, int]:
     return (3, 4, 8) if element_bytes <= REGISTER_BYTES else (2, 2, 4)
 
 
-def _lanes_of(args: tuple[types.Type, ...]) -> Lanes | None:
-    if len(args) != 12:
+def _typing(args: tuple[Kind, ...]) -> Any:
+    if len(args) != 12 or not is_array(args[9]) or any(args[i] != args[9] for i in (3, 6)):
         return None
-    arrays = [args[i] for i in (3, 6, 9)]
-    found = arrays[2]
-    if not isinstance(found, types.CPointer) or any(a != found for a in arrays):
-        return None
-    return found.dtype if isinstance(found.dtype, Lanes) else None
-
-
-def _typing(args: tuple[types.Type, ...]) -> Any:
-    if _lanes_of(args) is None:
-        return None
-    array = args[9]
-    return types.void, tuple(array if i in (3, 6, 9) else types.intp for i in range(12))
+    return VOID, tuple(args[9] if i in (3, 6, 9) else INT for i in range(12))
 
 
 class _Products:
@@ -50,25 +38,25 @@ class _Products:
         self.m, self.n, self.k = args[:3]
         self.a, self.b, self.out = args[3:6], args[6:9], args[9:12]
         self.negative = negative
-        self.tile = tile_of(lanes.width * lanes.dtype.bitwidth // 8)
+        self.tile = tile_of(lanes.width * lanes.dtype.bits // 8)
 
     def write(self) -> None:
         rows, columns, tall = self.tile
         done = self._ranges(self.n, columns, lambda j: self._down(j, rows, columns))
-        with cgutils.for_range_slice(self.builder, done, self.n, ir.Constant(INDEX, 1)) as (j, _):
+        with counting(self.builder, done, self.n) as j:
             self._down(j, tall, 1)
 
     def _ranges(self, end: Any, step: int, body: Any) -> Any:
         """`body(start)` for all whole steps below the end; gives where they end."""
         b = self.builder
         whole = b.mul(b.sdiv(end, ir.Constant(INDEX, step)), ir.Constant(INDEX, step))
-        with cgutils.for_range_slice(b, ir.Constant(INDEX, 0), whole, ir.Constant(INDEX, step)) as (start, _):
+        with counting(b, ir.Constant(INDEX, 0), whole, step) as start:
             body(start)
         return whole
 
     def _down(self, j: Any, rows: int, columns: int) -> None:
         done = self._ranges(self.m, rows, lambda i: self._one(i, j, rows, columns))
-        with cgutils.for_range_slice(self.builder, done, self.m, ir.Constant(INDEX, 1)) as (i, _):
+        with counting(self.builder, done, self.m) as i:
             self._one(i, j, 1, columns)
 
     def _row(self, array: Any, number: Any, offset: int) -> Any:
@@ -83,13 +71,13 @@ class _Products:
         right = [self._row(self.b, j, c) for c in range(columns)]
         starts = [self._row(self.out, i, r) for r in range(rows)]
         places = [[b.gep(s, [b.add(j, ir.Constant(INDEX, c))]) for c in range(columns)] for s in starts]
-        sums = [[cgutils.alloca_once_value(b, b.load(place)) for place in row] for row in places]
-        with cgutils.for_range(b, self.k) as loop:
-            xs = [b.load(b.gep(p, [loop.index])) for p in left]
+        sums = [[place_of(b, b.load(place)) for place in row] for row in places]
+        with up_to(b, self.k) as t:
+            xs = [b.load(b.gep(p, [t])) for p in left]
             if self.negative:
                 xs = [b.fneg(x) for x in xs]
             for c in range(columns):
-                y = b.load(b.gep(right[c], [loop.index]))
+                y = b.load(b.gep(right[c], [t]))
                 for r in range(rows):
                     b.store(intrinsic(b, "fma", xs[r], y, b.load(sums[r][c])), sums[r][c])
         for row, totals in zip(places, sums, strict=True):
@@ -98,11 +86,10 @@ class _Products:
 
 
 def _lowering(*, negative: bool) -> Any:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        _Products(builder, sig.args[9].dtype, args, negative=negative).write()
-        return context.get_dummy_value()
+    def emit(builder: Any, result: Kind, kinds: Any, args: Any) -> None:
+        _Products(builder, kinds[9].dtype, args, negative=negative).write()
 
-    return lower
+    return emit
 
 
 register(vocabulary.add_products, _typing, _lowering(negative=False))

@@ -1,4 +1,4 @@
-"""The words of `solvers/vocabulary.py` for lanes: importing this module teaches Numba to compile them.
+"""The words of `solvers/vocabulary.py` for lanes: what `lower.py` writes where a solver calls one.
 
 Loops over the elements of arrays are functions, which `word_functions.py` writes when the model is known.
 """
@@ -6,17 +6,28 @@ Loops over the elements of arrays are functions, which `word_functions.py` write
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.extending import lower_builtin
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
 from implicitdsl.backends import interrupt
-from implicitdsl.backends.lanes.element import INDEX, Lanes, Mask, as_lanes, as_mask, found_lanes
+from implicitdsl.backends.lanes.element import (
+    BOOL,
+    FLOAT64,
+    INDEX,
+    INT,
+    VOID,
+    Kind,
+    Lanes,
+    Mask,
+    Pointer,
+    Real,
+    Truth,
+    found_lanes,
+)
+from implicitdsl.backends.lanes.instructions import declared, place, write_zeros
 from implicitdsl.backends.lanes.power import emit_exp2, emit_log2, emit_power
 from implicitdsl.backends.lanes.word_names import name_of
 from implicitdsl.solvers import vocabulary
@@ -24,23 +35,28 @@ from implicitdsl.solvers import vocabulary
 NEAR = 1 << 12
 """Bytes of a `far_buffer` up to which it lies on the stack."""
 FAR = "far.buffer"
+"""How the names of the places begin that hold what a function must give back."""
 
-Typing = Callable[[tuple[types.Type, ...]], Any]
+Kinds = tuple[Kind, ...]
+Typing = Callable[[Kinds], Any]
 
 
-def register(word: Callable[..., Any], typing: Typing, lower: Callable[..., Any]) -> None:
-    """Teach Numba one word: `typing(args)` gives the result's type and those of the arguments after conversion, or
-    None; `lower(context, builder, sig, args)` emits it."""
+@dataclass(frozen=True)
+class Word:
+    """`typing(args)` gives the kind of the result and those of the arguments after conversion, or None;
+    `emit(builder, result, kinds, args)` writes the word."""
 
-    class Template(AbstractTemplate):
-        key = word
+    typing: Typing
+    emit: Callable[..., Any]
 
-        def generic(self, args: Any, kws: Any) -> Any:
-            found = typing(args)
-            return None if found is None else signature(found[0], *found[1])
 
-    infer_global(word)(Template)
-    lower_builtin(word, types.VarArg(types.Any))(lower)
+WORDS: dict[Callable[..., Any], Word] = {}
+"""All words, by the function that solvers name."""
+
+
+def register(word: Callable[..., Any], typing: Typing, emit: Callable[..., Any]) -> None:
+    """Let solvers call a word."""
+    WORDS[word] = Word(typing, emit)
 
 
 def intrinsic(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
@@ -49,24 +65,30 @@ def intrinsic(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
     scalar = kind.element if isinstance(kind, ir.VectorType) else kind
     letters = "f64" if isinstance(scalar, ir.DoubleType) else "f32"
     full = f"llvm.{name}.v{kind.count}{letters}" if isinstance(kind, ir.VectorType) else f"llvm.{name}.{letters}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), full)
+    function = declared(builder, ir.FunctionType(kind, [kind] * len(args)), full)
     return builder.call(function, args)
 
 
 # ---------------------------------------------------------------- elements
 
 
+ELEMENTWISE: list[Callable[..., Any]] = []
+"""Words that are written alike for elements and for floats."""
+
+
 def _elementwise(word: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    def typing(args: tuple[types.Type, ...]) -> Any:
+    ELEMENTWISE.append(word)
+
+    def typing(args: Kinds) -> Any:
         lanes = found_lanes(args)
         if lanes is not None:
             return lanes, (lanes,) * len(args)
-        if all(isinstance(a, types.Float) for a in args):
-            widest = types.float64 if types.float64 in args else types.float32
+        if all(isinstance(a, Real) for a in args):
+            widest = FLOAT64 if FLOAT64 in args else args[0]
             return widest, (widest,) * len(args)
         return None
 
-    register(word, typing, lambda context, builder, sig, args: emit(builder, *args))
+    register(word, typing, lambda builder, result, kinds, args: emit(builder, *args))
 
 
 _elementwise(vocabulary.fma, lambda b, x, y, z: intrinsic(b, "fma", x, y, z))
@@ -99,46 +121,38 @@ def _infinity(kind: ir.Type) -> ir.Constant:
     return ir.Constant(kind, [float("inf")] * kind.count)
 
 
-def _is_finite(args: tuple[types.Type, ...]) -> Any:
+def _is_finite(args: Kinds) -> Any:
     return (args[0].mask, args) if isinstance(args[0], Lanes) else None
 
 
 register(
     vocabulary.is_finite,
     _is_finite,
-    lambda context, b, sig, args: b.fcmp_ordered("<", intrinsic(b, "fabs", args[0]), _infinity(args[0].type)),
+    lambda b, result, kinds, args: b.fcmp_ordered("<", intrinsic(b, "fabs", args[0]), _infinity(args[0].type)),
 )
 
 
-def _select(args: tuple[types.Type, ...]) -> Any:
+def _select(args: Kinds) -> Any:
     if isinstance(args[0], Mask):
-        return args[0].lanes, args
+        lanes = args[0].lanes
+        return lanes, (args[0], lanes, lanes)
     return None
 
 
-def _lower_select(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    lanes = sig.return_type
-    yes, no = (as_lanes(context, builder, args[i], sig.args[i], lanes) for i in (1, 2))
-    return builder.select(args[0], yes, no)
-
-
-register(vocabulary.select, _select, _lower_select)
+register(vocabulary.select, _select, lambda b, result, kinds, args: b.select(*args))
 
 # ---------------------------------------------------------------- masks
 
 
-def _masks(args: tuple[types.Type, ...]) -> Any:
+def _masks(args: Kinds) -> Any:
     found = [a for a in args if isinstance(a, Mask)]
-    if not found or any(a != found[0] and not isinstance(a, types.Boolean) for a in args):
+    if not found or any(a != found[0] and not isinstance(a, Truth) for a in args):
         return None
-    return found[0], args
+    return found[0], (found[0],) * len(args)
 
 
 def _mask_word(word: Callable[..., Any], emit: Callable[..., Any]) -> None:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return emit(builder, *(as_mask(builder, a, t, sig.return_type) for a, t in zip(args, sig.args, strict=True)))
-
-    register(word, _masks, lower)
+    register(word, _masks, lambda builder, result, kinds, args: emit(builder, *args))
 
 
 _mask_word(vocabulary.and_, lambda b, x, y: b.and_(x, y))
@@ -146,8 +160,8 @@ _mask_word(vocabulary.or_, lambda b, x, y: b.or_(x, y))
 _mask_word(vocabulary.not_, lambda b, x: b.xor(x, ir.Constant(x.type, [1] * x.type.count)))
 
 
-def _truth(args: tuple[types.Type, ...]) -> Any:
-    return (types.boolean, args) if isinstance(args[0], Mask) else None
+def _truth(args: Kinds) -> Any:
+    return (BOOL, args) if isinstance(args[0], Mask) else None
 
 
 def _bits(builder: Any, mask: Any) -> tuple[Any, ir.IntType]:
@@ -155,66 +169,58 @@ def _bits(builder: Any, mask: Any) -> tuple[Any, ir.IntType]:
     return builder.bitcast(mask, kind), kind
 
 
-def _lower_any(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _emit_any(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
     bits, kind = _bits(builder, args[0])
     return builder.icmp_unsigned("!=", bits, ir.Constant(kind, 0))
 
 
-def _lower_all(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _emit_all(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
     bits, kind = _bits(builder, args[0])
     return builder.icmp_unsigned("==", bits, ir.Constant(kind, -1))
 
 
-register(vocabulary.any_, _truth, _lower_any)
-register(vocabulary.all_, _truth, _lower_all)
+register(vocabulary.any_, _truth, _emit_any)
+register(vocabulary.all_, _truth, _emit_all)
 
 # ---------------------------------------------------------------- arrays
 
 
-def _is_array(kind: types.Type) -> bool:
-    return isinstance(kind, types.CPointer) and isinstance(kind.dtype, Lanes)
+def is_array(kind: Kind) -> bool:
+    """Whether a value is an array of elements."""
+    return isinstance(kind, Pointer) and isinstance(kind.dtype, Lanes)
 
 
 def array_word(word: Callable[..., Any], pattern: str, result: str, emit: Callable[..., Any]) -> None:
     """`pattern` has one letter an argument: n (an int), a (an array), e (an element), m (a mask); `result`: v
-    (nothing), a, e or m. `emit(context, builder, lanes, *args)`."""
+    (nothing), a, e or m. `emit(builder, lanes, *args)`."""
 
-    def typing(args: tuple[types.Type, ...]) -> Any:
-        arrays = [a for a in args if _is_array(a)]
+    def typing(args: Kinds) -> Any:
+        arrays = [a for a in args if is_array(a)]
         if len(args) != len(pattern) or not arrays:
             return None
         lanes = arrays[0].dtype
-        kinds = {"n": types.intp, "a": arrays[0], "e": lanes, "m": lanes.mask, "v": types.void}
+        kinds = {"n": INT, "a": arrays[0], "e": lanes, "m": lanes.mask, "v": VOID}
         return kinds[result], tuple(kinds[letter] for letter in pattern)
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        lanes = next(a.dtype for a in sig.args if _is_array(a))
-        found = emit(context, builder, lanes, *args)
-        return context.get_dummy_value() if result == "v" else found
+    def write(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
+        return emit(builder, next(a.dtype for a in kinds if is_array(a)), *args)
 
-    register(word, typing, lower)
+    register(word, typing, write)
 
 
-def _at(builder: Any, array: Any, *places: Any) -> Any:
-    for place in places:
-        array = builder.gep(array, [place])
-    return array
+def _view(b: Any, lanes: Lanes, x: Any, at: Any, n: Any) -> Any:
+    return b.gep(x, [at])
 
 
-def _view(context: Any, b: Any, lanes: Lanes, x: Any, at: Any, n: Any) -> Any:
-    return _at(b, x, at)
-
-
-def _buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
+def _buffer(b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
     array = b.alloca(lanes.llvm, size=n)
-    # Not a loop: what follows stays in the first block of its function, whose arrays LLVM keeps in registers where all
-    # their places are known.
-    cgutils.memset(b, array, b.mul(n, ir.Constant(INDEX, _bytes_of(lanes))), 0)
+    # LLVM keeps arrays of the first block of a function in registers where all their places are known.
+    write_zeros(b, array, b.mul(n, ir.Constant(INDEX, _bytes_of(lanes))))
     return array
 
 
 def _bytes_of(lanes: Lanes) -> int:
-    return lanes.llvm.count * (8 if lanes.dtype == types.float64 else 4)
+    return lanes.llvm.count * (lanes.dtype.bits // 8)
 
 
 def far_buffer(like: Any, n: int) -> Any:
@@ -222,19 +228,19 @@ def far_buffer(like: Any, n: int) -> Any:
     raise NotImplementedError("far_buffer exists in compiled code only")
 
 
-def _far_buffer(context: Any, b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
+def _far_buffer(b: Any, lanes: Lanes, like: Any, n: Any) -> Any:
     size = b.mul(n, ir.Constant(INDEX, _bytes_of(lanes)))
     is_far = b.icmp_unsigned(">", size, ir.Constant(INDEX, NEAR))
     near = b.alloca(lanes.llvm, size=b.select(is_far, ir.Constant(INDEX, 0), n))
     pointer = near.type
     # `lower.py` gives back what lies in places of this name when the function returns.
-    held = cgutils.alloca_once(b, pointer, name=FAR)
+    held = place(b, pointer, FAR)
     with b.if_then(is_far):
         kind = ir.FunctionType(pointer, [INDEX, INDEX])
-        room = cgutils.get_or_insert_function(b.module, kind, "aligned_alloc")
+        room = declared(b, kind, "aligned_alloc")
         b.store(b.call(room, [ir.Constant(INDEX, 64), size]), held)
     array = b.select(is_far, b.load(held), near)
-    cgutils.memset(b, array, size, 0)
+    write_zeros(b, array, size)
     return array
 
 
@@ -246,11 +252,11 @@ array_word(far_buffer, "an", "a", _far_buffer)
 def _named_word(word: Callable[..., Any], pattern: str, result: str) -> None:
     """A word that `word_functions.py` writes when a model is known."""
 
-    def emit(context: Any, b: Any, lanes: Lanes, *args: Any) -> Any:
+    def emit(b: Any, lanes: Lanes, *args: Any) -> Any:
         kinds = {"v": ir.VoidType(), "e": lanes.llvm, "m": ir.VectorType(ir.IntType(1), lanes.width)}
         wanted = ir.FunctionType(kinds[result], [a.type for a in args])
         name = name_of(word.__name__, str(lanes.dtype), lanes.width)
-        return b.call(cgutils.get_or_insert_function(b.module, wanted, name), args)
+        return b.call(declared(b, wanted, name), args)
 
     array_word(word, pattern, result, emit)
 
@@ -264,18 +270,18 @@ _named_word(vocabulary.dot, "nanan", "e")
 _named_word(vocabulary.all_finite, "nan", "m")
 
 
-def _epsilon(args: tuple[types.Type, ...]) -> Any:
-    return (args[0].dtype.dtype, args) if _is_array(args[0]) else None
+def _epsilon(args: Kinds) -> Any:
+    return (args[0].dtype.dtype, args) if is_array(args[0]) else None
 
 
-def _lower_epsilon(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return context.get_constant(sig.return_type, float(np.finfo(str(sig.return_type)).eps))
+def _emit_epsilon(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
+    return ir.Constant(result.llvm, float(np.finfo(str(result)).eps))
 
 
-register(vocabulary.epsilon, _epsilon, _lower_epsilon)
+register(vocabulary.epsilon, _epsilon, _emit_epsilon)
 
 
-def _lower_interrupted(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _emit_interrupted(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
     kind = ir.IntType(32)
     module = builder.module
     place = module.globals.get(interrupt.SYMBOL)
@@ -286,4 +292,4 @@ def _lower_interrupted(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.icmp_signed("!=", builder.load_atomic(place, "monotonic", 4), ir.Constant(kind, 0))
 
 
-register(vocabulary.interrupted, lambda args: None if args else (types.boolean, args), _lower_interrupted)
+register(vocabulary.interrupted, lambda args: None if args else (BOOL, args), _emit_interrupted)
