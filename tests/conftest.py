@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.layers.options import BACKEND
 from tests.cost import Cost
 
@@ -34,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Each solver once instead of once a model: the tests have several hundred models. Both ways have the same bits, as
+    # `lanes/test_apart.py` shows; with the variable set to `whole` all tests run the other way.
+    os.environ.setdefault(LINK, "apart")
     config.pluginmanager.register(Cost(config), "what the tests cost")
     config.addinivalue_line(
         "markers", "lanes_alone(reason): a test that would take seconds as Python, or asks about machine code"

@@ -129,11 +129,12 @@ def record_of(engine: Engine) -> Record | None:
 
 
 def target() -> str:
-    """The processor that machine code is made for here, and where elementary functions come from."""
+    """The processor that machine code is made for here, how it is linked, and where elementary functions come from."""
+    from implicitdsl.backends.lanes.apart import linking
     from implicitdsl.backends.lanes.link import processor
     from implicitdsl.backends.lanes.sleef import library_name
 
-    return repr((processor("native"), library_name()))
+    return repr((processor("native"), library_name(), linking()))
 
 
 class KeptEngines:

@@ -13,11 +13,11 @@ from functools import cache
 from importlib import import_module
 
 from implicitdsl.backends.engine import Argument
+from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.block_engine import Spec
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.layout import packing
-from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.ir.node import Leaf
@@ -110,7 +110,7 @@ class BlockCode:
         model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
         modules = [*code, model]
         modules = [self._constants(modules, shared), *modules]
-        return make_object(modules, [f"imp_{e}" for e in entries], sizes=sizes_of(spec.numbers))
+        return link_model(modules, [f"imp_{e}" for e in entries], sizes=sizes_of(spec.numbers))
 
     def flat_sizes(self) -> list[int]:
         """Numbers in each argument of the flat groups."""

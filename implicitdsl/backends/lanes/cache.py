@@ -111,6 +111,11 @@ def kept_object(key: str, make: Callable[[], bytes]) -> bytes:
     return _kept(f"{key[:40]}.o", make)
 
 
+def kept_model(key: str, make: Callable[[], bytes]) -> bytes:
+    """As `kept_object`, for the code of a model without a solver."""
+    return _kept(f"{key[:40]}.model", make)
+
+
 def _tidied(text: str) -> bytes:
     from implicitdsl.backends.lanes.passes import tidied
 

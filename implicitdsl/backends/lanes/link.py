@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -23,6 +23,7 @@ from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
 from implicitdsl.backends.lanes.passes import OWN, optimise
+from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.word_functions import word_functions
 from implicitdsl.backends.lanes.word_names import types_of
 
@@ -34,17 +35,27 @@ PORTABLE = "x86-64-v3"
 """AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""
 
 
-_aim: ContextVar[str] = ContextVar("the processor that code is made for", default="native")
+_aim: ContextVar[str | None] = ContextVar("the processor that a package is made for", default=None)
 
 
 @contextmanager
 def aiming_at(cpu: str) -> Iterator[None]:
-    """What is compiled inside is for that processor, by LLVM's name; `native` is this machine's."""
+    """What is compiled inside is for a package, and for that processor, by LLVM's name; `native` is this machine's."""
     token = _aim.set(cpu)
     try:
         yield
     finally:
         _aim.reset(token)
+
+
+def aim() -> str:
+    """The processor that code is made for."""
+    return _aim.get() or "native"
+
+
+def is_for_package() -> bool:
+    """Whether code is made for a package."""
+    return _aim.get() is not None
 
 
 def _hold_over_fork() -> None:
@@ -63,7 +74,9 @@ _hold_over_fork()
 CODE_MODEL = "large"
 """LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
 the smaller models reach no further, and LLVM then ends the process."""
-PIPELINE = tuple(f"backends/lanes/{name}.py" for name in ("data", "link", "passes", "word_functions", "word_names"))
+PIPELINE = tuple(
+    f"backends/lanes/{name}.py" for name in ("apart", "data", "link", "passes", "word_functions", "word_names")
+)
 """The sources that decide what modules become."""
 
 
@@ -75,10 +88,12 @@ def processor(cpu: str) -> tuple[str, str]:
     return cpu, ""
 
 
-def _machine(cpu: str) -> llvm.TargetMachine:
+def _machine(cpu: str, *, is_apart: bool = False) -> llvm.TargetMachine:
     name, features = processor(cpu)
+    # The loader of objects reckons every address that is relative to a table from the table of the first object.
+    reloc = "static" if is_apart else "pic"
     return llvm.Target.from_default_triple().create_target_machine(
-        opt=3, cpu=name, features=features, reloc="pic", codemodel=CODE_MODEL
+        opt=3, cpu=name, features=features, reloc=reloc, codemodel=CODE_MODEL
     )
 
 
@@ -92,19 +107,29 @@ def make_object(
 
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
-    parts = list(modules)
-    cpu = cpu or _aim.get()
-    sizes = sorted(set(sizes))
-    made_by = (fingerprint(PIPELINE), processor(cpu), CODE_MODEL, list(entries), inline_all, sizes)
-    found = hashlib.sha256(repr(made_by).encode())
-    for part in parts:
-        found.update(hashlib.sha256(part.encode() if isinstance(part, str) else part).digest())
-    return kept_object(found.hexdigest(), lambda: _make(parts, entries, inline_all=inline_all, sizes=sizes, cpu=cpu))
+    parts, cpu, sizes = list(modules), cpu or aim(), sorted(set(sizes))
+    key = key_of_modules(parts, cpu, list(entries), inline_all, sizes)
+
+    def make() -> bytes:
+        whole = linked(parts, entries, sizes=sizes)
+        keep_inside(whole, entries, inline_all=inline_all)
+        return compiled(whole, cpu)
+
+    return kept_object(key, make)
 
 
-def _make(
-    modules: Sequence[str | bytes], entries: Sequence[str], *, inline_all: bool, sizes: Sequence[int], cpu: str
-) -> bytes:  # fmt: skip
+def key_of_modules(modules: Iterable[str | bytes], cpu: str, *more: object) -> str:
+    """What an object is found by that is made of modules for a processor; `more` is what else decides about it."""
+    found = hashlib.sha256(repr((fingerprint(PIPELINE), processor(cpu), CODE_MODEL, *more)).encode())
+    for module in modules:
+        found.update(hashlib.sha256(module.encode() if isinstance(module, str) else module).digest())
+    return found.hexdigest()
+
+
+def linked(
+    modules: Sequence[str | bytes], entries: Container[str] = (), *, sizes: Sequence[int] = ()
+) -> llvm.ModuleRef:
+    """The modules as one, with the words that they call; entries and what begins with `imp_` are seen from outside."""
     context = llvm.create_context()
     parsed = [
         llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
@@ -119,31 +144,43 @@ def _make(
         whole.link_in(other)
     for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
         whole.link_in(llvm.parse_assembly(word_functions(dtype, width, sizes), context))
-    for function in whole.functions:
+    for variable in whole.global_variables:
+        if not (variable.is_declaration or is_of_data(variable.name)):
+            variable.linkage = "internal"
+    return whole
+
+
+def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: bool = False) -> None:
+    """Makes all functions but the entries internal."""
+    for function in module.functions:
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
             # What may not be inlined says so itself, and LLVM refuses both.
             if inline_all and not any(b"noinline" in words for words in function.attributes):
                 function.add_function_attribute("alwaysinline")
-    for variable in whole.global_variables:
-        if not (variable.is_declaration or is_of_data(variable.name)):
-            variable.linkage = "internal"
-    whole.verify()
-    machine = _machine(cpu)
-    optimise(whole, machine)
-    return machine.emit_object(whole)
+
+
+def compiled(module: llvm.ModuleRef, cpu: str, *, is_apart: bool = False) -> bytes:
+    """The object file of a module, after all passes; `is_apart` if another one is loaded beside it, whose numbers it
+    does not know."""
+    module.verify()
+    machine = _machine(cpu, is_apart=is_apart)
+    optimise(module, machine, unrolls=not is_apart)
+    return machine.emit_object(module)
 
 
 class Loaded:
     """An object file in memory; `function(symbol, …)` for each entry."""
 
     def __init__(self, code: bytes, data: Data | None = None) -> None:
-        """`data` are the values that the code may ask for. Raises RuntimeError for code that names a function which
-        this process does not have, or that asks for a value which is not given."""
+        """`code` is an object file, or some in one (`pieces.py`). `data` are the values that code may ask for. Raises
+        RuntimeError for code that names a function which this process does not have, or that asks for a value which is
+        not given."""
         # In LLVM's global context, which is never disposed of: the collector of cycles knows no order, and an engine
         # that goes after its context takes the process with it.
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine("native"))
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        for piece in pieces(code):
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(piece))
         self._engine.finalize_object()
         write_data(self._engine.get_global_value_address, data or {})
 

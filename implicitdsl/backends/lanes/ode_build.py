@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.adjoints import CONTINUOUS, COSTATE_METHOD, save_times_argument
 from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
+from implicitdsl.backends.lanes.apart import link_model, linking
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
@@ -35,7 +36,6 @@ from implicitdsl.backends.lanes.keeping_engine import KEEPING, KeepingEngine
 from implicitdsl.backends.lanes.keeping_engine import signatures as keeping_signatures
 from implicitdsl.backends.lanes.kept_values import Kept, dear_values
 from implicitdsl.backends.lanes.layout import packing
-from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine, narrow
@@ -322,7 +322,7 @@ class Maker:
         nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
         written_out = (nodes + spec.numbers["states"]) * method.stages <= WRITTEN_OUT
         # Two methods with tables of the same names meet in the costate of a stiff one.
-        written_out = written_out and not (part == COSTATE and method.is_stiff)
+        written_out = written_out and not (part == COSTATE and method.is_stiff) and linking() == "whole"
         far = spec.more["room"] * spec.width > STACK
         named = method.name if part == COSTATE else method.name.removesuffix(f" {COSTATE}")
         code = solver(part, named, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
@@ -336,7 +336,7 @@ class Maker:
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
         whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
-        return make_object(modules, [f"imp_{part}"], inline_all=whole, sizes=sizes_of(spec.numbers))
+        return link_model(modules, [f"imp_{part}"], inline_all=whole, sizes=sizes_of(spec.numbers))
 
     def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
         spec, settings = self._spec, self._settings

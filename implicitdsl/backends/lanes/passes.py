@@ -30,15 +30,17 @@ def tidied(text: str) -> bytes:
     return module.as_bitcode()
 
 
-def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
-    """Optimises a module of solver, model and words for a machine."""
-    builder = _builder(machine)
+def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, unrolls: bool = True) -> None:
+    """Optimises a module of solver, model and words for a machine; loops are unrolled where the model is known."""
+    builder = _builder(machine, unrolls=unrolls)
     _run(module, builder, FIRST)
     builder.getModulePassManager().run(module, builder)
 
 
-def _builder(machine: llvm.TargetMachine) -> llvm.PassBuilder:
-    return llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+def _builder(machine: llvm.TargetMachine, *, unrolls: bool = True) -> llvm.PassBuilder:
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_unrolling = unrolls
+    return llvm.create_pass_builder(machine, options)
 
 
 def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, names: tuple[str, ...]) -> None:

@@ -1,0 +1,91 @@
+"""Solver and model compiled apart: the solver once for all models, the model in a few hundredths of a second.
+
+Linked into one, solver and model are optimised together, which takes LLVM 0.2 to 2 s a kernel and runs fastest.
+Apart, the solver is an object file of its own that asks the model for every number and function as it runs: it is
+compiled once a machine, and what is left for a model is its own code. Both ways compute the same bits, because no
+operation may be reordered or fused by a compiler.
+
+The environment variable `IMPLICITDSL_LINK` chooses: `whole` (what layers do that are told nothing) or `apart`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal, cast, get_args
+
+from implicitdsl.backends.lanes.cache import kept_model, kept_object
+from implicitdsl.backends.lanes.link import (
+    aim,
+    compiled,
+    is_for_package,
+    keep_inside,
+    key_of_modules,
+    linked,
+    make_object,
+)
+from implicitdsl.backends.lanes.passes import OWN
+from implicitdsl.backends.lanes.pieces import joined, pieces
+from implicitdsl.backends.lanes.word_names import PREFIX
+
+LINK = "IMPLICITDSL_LINK"
+"""The environment variable that says how solvers and models are linked."""
+Linking = Literal["whole", "apart"]
+
+_DEFINED = re.compile(rf'^define [^@]*@"?({OWN}\w+)"?\(', re.MULTILINE)
+_NEVER = "define void @{name}() {{\n  call void @llvm.trap()\n  unreachable\n}}\n"
+"""For what a solver names and this model has no use for: its numbers keep the solver from calling it."""
+
+
+def linking() -> Linking:
+    """How solvers and models are linked here: packages are always made whole. Raises ValueError for another word than
+    the two."""
+    given = os.environ.get(LINK, "whole")
+    if given not in get_args(Linking):
+        raise ValueError(f"{LINK} is `whole` or `apart`, not `{given}`")
+    return "whole" if is_for_package() else cast(Linking, given)
+
+
+def link_model(
+    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, sizes: Iterable[int] = ()
+) -> bytes:
+    """The object file of solvers, which are bitcode, and of a model, whose modules are texts; all else is as in
+    `make_object`."""
+    given = list(modules)
+    if linking() == "whole":
+        return make_object(given, entries, inline_all=inline_all, sizes=sizes)
+    solvers = [_solver(module, entries) for module in given if isinstance(module, bytes)]
+    texts = [module for module in given if isinstance(module, str)]
+    wanted = {name for _, names in solvers for name in names}
+    missing = sorted(wanted - {name for text in texts for name in _DEFINED.findall(text)})
+    if missing:
+        texts.append("".join(_NEVER.format(name=name) for name in missing) + "declare void @llvm.trap()\n")
+    return joined([*(code for code, _ in solvers), _model(texts)])
+
+
+def _solver(bitcode: bytes, entries: Sequence[str]) -> tuple[bytes, list[str]]:
+    """The object file of a solver, and the names that it asks a model for."""
+    cpu = aim()
+
+    def make() -> bytes:
+        module = linked([bitcode])
+        keep_inside(module, entries)
+        code = compiled(module, cpu, is_apart=True)
+        names = (f.name for f in module.functions if f.is_declaration)
+        return joined([code, "\n".join(name for name in names if name.startswith(OWN)).encode()])
+
+    code, names = pieces(kept_object(key_of_modules([bitcode], cpu, "solver", list(entries)), make))
+    return code, names.decode().split("\n")
+
+
+def _model(texts: Sequence[str]) -> bytes:
+    """The object file of a model, all of whose own functions a solver may call."""
+    cpu = aim()
+
+    def make() -> bytes:
+        module = linked(texts)
+        keep_inside(module, {f.name for f in module.functions if not f.name.startswith(PREFIX)})
+        return compiled(module, cpu, is_apart=True)
+
+    return kept_model(key_of_modules(texts, cpu, "model"), make)

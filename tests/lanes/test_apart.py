@@ -1,0 +1,184 @@
+"""Solver and model compiled apart compute the bits of the two in one piece; packages are always in one piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import implicitdsl
+from implicitdsl.backends.lanes import apart
+from implicitdsl.backends.lanes.apart import LINK, linking
+from implicitdsl.backends.lanes.link import Loaded, aiming_at
+from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.pieces import joined, pieces
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "good"
+TEXT = """
+ode Prey(y0[2], p[4], ts[T]) -> [T, 2] {
+  state x = y0[0], y = y0[1]
+  dx/dt = p[0]*x - p[1]*x*y
+  dy/dt = p[3]*x*y - p[2]*y
+  return [x, y] at ts
+}
+ode Net[n = 3](x0[n], t1) -> [n] {
+  param W[n, n] = 0.2, b[n] = 0.1
+  state x[n] = x0
+  from t = 0 to t1
+  dx/dt = tanh(W @ x + b) - 0.3*x
+  return x
+}
+net Plain[n = 3](x[n]) -> y[n] {
+  param W[n, n] = 0.2
+  return tanh(W @ x)*x
+}
+root Cubic(a, b) -> z {
+  var z = b
+  z^3 + z = a
+  return z
+}
+argmin Quartic(a) -> z {
+  var z = 1
+  minimize (z - a)^4 + z^2
+  return z
+}
+argmin Box(q[2]) -> z[2] {
+  var z[2]
+  minimize normsq(z) + q @ z
+  subject to { z[0] + z[1] <= 1 }
+  return z
+}
+"""
+FILES = ("delay", "dae", "dae_events", "bvp", "deq", "ball")
+TIMES = torch.linspace(0.0, 2.0, 5, dtype=torch.float64)
+BATCH = 11
+"""Samples: no whole number of vectors."""
+
+
+def draw(*shape: int, low: float = 0.5, high: float = 1.5) -> Tensor:
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.rand(BATCH, *shape, dtype=torch.float64, generator=generator) * (high - low) + low
+
+
+ARGUMENTS: dict[str, list[Any]] = {
+    "Prey": [draw(2), draw(4), TIMES], "Net": [draw(3), draw()], "Plain": [draw(3)], "Cubic": [draw(), draw()],
+    "Quartic": [draw()], "Box": [draw(2, low=-3.0)], "Mackey": [draw(), draw(low=0.3), TIMES],
+    "Network": [draw(2), draw(), draw(low=0.2, high=0.4)], "Rectifier": [draw(2), draw(), draw(low=0.01, high=0.02)],
+    "Chain": [draw(), draw(), draw()], "DEQ": [draw(4)], "Ball": [draw(), TIMES],
+}  # fmt: skip
+SIZES: dict[str, dict[str, int]] = {"Network": {"n": 2}, "DEQ": {"n": 3, "m": 4}}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *(("Prey", {"solver": s}) for s in ("auto", "dopri5", "dop853", "rodas5p", "kvaerno5", "bdf")),
+    ("Prey", {"solver": "rk4", "dt": 0.05}),
+    ("Prey", {"solver": "dopri5", "dtype": torch.float32}),
+    *(("Prey", {"solver": "tsit5", "adjoint": a}) for a in ("gauss", "interpolated", "backsolve", "forward")),
+    ("Net", {"solver": "dopri5"}),
+    ("Mackey", {}),
+    ("Network", {}),
+    ("Rectifier", {}),
+    ("Chain", {}),
+    ("Ball", {"solver": "dopri5"}),
+    ("Ball", {"solver": "bdf"}),
+    *(("DEQ", {"solver": s}) for s in ("picard", "newton")),
+    ("Cubic", {}),
+    ("Cubic", {"solver": "newton", "dtype": torch.float32}),
+    ("Quartic", {}),
+    ("Box", {}),
+    ("Plain", {}),
+]
+ONCE = ("gauss", "interpolated", "backsolve")
+"""Adjoints without a second derivative."""
+
+
+def results(name: str, options: dict[str, Any]) -> list[Tensor]:
+    """Outputs, gradients, and the gradients of these."""
+    text = "\n".join([TEXT, *((GOLDEN / f"{file}.imp").read_text() for file in FILES)])
+    given = {"dtype": torch.float64, "backend": "lanes", **SIZES.get(name, {}), **options}
+    torch.manual_seed(0)
+    layer = getattr(implicitdsl.loads(text), name)(**given)
+    args = [a.to(given["dtype"]).requires_grad_() for a in (x.detach().clone() for x in ARGUMENTS[name])]
+    wanted = [*args, *layer.parameters()]
+    found = layer(*args)
+    outputs = list(found) if isinstance(found, tuple) else [found]
+    twice = options.get("adjoint") not in ONCE
+    loss = torch.stack([o.sin().sum() for o in outputs]).sum()
+    first = torch.autograd.grad(loss, wanted, create_graph=twice, allow_unused=True)
+    every = [*outputs, *first]
+    if twice:
+        again = torch.stack([g.square().sum() for g in first if g is not None]).sum()
+        every += torch.autograd.grad(again, wanted, allow_unused=True)
+    return [e.detach() for e in every if e is not None]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=lambda value: str(value))
+def test_the_bits_are_those_of_one_piece(name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    usual = MachineCode.object
+
+    def code(found: MachineCode, part: str, shared: tuple[int, ...]) -> bytes:
+        made = usual(found, part, shared)
+        counts.append(len(pieces(made)))
+        return made
+
+    monkeypatch.setattr(MachineCode, "object", code)
+    found: dict[str, list[Tensor]] = {}
+    for word in ("whole", "apart"):
+        monkeypatch.setenv(LINK, word)
+        counts.clear()
+        found[word] = results(name, options)
+        # Programs have no model in their code: it is the same both ways.
+        assert counts and (set(counts) == {1} if word == "whole" else max(counts) > 1 or name == "Box")
+    assert any(bool(t.any()) for t in found["whole"])
+    for a, b in zip(found["whole"], found["apart"], strict=True):
+        torch.testing.assert_close(a, b, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+def test_a_package_is_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LINK, "apart")
+    assert linking() == "apart"
+    with aiming_at("x86-64-v3"):
+        assert linking() == "whole"
+
+
+def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LINK, "both")
+    with pytest.raises(ValueError, match="IMPLICITDSL_LINK is `whole` or `apart`, not `both`"):
+        linking()
+
+
+def test_pieces_come_apart_as_they_were_joined() -> None:
+    for objects in ([b"one"], [b"", b"two\0", b"x" * 300], [b"imp pieces\n", b"a"]):
+        assert pieces(joined(objects)) == objects
+    assert pieces(b"\x7fELF") == [b"\x7fELF"]
+
+
+SOLVER = """
+declare i64 @imp_number()
+declare void @imp_never(ptr)
+define i64 @imp_entry(ptr %x) {
+  %n = call i64 @imp_number()
+  %odd = icmp eq i64 %n, 7
+  br i1 %odd, label %call, label %end
+call:
+  call void @imp_never(ptr %x)
+  br label %end
+end:
+  %twice = shl i64 %n, 1
+  ret i64 %twice
+}
+"""
+
+
+def test_what_a_model_does_not_have_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ctypes
+
+    import llvmlite.binding as llvm
+
+    monkeypatch.setenv(LINK, "apart")
+    solver = llvm.parse_assembly(SOLVER, llvm.create_context()).as_bitcode()
+    code = apart.link_model([solver, "define i64 @imp_number() {\n  ret i64 21\n}\n"], ["imp_entry"])
+    assert len(pieces(code)) == 2
+    assert Loaded(code).function("imp_entry", ctypes.c_int64, ctypes.c_void_p)(None) == 42
