@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,14 @@ class EngineRecord:
         """What the object files of a part are made for, the same for all values that they are loaded with."""
         return self.spec.blank
 
+    def with_values(self, values: Mapping[str, int | float]) -> EngineRecord | None:
+        """The same machine code with other values of the options rtol, atol, max_steps and dt; None where the code does
+        not read one of them."""
+        try:
+            return replace(self, spec=self.spec.with_values(values))
+        except KeyError:
+            return None
+
     def restore(self, make: Make, threads: int | None) -> Engine:
         """The engine whose object files `make` gives."""
         from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -68,6 +76,10 @@ class ShootingRecord:
         """See `EngineRecord`."""
         name, _, own = part.partition(INNER)
         return self.engines[name].code_of(own)
+
+    def with_values(self, values: Mapping[str, int | float]) -> ShootingRecord | None:
+        """See `EngineRecord`; the iteration has its tolerances in its plain data, so that only none can be changed."""
+        return None if values else self
 
     def restore(self, make: Make, threads: int | None) -> Engine:
         """The engine whose object files `make` gives; the parts of an inner engine bear its name in front."""

@@ -60,6 +60,10 @@ def engine_key(recipe: Recipe, piece: int, dtype: str, call_sizes: tuple[tuple[s
     return key_of(toolchain(), "engine", layer, piece, dtype, call_sizes, target)
 
 
+VALUES = ("rtol", "atol", "max_steps", "dt")
+"""The options that machine code is loaded with."""
+
+
 def without_values(recipe: Recipe) -> Recipe:
     """The recipe without the options that machine code is loaded with: with others it is the same code."""
     *rest, options = recipe

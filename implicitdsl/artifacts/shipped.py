@@ -21,7 +21,7 @@ import torch
 
 from implicitdsl.artifacts.engines import Record
 from implicitdsl.artifacts.headings import Heading
-from implicitdsl.artifacts.keys import code_options
+from implicitdsl.artifacts.keys import VALUES, code_options
 from implicitdsl.artifacts.manifest import DATA, MANIFEST, OBJECTS, check_manifest
 from implicitdsl.backends.engine import Engine
 from implicitdsl.layers.blueprint import Blueprint
@@ -30,6 +30,8 @@ from implicitdsl.layers.options import Options, inherited
 
 Case = tuple[tuple[str, ...], int, str, tuple[tuple[str, int], ...]]
 """An engine of a layer: the uses that lead to it, piece, dtype, call sizes."""
+Values = Mapping[str, int | float]
+"""Options that machine code is loaded with, where they are others than those of the build."""
 PartOf = tuple[str, tuple[int, ...]]
 
 
@@ -48,6 +50,11 @@ class BuiltLayer:
     usual: frozenset[str]
     engines: Mapping[Case, tuple[Record, Mapping[PartOf, str]]]
     builds: tuple[str, ...]
+
+    def takes(self, values: Values) -> bool:
+        """Whether the code of the layer itself reads all of these options."""
+        own = [record for (path, *_), (record, _) in self.engines.items() if not path]
+        return not values or (bool(own) and all(record.with_values(values) is not None for record in own))
 
     @property
     def dtypes(self) -> tuple[str, ...]:
@@ -87,21 +94,24 @@ class Package:
         for layer in layers:
             own = layer.blueprint.sizes
             sized = all(own[n] == v for n, v in sizes.items()) and own.keys() - sizes.keys() <= layer.usual
-            if sized and layer.options == _ahead(options) and dtype in layer.dtypes:
-                return self._opened(layer, layer.blueprint, (), options, keywords)
+            values = _values(layer.options, _ahead(options))
+            if sized and values is not None and dtype in layer.dtypes and layer.takes(values):
+                return self._opened(layer, layer.blueprint, (), options, keywords, values)
         raise NotBuiltError(self._sentence(_call(name, {**keywords, "dtype": dtype})))
 
     def _opened(
-        self, layer: BuiltLayer, data: Blueprint, path: tuple[str, ...], options: Options, keywords: Mapping[str, Any]
-    ) -> Blueprint:
+        self, layer: BuiltLayer, data: Blueprint, path: tuple[str, ...], options: Options, keywords: Mapping[str, Any],
+        values: Values,
+    ) -> Blueprint:  # fmt: skip
         taken = options if not path else inherited(data.options, options)
         return replace(
             data,
             options=taken,
-            engine=_Engines(self, layer, path, taken.threads).engine,
+            engine=_Engines(self, layer, path, taken.threads, values).engine,
             recipe=(self.module, path, layer.blueprint.name, tuple(keywords.items())),
             rebuild=reopen,
-            uses={n: self._opened(layer, used, (*path, n), options, keywords) for n, used in data.uses.items()},
+            # A layer that is used has the tolerances of its text.
+            uses={n: self._opened(layer, used, (*path, n), options, keywords, {}) for n, used in data.uses.items()},
         )
 
     def object(self, name: str) -> bytes:
@@ -131,8 +141,10 @@ class Package:
 class _Engines:
     """The engines of one layer, or of one that it uses."""
 
-    def __init__(self, package: Package, layer: BuiltLayer, path: tuple[str, ...], threads: int | None) -> None:
-        self._package, self._layer, self._path, self._threads = package, layer, path, threads
+    def __init__(
+        self, package: Package, layer: BuiltLayer, path: tuple[str, ...], threads: int | None, values: Values
+    ) -> None:
+        self._package, self._layer, self._path, self._threads, self._values = package, layer, path, threads, values
         self._engines: dict[Case, Engine] = {}
 
     def engine(self, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
@@ -143,7 +155,9 @@ class _Engines:
             found = self._layer.engines.get(case)
             if found is None:
                 raise self._package.missing(self._layer, name, {} if self._path else call_sizes)
-            record, objects = found
+            built, objects = found
+            record = built.with_values(self._values)
+            assert record is not None  # `takes` has asked
 
             def make(part: str, shared: tuple[int, ...]) -> bytes:
                 if (part, shared) not in objects:
@@ -190,6 +204,17 @@ def _layer_class(package: Package, heading: Heading) -> type[Layer]:
 def _ahead(options: Options) -> Options:
     """The options that were fixed when the layer was built."""
     return code_options(replace(options, backend=None if options.backend == "lanes" else options.backend))
+
+
+def _values(built: Options, asked: Options) -> Values | None:
+    """The values to load the code of a build with; None where the options ask for other code, or leave out what the
+    build has named."""
+    blank = dict.fromkeys(VALUES)
+    if replace(built, **blank) != replace(asked, **blank):
+        return None
+    named = {name: getattr(asked, name) for name in VALUES if getattr(asked, name) is not None}
+    left_out = any(getattr(built, name) is not None for name in VALUES if name not in named)
+    return None if left_out else {n: v for n, v in named.items() if v != getattr(built, n)}
 
 
 def _call(name: str, keywords: Mapping[str, Any]) -> str:

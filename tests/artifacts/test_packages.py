@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import implicitdsl
 from implicitdsl.artifacts.elf import undefined_symbols
+from implicitdsl.artifacts.engines import record_of
 from implicitdsl.artifacts.manifest import features_of
 from implicitdsl.artifacts.shipped import NotBuiltError
 from implicitdsl.cli.main import app
@@ -288,6 +289,108 @@ print(json.dumps([layer(x).item() for layer in (*layers, *reversed(layers))]))
     assert loose == pytest.approx(0.36787944117144233, rel=1e-3) and abs(loose - tight) > 1e-8
     listed = json.loads((tmp_path / "decays" / "manifest.json").read_text())["layers"]
     assert len(list((tmp_path / "decays" / "objects").iterdir())) == listed[0]["objects"] == listed[1]["objects"]
+
+
+ADJUSTABLE = """
+ode Auto(x0) -> x {
+  state x = x0
+  dx/dt = -50*(x - cos(t))
+  from t = 0 to 1
+  return x
+}
+ode Stepped(x0) -> x {
+  state x = x0
+  dx/dt = -x*x
+  from t = 0 to 1
+  solver rk4(dt = 0.1)
+  return x
+}
+ode Bounce(h0) -> h {
+  state h = h0, v = 0
+  dh/dt = v
+  dv/dt = -9.81
+  when h < 0 { v := -0.8*v }
+  from t = 0 to 1
+  solver kvaerno5
+  return h
+}
+ode Costate(x0) -> x {
+  state x = x0
+  dx/dt = -sin(x)
+  from t = 0 to 1
+  solver bdf
+  adjoint gauss
+  return x
+}
+root Cube(a) -> z {
+  var z = 1
+  z^3 + z = a
+  return z
+}
+argmin Quartic(a) -> z {
+  var z = 1
+  minimize (z - a)^4 + z^2
+  return z
+}
+net Uses(a) -> y {
+  use f = Cube()
+  return 2*f(a)
+}
+bvp Hanging(a) -> y {
+  state y = a, s = 0
+  dy/dt = s
+  ds/dt = sqrt(1 + s^2)
+  y(0) = a
+  y(1) = a
+  from t = 0 to 1
+  return y
+}
+"""
+"""Layers whose code is loaded with tolerances, one that uses one of them, and one whose tolerances are no data."""
+TOLD: dict[str, dict[str, float]] = {
+    "Auto": {"rtol": 1e-9, "atol": 1e-11, "max_steps": 5000},
+    "Stepped": {"dt": 0.01},
+    "Bounce": {"rtol": 1e-4, "atol": 1e-5},
+    "Costate": {"rtol": 1e-8, "max_steps": 7000},
+    "Cube": {"rtol": 1e-3, "max_steps": 90},
+    "Quartic": {"rtol": 1e-4},
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_record_with_other_values_is_that_of_an_engine_made_with_them(name: str) -> None:
+    models = implicitdsl.loads(ADJUSTABLE)
+
+    def record(**told: float):
+        layer = getattr(models, name)(dtype=torch.float32, backend="lanes", **told)
+        origin = layer.blueprint.origin()
+        return record_of(origin.engine(0, torch.float32, {}))
+
+    changed = record().with_values(TOLD[name])
+    assert changed is not None and changed != record()
+    # What machine code is found by holds their texts.
+    assert repr(changed) == repr(record(**TOLD[name]))
+
+
+def test_values_that_code_is_loaded_with_are_free_in_a_package(cache: Path, tmp_path: Path) -> None:
+    source = tmp_path / "free.imp"
+    source.write_text(ADJUSTABLE)
+    compile_package(source, tmp_path / "free", "--cpu", "native", "--build", "Stepped(dtype=float64)",
+                    "--build", "Cube(dtype=float64)", "--build", "Uses(dtype=float64)",
+                    "--build", "Auto(dtype=float64, rtol=1e-5)")  # fmt: skip
+    shipped, read = open_built(tmp_path / "free", "free_models"), implicitdsl.loads(ADJUSTABLE)
+    like = {"dtype": torch.float64}
+    for name, told in {"Stepped": TOLD["Stepped"], "Cube": TOLD["Cube"], "Auto": TOLD["Auto"]}.items():
+        x, y = (torch.tensor([0.5, 3.0], **like).requires_grad_() for _ in range(2))
+        found, wanted = getattr(shipped, name)(**like, **told)(x), getattr(read, name)(**like, **told)(y)
+        assert torch.equal(found, wanted)
+        assert torch.equal(*(torch.autograd.grad(o.sum(), i)[0] for o, i in ((found, x), (wanted, y))))
+    # The step that was shipped and the one that was asked for are two layers.
+    usual, fine = shipped.Stepped(**like)([1.0]), shipped.Stepped(**like, dt=0.01)([1.0])
+    assert float(fine) == pytest.approx(0.5, abs=1e-10) and 1e-10 < abs(float(usual) - 0.5) < 1e-5
+    for name, told in (("Uses", {"rtol": 1e-3}), ("Cube", {"atol": 1e-3}), ("Auto", {}), ("Auto", {"dt": 0.1})):
+        with pytest.raises(NotBuiltError, match=name):
+            getattr(shipped, name)(**like, **told)
 
 
 def test_sizes_of_calls_are_named_and_others_are_refused(source: Path, cache: Path, tmp_path: Path) -> None:

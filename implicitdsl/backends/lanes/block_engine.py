@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends import threads
 from implicitdsl.backends.engine import Argument, Array, Shape
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.data import Data, Value, blank
+from implicitdsl.backends.lanes.data import Data, Value, blank, changed
 from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import Key, MachineCode
 from implicitdsl.solvers import status as codes
@@ -65,6 +65,12 @@ class Spec:
         """As this without the values of data: what machine code is made for."""
         more = {name: held.blank if isinstance(held, Spec) else held for name, held in self.more.items()}
         return replace(self, more=more, data=blank(self.data))
+
+    def with_values(self, values: Mapping[str, int | float]) -> Spec:
+        """As this with other values of data, by the names of a layer's options. Raises KeyError for one that the code
+        does not read."""
+        more = {name: held.with_values(values) if isinstance(held, Spec) else held for name, held in self.more.items()}
+        return replace(self, more=more, data=changed(self.data, values, np.dtype(self.dtype).type))
 
 
 class BlockEngine:

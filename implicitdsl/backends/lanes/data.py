@@ -20,6 +20,8 @@ LISTED = "imp_data"
 """The symbol of the list: of each place the name, the type of its numbers, and how many there are."""
 PLACE = "imp_datum_"
 """How the symbols of places begin."""
+DRIVE = "tableau_drive"
+"""The table that holds rtol and atol, for methods that have their tolerances in their tables."""
 POSITIVE = frozenset({"dt"})
 """Values that code may take for positive: solvers ask whether a step is given."""
 _TYPES: dict[str, Any] = {"i64": ctypes.c_int64, "double": ctypes.c_double, "float": ctypes.c_float}
@@ -31,6 +33,20 @@ _POSITIVE = "  %positive = fcmp ogt {kind} %value, 0.0\n  call void @llvm.assume
 def blank(data: Data) -> dict[str, Value]:
     """Zeros in the place of values: what code knows of them."""
     return {name: (0.0,) * len(v) if isinstance(v, tuple) else type(v)(0) for name, v in data.items()}
+
+
+def changed(data: Data, values: Mapping[str, int | float], kind: Callable[[float], Any]) -> dict[str, Value]:
+    """The data with other `values` by the names of a layer's options; `kind` rounds to the dtype of the code.
+
+    Raises KeyError for a name that is not among the data."""
+    found = dict(data)
+    for name, value in values.items():
+        old = found[name]
+        assert not isinstance(old, tuple), name
+        found[name] = float(kind(value)) if name in POSITIVE else type(old)(value)
+    if DRIVE in found:
+        found[DRIVE] = (found["rtol"], found["atol"])  # type: ignore[assignment] - both are real numbers
+    return found
 
 
 def is_of_data(symbol: str) -> bool:

@@ -26,7 +26,7 @@ from implicitdsl.backends.lanes.costate_engine import (
     TangentEventsEngine,
     TangentOdeEngine,
 )
-from implicitdsl.backends.lanes.data import Value
+from implicitdsl.backends.lanes.data import DRIVE, Value
 from implicitdsl.backends.lanes.delay_engine import DelayEngine
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.emit_times import FUNCTIONS as TIMES
@@ -233,7 +233,7 @@ def _data(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> dict
     if _step(settings, dtype) > 0:
         found["dt"] = _step(settings, dtype)
     if settings.solver.split()[0] in (*ESDIRK, BDF.name) and problem.events is not None:
-        found["tableau_drive"] = (settings.rtol, settings.atol)
+        found[DRIVE] = (settings.rtol, settings.atol)
     # So is the number of save times where nothing but their own copy depends on it.
     if save_times_argument(problem) is not None and problem.at is not None:
         found |= {"save_times": problem.at.size, "size_q": problem.at.size}
