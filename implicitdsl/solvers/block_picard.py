@@ -56,7 +56,7 @@ def certain_rate(n: int) -> float:
     """A bound of |df/dz| in the 2-norm below which the proof succeeds wherever it is tried: rounding of its products
     has 2 % to itself."""
     most = max(PROBES, 2 * n)
-    return min(0.98 * SHRINKING, 0.98 * (UNSEEN / n**0.5) ** (1.0 / most))
+    return min(0.98 * SHRINKING, 0.98 * (UNSEEN / max(n, 1) ** 0.5) ** (1.0 / most))
 
 
 def block_picard(
