@@ -84,7 +84,7 @@ def solve(
     extras: dict[str, Array] = {}
     if rows.size:
         run = RunOptions(seed, rows + first)
-        found = engine.solve(_rows(engine, args, rows, batch), rows.size, run)
+        found = engine.solve(rows_of(engine, args, rows, batch), rows.size, run)
         outputs = _put_all(outputs, found.outputs, rows)
         saved = _put_all(saved, found.saved, rows)
         status = _put(status, found.status, rows)
@@ -143,24 +143,24 @@ def pullback(
 ) -> list[Array]:
     """The gradient for every argument, in the argument's shape."""
     engine, batch = entry.engine, status.size
-    touched = _touched(cotangents, batch)
+    touched = touched_by(cotangents, batch)
     lost = touched & _lost(status, on_fail)
     if batch and touched.all() and not lost.any():
         found = engine.pullback(args, batch, saved, status, cotangents)
         failed = found.status != 0
         if failed.any():
-            failed = _report_rows(entry, found.status, np.arange(batch), shape, on_fail, "backward")
+            failed = report_rows(entry, found.status, np.arange(batch), shape, on_fail, "backward")
         whole = [np.zeros(a.shape, engine.dtype) if g is None else g for g, a in zip(found.grads, args, strict=True)]
-        return _poison(engine, args, whole, failed)
+        return poison(engine, args, whole, failed)
     rows = np.flatnonzero(touched & ~lost)
     grads = [np.zeros(a.shape, engine.dtype) for a in args]
     failed = lost
     if rows.size:
-        given = _rows(engine, args, rows, batch)
-        found = engine.pullback(given, rows.size, _take(saved, rows), status[rows], _take(cotangents, rows))
+        given = rows_of(engine, args, rows, batch)
+        found = engine.pullback(given, rows.size, take(saved, rows), status[rows], take(cotangents, rows))
         grads = _scatter(engine, args, found.grads, rows)
-        failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "backward")
-    return _poison(engine, args, grads, failed)
+        failed = failed | report_rows(entry, found.status, rows, shape, on_fail, "backward")
+    return poison(engine, args, grads, failed)
 
 
 def pullback_of_tape(
@@ -187,7 +187,7 @@ def pullback_pullback(
     """(J v for every output, the gradient of <cotangents, J v> for every argument), v being the directions."""
     engine, batch = entry.engine, status.size
     moved = _moved(engine, directions, batch)
-    touched = _touched(cotangents, batch)
+    touched = touched_by(cotangents, batch)
     failed = moved & _lost(status, on_fail)
     rows, rest = np.flatnonzero(moved & touched & ~failed), np.flatnonzero(moved & ~touched & ~failed)
     forward = [np.zeros(c.shape, engine.dtype) for c in cotangents]
@@ -195,29 +195,29 @@ def pullback_pullback(
     if rest.size:
         # Without a cotangent only J v is asked for: a direction that is NaN must not reach a shared gradient as 0 NaN.
         pushed = engine.pushforward(
-            _rows(engine, args, rest, batch),
+            rows_of(engine, args, rest, batch),
             rest.size,
-            _take(saved, rest),
+            take(saved, rest),
             status[rest],
-            _rows(engine, directions, rest, batch),
+            rows_of(engine, directions, rest, batch),
         )
         forward = _put_all(forward, pushed.outputs, rest)
-        failed = failed | _report_rows(entry, pushed.status, rest, shape, on_fail, "second backward")
+        failed = failed | report_rows(entry, pushed.status, rest, shape, on_fail, "second backward")
     if rows.size:
         found = engine.pullback_pullback(
-            _rows(engine, args, rows, batch),
+            rows_of(engine, args, rows, batch),
             rows.size,
-            _take(saved, rows),
+            take(saved, rows),
             status[rows],
-            _take(cotangents, rows),
-            _rows(engine, directions, rows, batch),
+            take(cotangents, rows),
+            rows_of(engine, directions, rows, batch),
         )
         forward = _put_all(forward, found.cotangents, rows)
         grads = _scatter(engine, args, found.grads, rows)
-        failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "second backward")
+        failed = failed | report_rows(entry, found.status, rows, shape, on_fail, "second backward")
     for value in forward:
         value[failed] = np.nan
-    return forward, _poison(engine, args, grads, failed & touched)
+    return forward, poison(engine, args, grads, failed & touched)
 
 
 def pushforward(
@@ -237,14 +237,14 @@ def pushforward(
     outputs = [np.zeros((batch, *s), engine.dtype) for s in engine.outputs]
     if rows.size:
         found = engine.pushforward(
-            _rows(engine, args, rows, batch),
+            rows_of(engine, args, rows, batch),
             rows.size,
-            _take(saved, rows),
+            take(saved, rows),
             status[rows],
-            _rows(engine, tangents, rows, batch),
+            rows_of(engine, tangents, rows, batch),
         )
         outputs = _put_all(outputs, found.outputs, rows)
-        failed = failed | _report_rows(entry, found.status, rows, shape, on_fail, "backward")
+        failed = failed | report_rows(entry, found.status, rows, shape, on_fail, "backward")
     for output in outputs:
         output[failed] = np.nan
     return outputs
@@ -270,7 +270,7 @@ def _lost(status: NDArray[np.int32], on_fail: str) -> NDArray[np.bool_]:
     return status == BAD_INPUT if on_fail == "warn" else status != 0
 
 
-def _touched(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
+def touched_by(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
     if _surely_touched(cotangents, batch):
         return np.ones(batch, np.bool_)
     touched = np.zeros(batch, np.bool_)
@@ -281,7 +281,7 @@ def _touched(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
 
 def _all_touched(cotangents: Sequence[Array], batch: int) -> bool:
     """Whether every sample has a cotangent that is not 0."""
-    return _surely_touched(cotangents, batch) or bool(_touched(cotangents, batch).all())
+    return _surely_touched(cotangents, batch) or bool(touched_by(cotangents, batch).all())
 
 
 def _surely_touched(cotangents: Sequence[Array], batch: int) -> bool:
@@ -301,11 +301,11 @@ def _moved(engine: Engine, directions: Sequence[Array], batch: int) -> NDArray[n
     return moved
 
 
-def _take(values: Sequence[Array], rows: NDArray[np.int64]) -> list[Array]:
+def take(values: Sequence[Array], rows: NDArray[np.int64]) -> list[Array]:
     return [v if len(v) == rows.size else v[rows] for v in values]
 
 
-def _rows(engine: Engine, values: Sequence[Array], rows: NDArray[np.int64], batch: int) -> list[Array]:
+def rows_of(engine: Engine, values: Sequence[Array], rows: NDArray[np.int64], batch: int) -> list[Array]:
     if rows.size == batch:
         return list(values)
     return [v[rows] if is_per_sample(v, a) else v for v, a in zip(values, engine.arguments, strict=True)]
@@ -337,7 +337,7 @@ def _scatter(
     return grads
 
 
-def _poison(engine: Engine, args: Sequence[Array], grads: list[Array], failed: NDArray[np.bool_]) -> list[Array]:
+def poison(engine: Engine, args: Sequence[Array], grads: list[Array], failed: NDArray[np.bool_]) -> list[Array]:
     """NaN for the own gradients of failed samples, and for shared ones: their sum lacks a term that nobody knows."""
     if failed.any():
         for argument, value, grad in zip(engine.arguments, args, grads, strict=True):
@@ -346,7 +346,7 @@ def _poison(engine: Engine, args: Sequence[Array], grads: list[Array], failed: N
     return grads
 
 
-def _report_rows(
+def report_rows(
     entry: Entry, found: NDArray[np.int32], rows: NDArray[np.int64], shape: Batch, on_fail: str, stage: str
 ) -> NDArray[np.bool_]:
     status = np.zeros(int(np.prod(shape, dtype=np.int64)), np.int32)

@@ -17,6 +17,7 @@ from torch.autograd import forward_ad
 from implicitdsl.backends.engine import Array
 from implicitdsl.layers import bodies
 from implicitdsl.layers.derivatives import Pullback, apply, head
+from implicitdsl.layers.missing_derivatives import exist, report_missing
 from implicitdsl.layers.ops import arrays_of, tensor_of, tensors_of
 from implicitdsl.layers.registry import find
 
@@ -92,6 +93,8 @@ class Solve(torch.autograd.Function):
         if torch.is_grad_enabled() or not applies(cots):
             facts = tensors_of([ctx.status, *ctx.saved])
             found = apply(Pullback, *head(key, on_fail, outputs, len(args), tuple(batch)), *cots, *args, *facts)
+            if applies(cots):
+                _test(ctx, arrays_of(found), cots, args)
             return (*(None,) * 6, *found)
         wanted, given = ctx.needs_input_grad[6:], arrays_of(cots)
         gradients: Sequence[Array | None] | None = None
@@ -99,8 +102,20 @@ class Solve(torch.autograd.Function):
             gradients = bodies.pullback_of_tape(ctx.tape, given, math.prod(batch), wanted)
         if gradients is None:
             gradients = bodies.pullback(ctx.entry, given, arrays_of(args), ctx.status, ctx.saved, tuple(batch), on_fail)
+        gradients = _test(ctx, gradients, cots, args)
         whole = [
             None if not wants else torch.zeros_like(arg) if grad is None else tensor_of(grad)
             for grad, wants, arg in zip(gradients, wanted, args, strict=True)
         ]
         return (*(None,) * 6, *whole)
+
+
+def _test(
+    ctx: Any, gradients: Sequence[Array | None], cots: Sequence[Tensor], args: Sequence[Tensor]
+) -> Sequence[Array | None]:
+    """The gradients, after those that are wanted and do not exist were treated as failures."""
+    wanted, (_, on_fail, _, batch) = ctx.needs_input_grad[6:], ctx.head
+    if exist(gradients, wanted):
+        return gradients
+    given = arrays_of(cots), arrays_of(args)
+    return report_missing(ctx.entry, gradients, wanted, *given, ctx.status, ctx.saved, tuple(batch), on_fail)
