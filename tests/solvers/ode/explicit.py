@@ -99,7 +99,7 @@ def solve(
     )  # fmt: skip
 
 
-def replay(rhs, run: Run, *, y0=None, p=None, interval=None, times=None, jit=False):
+def replay(rhs, run: Run, *, y0=None, p=None, interval=None, times=None):
     """The frozen map of a run at other arguments: (values, end, states)."""
     y0, p, interval, times = (
         old if new is None else np.array(new, float)
@@ -108,7 +108,7 @@ def replay(rhs, run: Run, *, y0=None, p=None, interval=None, times=None, jit=Fal
     n, m = len(y0), len(times)
     a, c, _, dense = run.tableau.arrays(y0.dtype)
     values, end, states = np.empty(m * n, y0.dtype), np.empty(n, y0.dtype), np.empty(run.rows * n, y0.dtype)
-    chosen(explicit_rk.replay, jit)(
+    explicit_rk.replay(
         rhs, n, y0, p, interval, m, times, run.tableau.stages, run.tableau.degree, a, c, dense, run.grid.copy(),
         run.rows, values, end, states,
     )  # fmt: skip
@@ -130,12 +130,12 @@ def pullback(rhs, rhs_vjp, run: Run, values_bar=None, end_bar=None, *, jit=False
     return bars
 
 
-def tangent(rhs_tangent, run: Run, y0_dot, p_dot, interval_dot, times_dot, *, jit=False):
+def tangent(rhs_tangent, run: Run, y0_dot, p_dot, interval_dot, times_dot):
     """(values, values_dot, end2, states2) of a run along a direction."""
     n, m = len(run.y0), len(run.times)
     a, c, _, dense = run.tableau.arrays(float)
     values, values_dot, end2, states2 = np.empty(m * n), np.empty(m * n), np.empty(2 * n), np.empty(run.rows * 2 * n)
-    chosen(explicit_rk_tangent.tangent_replay, jit)(
+    explicit_rk_tangent.tangent_replay(
         rhs_tangent, n, np.concatenate([run.y0, y0_dot]), np.concatenate([run.p, p_dot]), run.interval,
         np.array(interval_dot), m, run.times, np.array(times_dot), run.tableau.stages, run.tableau.degree, a, c, dense,
         run.grid, run.rows, values, values_dot, end2, states2,
@@ -143,15 +143,13 @@ def tangent(rhs_tangent, run: Run, y0_dot, p_dot, interval_dot, times_dot, *, ji
     return values.reshape(m, n), values_dot.reshape(m, n), end2, states2
 
 
-def second(
-    rhs_tangent, rhs_tangent_vjp, run: Run, y0_dot, p_dot, interval_dot, times_dot, values_bar, end_bar, *, jit=False
-):
+def second(rhs_tangent, rhs_tangent_vjp, run: Run, y0_dot, p_dot, interval_dot, times_dot, values_bar, end_bar):
     """The second derivative of <bar, outputs> along a direction, and the gradient, each over (y0, p, t0, t1, times)."""
     n, m, q = len(run.y0), len(run.times), len(run.p)
     a, c, _, dense = run.tableau.arrays(float)
-    _, _, _, states2 = tangent(rhs_tangent, run, y0_dot, p_dot, interval_dot, times_dot, jit=jit)
+    _, _, _, states2 = tangent(rhs_tangent, run, y0_dot, p_dot, interval_dot, times_dot)
     bars = np.zeros(2 * n), np.zeros(2 * q), np.zeros(2), np.zeros(2), np.zeros(m), np.zeros(m)
-    chosen(explicit_rk_tangent.tangent_pullback, jit)(
+    explicit_rk_tangent.tangent_pullback(
         rhs_tangent, rhs_tangent_vjp, n, np.concatenate([run.p, p_dot]), run.interval, np.array(interval_dot), m,
         run.times, np.array(times_dot), run.tableau.stages, run.tableau.degree, a, c, dense, run.grid, run.rows, states2,
         np.zeros(m * n), np.array(values_bar, float).ravel(), np.concatenate([np.zeros(n), end_bar]), *bars,
