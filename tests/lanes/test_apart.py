@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import pytest
 import torch
 from torch import Tensor
@@ -173,12 +175,16 @@ end:
 
 
 def test_what_a_model_does_not_have_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ctypes
-
-    import llvmlite.binding as llvm
-
     monkeypatch.setenv(LINK, "apart")
     solver = llvm.parse_assembly(SOLVER, llvm.create_context()).as_bitcode()
     code = apart.link_model([solver, "define i64 @imp_number() {\n  ret i64 21\n}\n"], ["imp_entry"])
     assert len(pieces(code)) == 2
     assert Loaded(code).function("imp_entry", ctypes.c_int64, ctypes.c_void_p)(None) == 42
+
+
+def test_a_solver_may_ask_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LINK, "apart")
+    text = "define i64 @imp_entry(i64 %x) {\n  ret i64 %x\n}\n"
+    solver = llvm.parse_assembly(text, llvm.create_context()).as_bitcode()
+    code = apart.link_model([solver, "define i64 @imp_number() {\n  ret i64 21\n}\n"], ["imp_entry"])
+    assert Loaded(code).function("imp_entry", ctypes.c_int64, ctypes.c_int64)(7) == 7

@@ -76,7 +76,7 @@ def _solver(bitcode: bytes, entries: Sequence[str]) -> tuple[bytes, list[str]]:
         return joined([code, "\n".join(name for name in names if name.startswith(OWN)).encode()])
 
     code, names = pieces(kept_object(key_of_modules([bitcode], cpu, "solver", list(entries)), make))
-    return code, names.decode().split("\n")
+    return code, names.decode().splitlines()
 
 
 def _model(texts: Sequence[str]) -> bytes:

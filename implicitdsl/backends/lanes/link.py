@@ -75,7 +75,8 @@ CODE_MODEL = "large"
 """LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
 the smaller models reach no further, and LLVM then ends the process."""
 PIPELINE = tuple(
-    f"backends/lanes/{name}.py" for name in ("apart", "data", "link", "passes", "word_functions", "word_names")
+    f"backends/lanes/{name}.py"
+    for name in ("apart", "data", "link", "passes", "pieces", "word_functions", "word_names")
 )
 """The sources that decide what modules become."""
 
