@@ -174,6 +174,14 @@ def is_per_sample(array: Any, argument: Argument) -> bool:
     return extra == 1
 
 
+def asked_rows(cot: Array) -> NDArray[np.bool_]:
+    """The samples with a cotangent (batch, size) that is not 0."""
+    # Most often the first number of each says so.
+    if cot.shape[1] and np.count_nonzero(cot[:, 0]) == len(cot):
+        return np.ones(len(cot), np.bool_)
+    return np.logical_or.reduce(cot, axis=1)
+
+
 def sum_in_order(terms: Array, rows: Sequence[int] | NDArray[np.int64] | None = None) -> Array:
     """The sum over the first axis, first to last, whatever the length: the order in which shared gradients are
     added."""

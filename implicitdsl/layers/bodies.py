@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Array, Engine, RunOptions, Tape, is_per_sample
+from implicitdsl.backends.engine import Array, Engine, RunOptions, Tape, asked_rows, is_per_sample
 from implicitdsl.layers.errors import SolveError, describe
 from implicitdsl.layers.registry import Entry
 from implicitdsl.layers.sets import contains
@@ -168,7 +168,7 @@ def pullback_of_tape(
 ) -> list[Array | None] | None:
     """As `pullback` of the solve that left the tape; None where the tape does not serve. An argument that is not
     wanted, or that nothing depends on, may have None."""
-    if not _all_touched(cotangents, batch):
+    if not touched_by(cotangents, batch).all():
         return None
     found = tape.pullback(cotangents, wanted)
     return None if found is None or found.status.any() else found.grads
@@ -271,22 +271,12 @@ def _lost(status: NDArray[np.int32], on_fail: str) -> NDArray[np.bool_]:
 
 
 def touched_by(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:
-    if _surely_touched(cotangents, batch):
-        return np.ones(batch, np.bool_)
+    """The samples with a cotangent that is not 0."""
     touched = np.zeros(batch, np.bool_)
     for value in cotangents:
-        touched |= (value.reshape(batch, -1) != 0).any(axis=1) if value.size else False
+        if value.size and not touched.all():
+            touched |= asked_rows(value.reshape(batch, -1))
     return touched
-
-
-def _all_touched(cotangents: Sequence[Array], batch: int) -> bool:
-    """Whether every sample has a cotangent that is not 0."""
-    return _surely_touched(cotangents, batch) or bool(touched_by(cotangents, batch).all())
-
-
-def _surely_touched(cotangents: Sequence[Array], batch: int) -> bool:
-    """Whether the first numbers of a cotangent say that every sample has one that is not 0, as most often they do."""
-    return any(v.size and np.count_nonzero(v.reshape(batch, -1)[:, 0]) == batch for v in cotangents)
 
 
 def _moved(engine: Engine, directions: Sequence[Array], batch: int) -> NDArray[np.bool_]:

@@ -260,14 +260,6 @@ def spread(whole: Sequence[Array], rows: Rows, flat: Array) -> None:
         start += size
 
 
-def asked_rows(cot: Array) -> NDArray[np.bool_]:
-    """The samples with a cotangent (batch, size) that is not 0."""
-    # Most often the first number of each says so.
-    if cot.shape[1] and np.count_nonzero(cot[:, 0]) == len(cot):
-        return np.ones(len(cot), np.bool_)
-    return cot.any(axis=1)
-
-
 def failed(status: NDArray[np.int32], asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Samples that a cotangent asks about and that have no derivative."""
     return asked & (status != codes.SUCCESS)

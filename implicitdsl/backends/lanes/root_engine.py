@@ -14,9 +14,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents, is_per_sample
+from implicitdsl.backends.engine import (
+    Array,
+    Gradient,
+    RunOptions,
+    Second,
+    Solution,
+    Tangents,
+    asked_rows,
+    is_per_sample,
+)
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, asked_rows, failed, flat_rows, split
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.contraction import Contraction
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lanes, put_rows
