@@ -27,6 +27,7 @@ from implicitdsl.backends.lanes.link import (
 )
 from implicitdsl.backends.lanes.passes import OWN
 from implicitdsl.backends.lanes.pieces import joined, pieces
+from implicitdsl.backends.lanes.target import device
 from implicitdsl.backends.lanes.word_names import PREFIX
 
 LINK = "IMPLICITDSL_LINK"
@@ -39,12 +40,12 @@ _NEVER = "define void @{name}() {{\n  call void @llvm.trap()\n  unreachable\n}}\
 
 
 def linking() -> Linking:
-    """How solvers and models are linked here: packages are always made whole. Raises ValueError for another word than
-    the two."""
+    """How solvers and models are linked here: packages, and code for devices, are always made whole. Raises ValueError
+    for another word than the two."""
     given = os.environ.get(LINK, "whole")
     if given not in get_args(Linking):
         raise ValueError(f"{LINK} is `whole` or `apart`, not `{given}`")
-    return "whole" if is_for_package() else cast(Linking, given)
+    return "whole" if is_for_package() or device() is not None else cast(Linking, given)
 
 
 def link_model(

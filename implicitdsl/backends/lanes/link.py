@@ -24,6 +24,7 @@ from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
+from implicitdsl.backends.lanes.target import device
 from implicitdsl.backends.lanes.word_functions import word_functions
 from implicitdsl.backends.lanes.word_names import types_of
 
@@ -109,6 +110,8 @@ def make_object(
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
     parts, cpu, sizes = list(modules), cpu or aim(), sorted(set(sizes))
+    if (elsewhere := device()) is not None:
+        return elsewhere.make(parts, entries, sizes)
     key = key_of_modules(parts, cpu, list(entries), inline_all, sizes)
 
     def make() -> bytes:

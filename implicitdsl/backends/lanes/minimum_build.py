@@ -12,6 +12,7 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.minimum_engine import MinimumEngine
 from implicitdsl.backends.lanes.program_sizes import parts_of, program_object, signatures_of
 from implicitdsl.backends.lanes.root_build import implicit_parts
+from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir.node import Leaf, walk
 from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic
@@ -54,7 +55,7 @@ def build_minimum(
     spec = Spec(
         layer_name=problem.signature.layer,
         dtype=dtype.name,
-        width=WIDTH[dtype.name],
+        width=width_of(dtype.name, WIDTH),
         arguments=arguments,
         outputs=tuple(o.shape for o in problem.outputs),
         saved=(((whole,), dtype.name), ((), "int64"), ((masks,), dtype.name)),

@@ -15,6 +15,7 @@ from implicitdsl.backends.lanes.block_engine import WIDTH, BlockEngine, Spec, fa
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import transpose
 from implicitdsl.problems.net import NetProblem, derive
@@ -36,7 +37,7 @@ def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = N
     spec = Spec(
         layer_name=problem.signature.layer,
         dtype=dtype.name,
-        width=WIDTH[dtype.name],
+        width=width_of(dtype.name, WIDTH),
         arguments=arguments_of(problem.signature),
         outputs=tuple(o.shape for o in problem.outputs),
         saved=(),

@@ -46,6 +46,7 @@ from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
+from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings, highest_order, matrix_choice
 from implicitdsl.ir.node import Node, walk
 from implicitdsl.problems.derived import Derived, simplified
@@ -191,7 +192,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
     return Spec(
         layer_name=signature.layer,
         dtype=dtype.name,
-        width=WIDTH[dtype.name],
+        width=width_of(dtype.name, WIDTH),
         arguments=arguments_of(signature),
         outputs=outputs,
         saved=(((), "int64"),) * (1 if problem.events is None else 2),

@@ -18,6 +18,7 @@ from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
 from implicitdsl.backends.lanes.slopes import slopes_of
+from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings
 from implicitdsl.ir import build
 from implicitdsl.ir.contraction import is_layout, uniform
@@ -61,7 +62,7 @@ def build_root(
     spec = Spec(
         layer_name=problem.signature.layer,
         dtype=dtype.name,
-        width=WIDTH[dtype.name],
+        width=width_of(dtype.name, WIDTH),
         arguments=arguments_of(problem.signature),
         outputs=tuple(o.shape for o in problem.outputs),
         saved=(((n,), dtype.name), ((), "int64")),

@@ -11,6 +11,7 @@ from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.root_build import CALLS, PARTS, SOLVERS, RootCode, implicit_parts
 from implicitdsl.backends.lanes.smooth_engine import ONE_MODEL, ONE_SOLVERS, SIGNATURES, SmoothEngine
+from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings
 from implicitdsl.problems.argmin import ArgminProblem, derive
 
@@ -35,7 +36,7 @@ def build_smooth(
     spec = Spec(
         layer_name=problem.signature.layer,
         dtype=dtype.name,
-        width=WIDTH[dtype.name],
+        width=width_of(dtype.name, WIDTH),
         arguments=arguments_of(problem.signature),
         outputs=tuple(o.shape for o in problem.outputs),
         saved=(((n,), dtype.name), ((), "int64")),
