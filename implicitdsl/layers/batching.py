@@ -45,6 +45,8 @@ def read_inputs(layer: str, specs: Sequence[InputSpec], given: Sequence[Any]) ->
 
 def _read(layer: str, spec: InputSpec, value: Any) -> tuple[Tensor, bool]:
     if isinstance(value, Tensor):
+        if value.dtype in FLOATS and value.is_cpu:
+            return value, True
         tensor = value
     elif isinstance(value, (bool, int, float)):
         return torch.tensor(float(value), dtype=torch.float64), False

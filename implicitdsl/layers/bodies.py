@@ -7,11 +7,10 @@ cotangent is zero never reaches a pullback, so it adds exactly nothing to a shar
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,14 +47,15 @@ class _Listeners(threading.local):
 _listeners = _Listeners()
 
 
-@contextlib.contextmanager
-def listening() -> Iterator[list[Record]]:
+class Listening:
     """Collects the records of the solves of this thread: under vmap and grad an op's own outputs are wrapped."""
-    heard: list[Record] = []
-    _listeners.stack.append(heard)
-    try:
-        yield heard
-    finally:
+
+    def __enter__(self) -> list[Record]:
+        heard: list[Record] = []
+        _listeners.stack.append(heard)
+        return heard
+
+    def __exit__(self, *raised: object) -> None:
         _listeners.stack.pop()
 
 
@@ -74,8 +74,9 @@ def solve(
     engine = entry.engine
     batch = math.prod(shape)
     good = _good(entry, args, batch)
-    if batch and good.all():
+    if batch and (good is None or good.all()):
         return _solve_all(entry, args, batch, shape, on_fail, RunOptions(seed, np.arange(first, first + batch), keep))
+    good = np.ones(batch, np.bool_) if good is None else good
     outputs = [np.full((batch, *s), np.nan, engine.dtype) for s in engine.outputs]
     saved = [np.zeros((batch, *s), t) for s, t in engine.saved]
     notes, steps = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
@@ -124,7 +125,7 @@ def _told(
         heard.append(
             Record(entry.layer, status.reshape(shape), notes.reshape(shape), steps.reshape(shape), seed, extras)
         )
-    if status.any():
+    if np.count_nonzero(status):
         _report(entry, status, shape, on_fail, "forward")
         if on_fail == "nan":
             for output in outputs:
@@ -168,10 +169,10 @@ def pullback_of_tape(
 ) -> list[Array | None] | None:
     """As `pullback` of the solve that left the tape; None where the tape does not serve. An argument that is not
     wanted, or that nothing depends on, may have None."""
-    if not touched_by(cotangents, batch).all():
+    if not (_all_begin(cotangents, batch) or touched_by(cotangents, batch).all()):
         return None
     found = tape.pullback(cotangents, wanted)
-    return None if found is None or found.status.any() else found.grads
+    return None if found is None or np.count_nonzero(found.status) else found.grads
 
 
 def pullback_pullback(
@@ -250,8 +251,9 @@ def pushforward(
     return outputs
 
 
-def _good(entry: Entry, args: Sequence[Array], batch: int) -> NDArray[np.bool_]:
-    good = np.ones(batch, np.bool_)
+def _good(entry: Entry, args: Sequence[Array], batch: int) -> NDArray[np.bool_] | None:
+    """Which samples have inputs that pass the tests; None where all have."""
+    good: NDArray[np.bool_] | None = None
     for check in entry.checks:
         value = args[check.argument]
         # A sum of squares is NaN only where a number is.
@@ -261,13 +263,18 @@ def _good(entry: Entry, args: Sequence[Array], batch: int) -> NDArray[np.bool_]:
         inside = ~np.isnan(value).any(axis=tuple(range(value.ndim - rank, value.ndim)))
         if check.set is not None:
             inside = inside & contains(check.set, value, rank)
-        good &= inside
+        good = np.full(batch, inside) if good is None else good & inside
     return good
 
 
 def _lost(status: NDArray[np.int32], on_fail: str) -> NDArray[np.bool_]:
     """Samples without a derivative: the failed ones, but under "warn" those alone that were never solved."""
     return status == BAD_INPUT if on_fail == "warn" else status != 0
+
+
+def _all_begin(cotangents: Sequence[Array], batch: int) -> bool:
+    """Whether the first number of a cotangent is not 0 for any sample, which most often tells that all are touched."""
+    return any(v.size and np.count_nonzero(v.reshape(batch, -1)[:, 0]) == batch for v in cotangents)
 
 
 def touched_by(cotangents: Sequence[Array], batch: int) -> NDArray[np.bool_]:

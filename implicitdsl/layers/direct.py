@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ from implicitdsl.backends.engine import Array
 from implicitdsl.layers import bodies
 from implicitdsl.layers.derivatives import Pullback, apply, head
 from implicitdsl.layers.missing_derivatives import exist, report_missing
-from implicitdsl.layers.ops import arrays_of, tensor_of, tensors_of
-from implicitdsl.layers.registry import find
+from implicitdsl.layers.ops import TORCH_TYPES, arrays_of, tensor_of, tensors_of
+from implicitdsl.layers.registry import Entry
 
 PLAIN = (Tensor, torch.nn.Parameter)
 
@@ -48,74 +49,91 @@ def applies(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def solve(
-    key: str, on_fail: str, outputs: int, batch: tuple[int, ...], seed: Tensor | None, first: int, args: list[Tensor]
-) -> Sequence[Tensor]:
-    """The outputs of the engine under a key, then the status; differentiable twice."""
+@dataclass(frozen=True)
+class Job:
+    """What a call asks for besides tensors: of which engine, what becomes of failures, the batch, its noise, and
+    whether the caller wants the status too."""
+
+    entry: Entry
+    on_fail: str
+    batch: tuple[int, ...]
+    seed: Tensor | None
+    first: int
+    told: bool
+
+    def answers(self, args: Sequence[Tensor], *, keep: bool = False) -> bodies.Answers:
+        """As `bodies.solve`."""
+        seed = None if self.seed is None else int(self.seed)
+        return bodies.solve(self.entry, arrays_of(args), self.batch, self.on_fail, seed, self.first, keep=keep)
+
+
+def solve(job: Job, args: list[Tensor]) -> tuple[Sequence[Tensor], Tensor | None]:
+    """The outputs, differentiable twice, and the status where it is wanted."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in args):
-        return Solve.apply(key, on_fail, outputs, batch, seed, first, *args)
-    found, status, _, _, _, _ = bodies.solve(find(key), arrays_of(args), tuple(batch), on_fail, _number(seed), first)
-    return tensors_of([*found, status])
-
-
-def _number(seed: Tensor | None) -> int | None:
-    return None if seed is None else int(seed)
+        found: tuple[Tensor, ...] = Solve.apply(job, *args)
+        return (found[:-1], found[-1]) if job.told else (found, None)
+    values, status, *_ = job.answers(args)
+    return tensors_of(values), tensor_of(status) if job.told else None
 
 
 class Solve(torch.autograd.Function):
-    """As `derivatives.Solve`, for an ordinary call."""
+    """As `derivatives.Solve`, for an ordinary call: takes a job and arguments, gives outputs, then the status where the
+    job tells it."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Any:
-        key, on_fail, outputs, batch, seed, first, *args = given
+        job, *args = given
+        values, status, _, _, saved, tape = job.answers(args, keep=True)
         # A result outlives its layer: what it refers to lives as long as it does.
-        ctx.entry = find(key)
-        values, ctx.status, _, _, ctx.saved, ctx.tape = bodies.solve(
-            ctx.entry, arrays_of(args), tuple(batch), on_fail, _number(seed), first, keep=True
-        )
-        found = tensors_of([*values, ctx.status])
-        ctx.head = (key, on_fail, outputs, batch)
+        ctx.held = job, status, saved, tape, [value.shape for value in values]
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(found[outputs])
         ctx.save_for_backward(*args)
-        ctx.like = [value.shape for value in values]
+        found = tensors_of(values)
+        if job.told:
+            found.append(tensor_of(status))
+            ctx.mark_non_differentiable(found[-1])
         return tuple(found)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        key, on_fail, outputs, batch = ctx.head
+        job, status, saved, tape, shapes = ctx.held
         args = ctx.saved_tensors
-        dtype = args[0].dtype if args else torch.get_default_dtype()
         cots = [
-            torch.zeros(shape, dtype=dtype) if g is None else g
-            for g, shape in zip(grads[:outputs], ctx.like, strict=True)
+            torch.zeros(shape, dtype=TORCH_TYPES[job.entry.engine.dtype]) if g is None else g
+            for g, shape in zip(grads[: len(shapes)], shapes, strict=True)
         ]
+        wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or not applies(cots):
-            facts = tensors_of([ctx.status, *ctx.saved])
-            found = apply(Pullback, *head(key, on_fail, outputs, len(args), tuple(batch)), *cots, *args, *facts)
+            facts = tensors_of([status, *saved])
+            parts = head(job.entry.key, job.on_fail, len(shapes), len(args), job.batch)
+            whole: Sequence[Tensor] = apply(Pullback, *parts, *cots, *args, *facts)
             if applies(cots):
-                _test(ctx, arrays_of(found), cots, args)
-            return (*(None,) * 6, *found)
-        wanted, given = ctx.needs_input_grad[6:], arrays_of(cots)
+                _test(ctx, arrays_of(whole), cots, args)
+            return None, *whole
         gradients: Sequence[Array | None] | None = None
-        if ctx.tape is not None:
-            gradients = bodies.pullback_of_tape(ctx.tape, given, math.prod(batch), wanted)
+        if tape is not None:
+            # A tape reads cotangents as they lie.
+            given = [cot.detach().numpy() for cot in cots]
+            gradients = bodies.pullback_of_tape(tape, given, math.prod(job.batch), wanted)
         if gradients is None:
-            gradients = bodies.pullback(ctx.entry, given, arrays_of(args), ctx.status, ctx.saved, tuple(batch), on_fail)
+            gradients = bodies.pullback(
+                job.entry, arrays_of(cots), arrays_of(args), status, saved, job.batch, job.on_fail
+            )
         gradients = _test(ctx, gradients, cots, args)
-        whole = [
+        found = [
             None if not wants else torch.zeros_like(arg) if grad is None else tensor_of(grad)
             for grad, wants, arg in zip(gradients, wanted, args, strict=True)
         ]
-        return (*(None,) * 6, *whole)
+        return None, *found
 
 
 def _test(
     ctx: Any, gradients: Sequence[Array | None], cots: Sequence[Tensor], args: Sequence[Tensor]
 ) -> Sequence[Array | None]:
     """The gradients, after those that are wanted and do not exist were treated as failures."""
-    wanted, (_, on_fail, _, batch) = ctx.needs_input_grad[6:], ctx.head
+    wanted = ctx.needs_input_grad[1:]
     if exist(gradients, wanted):
         return gradients
+    job, status, saved, *_ = ctx.held
     given = arrays_of(cots), arrays_of(args)
-    return report_missing(ctx.entry, gradients, wanted, *given, ctx.status, ctx.saved, tuple(batch), on_fail)
+    return report_missing(job.entry, gradients, wanted, *given, status, saved, job.batch, job.on_fail)

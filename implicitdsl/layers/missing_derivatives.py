@@ -22,7 +22,12 @@ Gradients = Sequence[Array | None]
 
 def exist(gradients: Gradients, wanted: Sequence[bool]) -> bool:
     """Whether all gradients that are wanted are numbers."""
-    return all(g is None or not wants or bool(np.isfinite(g).all()) for g, wants in zip(gradients, wanted, strict=True))
+    return all(g is None or not wants or _is_finite(g) for g, wants in zip(gradients, wanted, strict=True))
+
+
+def _is_finite(value: Array) -> bool:
+    # A sum of squares is finite only where all numbers are, but may overflow.
+    return math.isfinite(np.vdot(value, value)) or bool(np.isfinite(value).all())
 
 
 def report_missing(

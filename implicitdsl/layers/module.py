@@ -87,7 +87,7 @@ class Layer(torch.nn.Module):
             found, _ = self._run(call.slots(read), values, call, self._seed(seed), first_sample)
         else:
             call = self._call(read, values)
-            with bodies.listening() as records:
+            with bodies.Listening() as records:
                 try:
                     found, _ = self._run(call.slots(read), values, call, self._seed(seed), first_sample)
                 finally:
@@ -101,8 +101,8 @@ class Layer(torch.nn.Module):
         """The plan of a call: what follows from types and shapes is found once for each."""
         case = (
             torch.get_default_dtype(),
-            *((tensor.shape, tensor.dtype, counts) for tensor, counts in read),
-            *((value.dtype, value.device) for value in values.values()),
+            *[(tensor.shape, tensor.dtype, counts) for tensor, counts in read],
+            *[(value.dtype, value.is_cpu) for value in values.values()],
         )
         call = self._calls.get(case)
         if call is None:
@@ -159,10 +159,12 @@ class Layer(torch.nn.Module):
                     slots |= _drawn(drawn, slots, seed, first, batch, dtype)
                 args = [slots[n] if n in slots else _of_type(values[n], dtype) for n in names]
                 if not torch.compiler.is_compiling() and direct.applies(args):
-                    answer = direct.solve(key, on_fail, len(shapes), batch, seed, first, args)
+                    job = direct.Job(registry.find(key), on_fail, tuple(batch), seed, first, told)
+                    found, status = direct.solve(job, args)
                 else:
                     answer = apply(Solve, *head(key, on_fail, len(shapes), len(args), batch), seed, first, *args)
-                found, lost = answer[: len(shapes)], answer[len(shapes)] != 0 if told else None
+                    found, status = answer[: len(shapes)], answer[len(shapes)]
+                lost = status != 0 if told and status is not None else None
             slots.update(zip(piece.outputs, found, strict=True))
             failed = lost if failed is None or lost is None else failed | lost
         # A result that is an input given without batch dimensions still has the whole batch shape.

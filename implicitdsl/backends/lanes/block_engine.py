@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends import threads
+from implicitdsl.backends import interrupt, threads
 from implicitdsl.backends.engine import Argument, Array, Shape
-from implicitdsl.backends.lanes.arena import Arena
+from implicitdsl.backends.lanes.arena import Arena, Places, places_of
 from implicitdsl.backends.lanes.data import Data, Value, blank, changed
 from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import Key, MachineCode
@@ -187,23 +187,33 @@ class BlockEngine:
         most = max(TASK_BYTES // max(block_bytes, 1), 1)
         # The first run of a part may take any time.
         seconds = self._seconds.get(part, np.inf) * blocks
-        if blocks == 1 and seconds < threads.LONG:
-            work(0, 1)
-            return
-        wanted = self._hands(seconds)
+        wanted = 1 if blocks == 1 else self._hands(seconds)
         if wanted > 1:
             most = min(most, -(-blocks // (2 * wanted)))
         step = max(most - most % whole, whole)
+        if step >= blocks and seconds < threads.LONG:
+            self._run_one(part, 0, blocks, work)
+            return
         self.run_these(part, [(first, min(first + step, blocks)) for first in range(0, blocks, step)], work)
 
     def run_these(self, part: str, tasks: Sequence[tuple[int, int]], work: Callable[[int, int], None]) -> None:
         """`work(first, last)` for ranges of blocks, by as many threads as pay."""
-        blocks = sum(last - first for first, last in tasks)
+        blocks = sum([last - first for first, last in tasks])
+        if len(tasks) == 1 and self._seconds.get(part, np.inf) * blocks < threads.LONG:
+            self._run_one(part, *tasks[0], work)
+            return
         seconds = self._seconds.get(part, np.inf) * blocks
         wanted = self._hands(seconds)
         begun = time.perf_counter()
         threads.run(tasks, work, wanted, seconds=seconds)
         self._seconds[part] = (time.perf_counter() - begun) * min(wanted, len(tasks)) / blocks
+
+    def _run_one(self, part: str, first: int, last: int, work: Callable[[int, int], None]) -> None:
+        """The only task of a run, if a short one: nothing is handed over."""
+        before, begun = interrupt.raised(), time.perf_counter()
+        work(first, last)
+        self._seconds[part] = (time.perf_counter() - begun) / (last - first)
+        interrupt.check(before)
 
     def _hands(self, seconds: float) -> int:
         """The threads for work of so many seconds, those of the last call: the first runs on one."""
@@ -211,9 +221,13 @@ class BlockEngine:
             return 1
         return threads.default() if self.threads is None else self.threads
 
+    def places(self, *shapes: tuple[int, ...]) -> Places:
+        """Places of arrays of elements of these shapes."""
+        return places_of(self.dtype, tuple((*shape, self.width) for shape in shapes))
+
     def arena(self, *shapes: tuple[int, ...]) -> Arena:
-        """Arrays of elements of these shapes."""
-        return Arena(self.dtype, *((*shape, self.width) for shape in shapes))
+        """Arrays of elements of these shapes, for one task."""
+        return Arena(self.places(*shapes))
 
     def in_order(self, cost: Array | None) -> NDArray[np.int64] | None:
         """See `in_order_of_cost`; what was found for the last costs is known for the same ones."""

@@ -28,7 +28,7 @@ class DelayEngine(OdeEngine):
         """As for any `ode`, with room for the tape of one block, which grows until the run fits."""
         at, room = 0, self._room
         while at < count:
-            tape = Arena(self.dtype, *((room * k, self.width) for k in self.row_parts), lasting=True)
+            tape = Arena(self.places(*((room * k,) for k in self.row_parts)), lasting=True)
             stopped = entry(at, count, *given, 0, *tape.addresses, room)
             if stopped == 0:
                 break

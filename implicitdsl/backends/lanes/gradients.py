@@ -6,12 +6,15 @@ bits do not depend on how many threads share the chunks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, Array, is_per_sample
+from implicitdsl.backends.lanes.arena import address_of
 from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, put_rows, set_addresses, take_lanes
 
 CHUNKS = 64
@@ -27,6 +30,46 @@ def chunk_of(arguments: Sequence[Argument], args: Sequence[Array], groups: Seque
     return max(-(-blocks // count), 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Members:
+    """What is known of the gradients of a call before it: which are made by sample, with their sizes, which are summed,
+    which nobody wants, and which of the first are in one group alone, so that they are no sums."""
+
+    own: dict[int, int]
+    sums: dict[int, int]
+    skipped: frozenset[int]
+    once: frozenset[int]
+    chunk: int
+    """Blocks whose sums are made together: no two threads may work on a chunk."""
+    chunks: int
+    largest: int
+    """The size of the largest gradient of an argument that the samples share."""
+
+
+def members_of(
+    arguments: Sequence[Argument],
+    args: Sequence[Array],
+    groups: Sequence[Packing],
+    blocks: int,
+    wanted: Sequence[bool] | None = None,
+) -> Members:
+    """The members of calls with arguments of these shapes."""
+    chosen = sorted({i for packed in groups for i in packed.members})
+    shared = [i for i in chosen if not is_per_sample(args[i], arguments[i])]
+    skipped = frozenset(i for i in chosen if wanted is not None and not wanted[i])
+    own = [i for i in chosen if i not in shared]
+    chunk = chunk_of(arguments, args, groups, blocks)
+    return Members(
+        own={i: math.prod(args[i].shape[1:]) for i in own if i not in skipped},
+        sums={i: args[i].size for i in shared if i not in skipped},
+        skipped=skipped,
+        once=frozenset(i for i in own if sum(i in packed.members for packed in groups) == 1),
+        chunk=chunk,
+        chunks=max(-(-blocks // chunk), 1),
+        largest=max((args[i].size for i in shared), default=0),
+    )
+
+
 class Gradients:
     """The gradients of one call, being gathered."""
 
@@ -38,55 +81,46 @@ class Gradients:
         blocks: int,
         width: int,
         wanted: Sequence[bool] | None = None,
-        chunk: int | None = None,
+        members: Members | None = None,
     ) -> None:
-        self._arguments, self._args, self._width = arguments, args, width
-        members = sorted({i for packed in groups for i in packed.members})
-        shared = [i for i in members if not is_per_sample(args[i], arguments[i])]
-        self.chunk = chunk_of(arguments, args, groups, blocks) if chunk is None else chunk
-        """Blocks of a chunk: no two threads may work on one."""
-        self._skipped = {i for i in members if wanted is not None and not wanted[i]}
-        chunks = max(-(-blocks // self.chunk), 1)
-        self._sums = {i: np.zeros((chunks, args[i].size), args[i].dtype) for i in shared if i not in self._skipped}
-        # What nobody wants is summed all the same: each chunk has one place for all of it.
-        size = max((args[i].size for i in shared if i in self._skipped), default=0)
-        self._waste, self._unwanted = np.zeros(0), np.zeros((chunks if size else 0, size))
-        self._places = {i: (sums.__array_interface__["data"][0], sums.strides[0]) for i, sums in self._sums.items()}
-        self._rest = self._unwanted.__array_interface__["data"][0], self._unwanted.strides[0]
-        self._own = {
-            i: np.zeros((len(args[i]), args[i][0].size), args[i].dtype)
-            for i in members
-            if i not in shared and i not in self._skipped
-        }
-        self._once = {i for i in members if i not in shared and sum(i in packed.members for packed in groups) == 1}
-        """Arguments in one group alone: their gradients are no sums."""
+        """`members` is what `members_of` says of the same arguments, where that is known."""
+        if members is None:
+            members = members_of(arguments, args, groups, blocks, wanted)
+        self._members, self._arguments, self._args, self._width = members, arguments, args, width
+        self.chunk = members.chunk
+        self.waste = -(-members.largest // width)
+        """Elements of room for a sum that nobody wants, which a task brings: two threads must not share it."""
+        self._sums = {i: np.zeros((members.chunks, size), args[i].dtype) for i, size in members.sums.items()}
+        self._places = {i: (address_of(sums), sums.strides[0]) for i, sums in self._sums.items()}
+        self._own = {i: np.zeros((len(args[i]), size), args[i].dtype) for i, size in members.own.items()}
 
-    def set_addresses(self, packed: Packing, into: Array, first: int, start: int = 0) -> None:
+    def set_addresses(self, packed: Packing, into: Array, first: int, waste: int = 0) -> None:
         """Tells the code, for blocks from `first` on, where the sums of shared members are: addresses into the places
-        of a group that begins at the element `start`."""
-        if packed.shared:
-            places = np.array([self._places.get(i, self._rest) for i in packed.shared])
-            chunk = np.arange(first, first + len(into)) // self.chunk
-            set_addresses(into, start + packed.own_size, places[:, 0] + chunk[:, None] * places[:, 1])
+        of a group. `waste` is where those may be summed that nobody wants."""
+        if not packed.shared:
+            return
+        if not self._places:
+            set_addresses(into, packed.own_size, [waste] * len(packed.shared))
+            return
+        places = np.array([self._places.get(i, (waste, 0)) for i in packed.shared])
+        chunk = np.arange(first, first + len(into)) // self.chunk
+        set_addresses(into, packed.own_size, places[:, 0] + chunk[:, None] * places[:, 1])
 
-    def set_waste(self, packed: Packing, into: Array, start: int) -> None:
-        """As `set_addresses`, for sums that nobody wants."""
+    def set_waste(self, packed: Packing, into: Array, start: int, waste: int) -> None:
+        """As `set_addresses` where nobody wants any, for places of a group that begin at the element `start`."""
         if packed.shared:
-            size = max(self._args[i].size for i in packed.shared)
-            self._waste = np.zeros(size, self._args[0].dtype)
-            at = start + packed.own_size
-            set_addresses(into, at, [self._waste.__array_interface__["data"][0]] * len(packed.shared))
+            set_addresses(into, start + packed.own_size, [waste] * len(packed.shared))
 
     def gather(self, packed: Packing, bars: Array, first: int, rows: Rows) -> None:
         """As `add`, out of the lanes of blocks (blocks, size, width)."""
-        if self._skipped.issuperset(packed.own):
+        if self._members.skipped.issuperset(packed.own):
             return
-        if not self._once.issuperset(packed.own):
+        if not self._members.once.issuperset([i for i in packed.own if i not in self._members.skipped]):
             self.add(packed, take_lanes(bars[:, : packed.own_size], count_of(rows)), first, rows)
             return
         start = 0
         for i, size in zip(packed.own, packed.sizes, strict=False):
-            if i not in self._skipped:
+            if i not in self._members.skipped:
                 put_rows(self._own[i], rows, bars[:, start : start + size])
             start += size
 
@@ -96,7 +130,7 @@ class Gradients:
         for i, size in zip(packed.own, packed.sizes, strict=False):
             part = found[:, start : start + size]
             start += size
-            if i in self._skipped:
+            if i in self._members.skipped:
                 continue
             if i in self._own:
                 self._own[i][rows] += part
@@ -112,7 +146,7 @@ class Gradients:
         grads: list[Array | None] = []
         any_spoiled = spoiled is not None and bool(spoiled.any())
         for i, (arg, argument) in enumerate(zip(self._args, self._arguments, strict=True)):
-            if i in self._skipped:
+            if i in self._members.skipped:
                 grads.append(None)
                 continue
             if i in self._own:

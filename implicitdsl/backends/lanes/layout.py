@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, is_per_sample
 from implicitdsl.backends.lanes import transpose
+from implicitdsl.backends.lanes.arena import address_of
 
 Array = NDArray[Any]
 Rows = slice | NDArray[np.int64]
@@ -74,14 +75,16 @@ class Packing:
         """All members in the order in which they lie."""
         return (*self.own, *self.shared)
 
-    def pack(self, values: Sequence[Array], rows: Rows, into: Array, start: int = 0) -> None:
+    def pack(self, values: Sequence[Array | None], rows: Rows, into: Array, start: int = 0) -> None:
         """Writes the group for some samples into blocks (blocks, size, width) from an element on; the last block is
-        filled up with copies of the last sample."""
+        filled up with copies of the last sample. What is None is left to be written."""
         for i, size in zip(self.own, self.sizes, strict=False):
-            fill_lanes(into[:, start : start + size], values[i], rows)
+            value = values[i]
+            if value is not None:
+                fill_lanes(into[:, start : start + size], value, rows)
             start += size
         if self.shared:
-            set_addresses(into, start, [values[i].__array_interface__["data"][0] for i in self.shared])
+            set_addresses(into, start, [address_of(value) for i in self.shared if (value := values[i]) is not None])
 
 
 def packing(members: Iterable[int], sizes: Sequence[int], shared: Sequence[int]) -> Packing:
@@ -93,7 +96,7 @@ def packing(members: Iterable[int], sizes: Sequence[int], shared: Sequence[int])
 
 def set_addresses(into: Array, place: int, addresses: Sequence[int] | NDArray[np.int64]) -> None:
     """Addresses in the first bytes of the elements from `place` on of every block; those of a block are a row."""
-    count = len(addresses) if isinstance(addresses, Sequence) else addresses.shape[1]
+    count = addresses.shape[1] if isinstance(addresses, np.ndarray) else len(addresses)
     into[:, place : place + count].view(np.int64)[:, :, 0] = addresses
 
 

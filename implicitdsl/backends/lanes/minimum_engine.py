@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, RunOptions, Solution
+from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import split
 from implicitdsl.backends.lanes.layout import fill_lanes, put_rows, take_lanes
 from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
+from implicitdsl.backends.lanes.program_plan import plan_of
 from implicitdsl.backends.lanes.program_rest import are_convex
 from implicitdsl.backends.lanes.program_tape import ProgramTape
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.block_program import room_of_program
 
 FEW_STEPS = 40
 """Iterations that the solver of one sample never needs where lanes settle: a smaller limit is for it to apply."""
@@ -55,68 +56,63 @@ class MinimumEngine(ProgramEngine):
     ) -> tuple[Array, Array, Array, NDArray[np.int64], NDArray[np.bool_], ProgramTape | None]:
         """Answers, active sets, outputs with distances to kinks, the passes made, which samples are settled; and a tape
         where one is to be kept."""
-        values, shared = self.values(args, batch), self.layout(args, batch)
-        p, n, e, count = self.packing("p", shared), self._n, self._e, self._count
+        plan = plan_of(self, args, batch)
+        p, n, e, count, width, shared = plan.packed, self._n, self._e, self._count, self.width, plan.shared
         vectors, outputs = self.code.entry("vectors", shared), self.code.entry("outputs", shared)
         find = self.program_entry("solve")
-        # No sample has an active set yet.
-        values.append(np.zeros(self._masks, self.dtype))
-        common = self._common(values, p, shared)
-        size_conditions, size_out = self.spec.numbers["size_conditions"], self._out + self._kinks
+        # Active sets are found below.
+        values = [*self.values(args, batch), None]
+        common = self._common(values, plan)
         convex = self.spec.more["conditions"]
-        tape = ProgramTape(self, args, values, shared, p, common, batch) if keep else None
-        found: dict[int, tuple[Array, ...]] = {}
+        tape = ProgramTape(self, plan, values, common) if keep else None
+        w, masks, flat, conditions = [
+            np.empty((batch, size), self.dtype)
+            for size in (self._whole, self._masks, self.size_of_outputs, self.spec.numbers["size_conditions"])
+        ]
+        clear, passes = np.empty(batch, np.bool_), np.empty(batch, np.int64)
 
         def work(first: int, last: int) -> None:
-            blocks, rows = last - first, self.samples_of(None, first, last, batch)
-            own = (
-                (blocks, p.size), (blocks, self._whole), (blocks, count),
-                (blocks if common is None else 0, self._program),
-            )  # fmt: skip
-            passing = (
-                (blocks, size_conditions), (blocks, self._whole), (blocks, 2), (blocks, size_out),
-                (room_of_program(n, count),),
-            )  # fmt: skip
+            blocks, rows = last - first, slice(first * width, min(last * width, batch))
+            rooms = plan.rooms(self, blocks)
             if tape is None:
-                room = self.arena(*passing, *own)
-                lasting, start = room, len(passing)
+                room = lasting = Arena(rooms.both)
+                start = len(rooms.passing.shapes)
             else:
-                room, lasting, start = self.arena(*passing), tape.room(first, last), 0
-            conditions_at, vectors_at, facts_at, out_at, room_at = room.addresses[: len(passing)]
+                room, lasting, start = Arena(rooms.passing), tape.room(first, last), 0
+            conditions_at, vectors_at, facts_at, out_at, room_at, *_ = room.addresses
             p_at, w_at, held_at, program_at = lasting.addresses[start:]
-            p_all, held = lasting.array(start), lasting.array(start + 2)
+            p_all, active = lasting.array(start), lasting.array(start + 2)[:, e:]
             p.pack(values, rows, p_all)
             vectors(blocks, p_at, vectors_at, conditions_at)
             step = self._program
             if common is None:
                 self._prepare(blocks, shared, p_at, program_at, room_at)
             else:
-                program_at, step = common.__array_interface__["data"][0], 0
+                program_at, step = common.address, 0
             find(blocks, n, e, count, program_at, step, vectors_at, w_at, held_at, facts_at, room_at)
-            p_all[:, self._masks_at(p)] = held[:, e:]
+            p_all[:, self._masks_at(p)] = active
             outputs(blocks, p_at, w_at, out_at)
-            samples = min(last * self.width, batch) - first * self.width
-            arrays = (lasting.array(start + 1), held[:, e:], room.array(3), room.array(2))
-            arrays += (room.array(0),) if convex else ()
-            found[first] = tuple(take_lanes(array, samples) for array in arrays)
+            put_rows(w, rows, lasting.array(start + 1))
+            put_rows(masks, rows, active)
+            put_rows(flat, rows, room.array(3))
+            facts, samples = room.array(2), rows.stop - rows.start
+            clear[rows] = facts[:, 0].reshape(-1)[:samples] > 0
+            passes[rows] = facts[:, 1].reshape(-1)[:samples]
+            if convex:
+                put_rows(conditions, rows, room.array(0))
 
         elements = p.size + 2 * self._whole + (self._program if common is None else 0)
-        chunk = 1 if tape is None else tape.chunk
-        self.run_tasks("solve", batch, self._bytes(elements), work, whole=chunk)
+        self.run_tasks("solve", batch, self._bytes(elements), work, whole=plan.chunk if keep else 1)
         self._spent += self._seconds.get("solve", 0.0) * self.blocks_of(batch)
-        pieces = [found[first] for first in sorted(found)]
-        whole = pieces[0] if len(pieces) == 1 else tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
-        w, masks, flat, facts, *conditions = whole
-        clear = facts[:, 0] > 0
         # A sum of squares is finite only where all numbers are.
         if not math.isfinite(np.vdot(flat, flat)):
             clear &= np.isfinite(flat[:, : self._out]).all(axis=1)
         if convex:
-            clear &= are_convex(convex, conditions[0])
+            clear &= are_convex(convex, conditions)
         if self._kinks:
             # Next to a kink the solver of one sample says on which side the answer lies.
             clear &= (np.abs(flat[:, self._out :]) > np.finfo(self.dtype).eps ** 0.5).all(axis=1)
-        return w, masks, flat, facts[:, 1].astype(np.int64), clear, tape
+        return w, masks, flat, passes, clear, tape
 
     def _solve_rest(
         self, args: Sequence[Array], batch: int, rest: NDArray[np.int64], w: Array, masks: Array, flat: Array,

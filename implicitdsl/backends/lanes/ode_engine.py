@@ -221,10 +221,10 @@ class OdeEngine(BlockEngine):
             room = self.arena(
                 (count, 2 * p.size), (count, 2 * q.size), (kept, flat.shape[1]), (count, flat.shape[1]),
                 (kept, 2 * p.size), (kept, q.size), (count, self.facts_size), (tape * wide,), (tape * deep,),
-                (tape * (2 * n + self.dots),), (max(2 * p.size, q.size),), (4 * m * (n + 1),),
+                (tape * (2 * n + self.dots),), (max(2 * p.size, q.size),), (4 * m * (n + 1),), (grads.waste,),
             )  # fmt: skip
             p2_at, q2_at, c_at, out_at, p2_bar_at, q_bar_at, *others = room.addresses
-            facts_at, grid_at, states_at, states2_at, trial_at, work_at = others
+            facts_at, grid_at, states_at, states2_at, trial_at, work_at, waste_at = others
             p2_bar = room.array(4)
             for given, start in ((values, 0), (dots, 1)):
                 p.pack(given, rows, room.array(0), start * p.size)
@@ -233,7 +233,7 @@ class OdeEngine(BlockEngine):
                 fill_lanes(room.array(2), cot[:, : self.read_size], rows, fill=0.0)
                 self.tell(room.array(6), cot, rows)
                 grads.set_addresses(p, p2_bar, first)
-                grads.set_waste(p, p2_bar, p.size)
+                grads.set_waste(p, p2_bar, p.size, waste_at)
             done = entry(
                 0, count, p2_at, q2_at, 2 * q.size, c_at, out_at, p2_bar_at, q_bar_at, facts_at, grid_at, states_at,
                 tape, states2_at, trial_at, work_at, asked,

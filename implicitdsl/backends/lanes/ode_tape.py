@@ -56,11 +56,8 @@ class OdeTape:
         large."""
         e, (p, q), count = self.engine, self.groups, last - first
         size = e.kept_size
-        room = Arena(
-            e.dtype, *((*shape, e.width) for shape in (
-                (count, p.size), (1 if self.common else count, q.size), (count, e.facts_size), (count, size),
-            )), lasting=True,
-        )  # fmt: skip
+        places = e.places((count, p.size), (1 if self.common else count, q.size), (count, e.facts_size), (count, size))
+        room = Arena(places, lasting=True)
         rows = e.samples_of(self.order, first, last, self.batch)
         p.pack(self.values, rows, room.array(0))
         q.pack(self.values, rows, room.array(1))
@@ -77,7 +74,7 @@ class OdeTape:
             if capacity <= 0:
                 self.full = True
                 return None
-            memory = Arena(e.dtype, *((capacity * k, e.width) for k in e.row_parts), lasting=True)
+            memory = Arena(e.places(*((capacity * k,) for k in e.row_parts)), lasting=True)
             stopped = entry(
                 at, count, p_at, q_at, 0 if self.common else q.size, out_at, facts_at, kept_at, size,
                 *memory.addresses, capacity,
@@ -113,11 +110,13 @@ class OdeTape:
         def work(first: int, last: int) -> None:
             piece, count = self.pieces[first, last], last - first
             rows = e.samples_of(self.order, first, last, self.batch)
-            room = e.arena((count, cot.shape[1]), (count, p.size), (count, q.size), (p.size,), (e.bars_size,))
+            room = e.arena(
+                (count, cot.shape[1]), (count, p.size), (count, q.size), (p.size,), (e.bars_size,), (grads.waste,)
+            )
             fill_lanes(room.array(0), cot, rows, fill=0.0)
             p_bar = room.array(1)
-            grads.set_addresses(p, p_bar, first)
-            c_at, p_bar_at, q_bar_at, trial_at, work_at = room.addresses
+            c_at, p_bar_at, q_bar_at, trial_at, work_at, waste_at = room.addresses
+            grads.set_addresses(p, p_bar, first, waste_at)
             p_at, q_at, facts_at, kept_at = piece.room.addresses
             for begin, end, memory, capacity in piece.rows:
                 done = entry(

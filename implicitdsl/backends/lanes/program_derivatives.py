@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Argument, Array, Gradient, Second, Tangents, is_per_sample
-from implicitdsl.backends.lanes.arena import Arena
+from implicitdsl.backends.lanes.arena import Arena, address_of
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.program_plan import ProgramPlan, plan_of
 from implicitdsl.backends.lanes.program_rest import OneByOne
 from implicitdsl.backends.lanes.program_sizes import OWN, PATIENCE, SERVES_ALL
+from implicitdsl.backends.lanes.program_tape import Program
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
 from implicitdsl.solvers.block_prepared import room_of_prepare, size_of_prepared
@@ -47,7 +49,10 @@ class ProgramEngine(BlockEngine):
         self._whole, self._masks = self._n + self._count, self._count - self._e
         self._program = size_of_prepared(self._n, self._count)
         self.size_of_answer, self.size_of_program = self._whole, self._program
-        self._prepared: tuple[bytes, Array] | None = None
+        self.size_of_outputs = self._out + self._kinks
+        self._no_masks = np.zeros(self._masks, self.dtype)
+        self._prepared: tuple[bytes, Program] | None = None
+        self.plans: dict[tuple[int, ...], ProgramPlan] = {}
         self._has_own, self._spent = "program_own" in code.parts, 0.0
         # The masks of the active set are an argument more to the code.
         self._sizes = (*self._sizes, self._masks)
@@ -75,25 +80,26 @@ class ProgramEngine(BlockEngine):
         own = self._has_own and self._spent > PATIENCE
         return self.code.entry(f"{OWN if own else SERVES_ALL}{kernel}", ())
 
-    def _common(self, values: Sequence[Array], p: Packing, shared: tuple[int, ...]) -> Array | None:
+    def _common(self, values: Sequence[Array | None], plan: ProgramPlan) -> Program | None:
         """The prepared program that all samples share, where their matrices are the same; else None."""
-        if any(values[i].ndim > 1 for i in self.spec.more["matrix_arguments"]):
+        if not plan.is_common:
             return None
         # Calls of one layer seldom change its matrices.
         kept = self._program * self.width * self.dtype.itemsize <= MOST_PREPARED
-        numbers = b"".join(values[i].tobytes() for i in self.spec.more["matrix_arguments"]) if kept else b""
+        numbers = b"".join([values[i].tobytes() for i in self.spec.more["matrix_arguments"]]) if kept else b""
         last = self._prepared
         if kept and last is not None and last[0] == numbers:
             return last[1]
         found = np.empty((self._program + 1) * self.width, self.dtype)
-        start = -found.__array_interface__["data"][0] % (self.width * self.dtype.itemsize) // self.dtype.itemsize
+        start = -address_of(found) % (self.width * self.dtype.itemsize) // self.dtype.itemsize
         found = found[start : start + self._program * self.width]
-        room = self.arena((1, p.size), (room_of_prepare(self._n, self._count),))
-        p.pack(values, slice(0, 1), room.array(0))
-        self._prepare(1, shared, room.addresses[0], found.__array_interface__["data"][0], room.addresses[1])
+        made = Program(found, address_of(found))
+        room = self.arena((1, plan.packed.size), (room_of_prepare(self._n, self._count),))
+        plan.packed.pack(values, slice(0, 1), room.array(0))
+        self._prepare(1, plan.shared, room.addresses[0], made.address, room.addresses[1])
         if kept:
-            self._prepared = numbers, found
-        return found
+            self._prepared = numbers, made
+        return made
 
     def _prepare(self, blocks: int, shared: tuple[int, ...], p_at: int, program_at: int, room_at: int) -> None:
         self.code.entry("matrices", shared)(blocks, p_at, program_at)
@@ -110,7 +116,7 @@ class ProgramEngine(BlockEngine):
         entry = self.program_entry("held")
 
         def solve(transposed: int, given: int, found: int, good: Array) -> None:
-            good_at = good.__array_interface__["data"][0]
+            good_at = address_of(good)
             entry(
                 blocks, n, count, transposed, program_at, step, at[held], at[kept], at[given], at[found], good_at,
                 at[kept + 1],
@@ -142,7 +148,7 @@ class ProgramEngine(BlockEngine):
         """(tangents of the outputs along `dots`, which samples have what was asked for, gradients) for the samples in
         order: of <cot, outputs>, or with directions of <cot, tangents>. With `told` one by one."""
         values, shared = [*self.values(args, batch), saved[2]], self.layout(args, batch)
-        directions = None if dots is None else [*self.values(dots, batch), np.zeros(self._masks, self.dtype)]
+        directions = None if dots is None else [*self.values(dots, batch), self._no_masks]
         p = self.packing("p", shared)
         grads = Gradients(self.given, [*args, saved[2]], (p,), self.blocks_of(len(order)), self.width)
         flat, done = np.zeros((batch, self._out if dots is not None else 0), self.dtype), np.zeros(batch, bool)
@@ -152,7 +158,7 @@ class ProgramEngine(BlockEngine):
         entries = {name: self.code.entry(name, shared) for name in names}
         n, count, whole = self._n, self._count, self._whole
         room_size = max(room_of_prepare(n, count), room_of_solve(n, count))
-        common = self._common(values, p, shared) if told is None else None
+        common = self._common(values, plan_of(self, args, batch)) if told is None else None
 
         def work(first: int, last: int) -> None:
             blocks, rows = last - first, self.samples_of(order, first, last, len(order))
@@ -172,7 +178,7 @@ class ProgramEngine(BlockEngine):
             fill_lanes(w, saved[0], rows)
             held[:, : self._e] = 1.0
             held[:, self._e :] = p_all[:, self._masks_at(p)]
-            program_at, step = (at[4], self._program) if common is None else (common.__array_interface__["data"][0], 0)
+            program_at, step = (at[4], self._program) if common is None else (common.address, 0)
             if told is not None:
                 self.code.entry("matrices", shared)(blocks, p_at, program_at)
             elif common is None:

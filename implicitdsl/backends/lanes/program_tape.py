@@ -9,95 +9,85 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from implicitdsl.backends.engine import Array, Gradient
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import flat_rows
-from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes
-from implicitdsl.solvers.block_held import room_of_factors, room_of_solve
+from implicitdsl.backends.lanes.gradients import Gradients
+from implicitdsl.backends.lanes.layout import fill_lanes
+from implicitdsl.backends.lanes.program_plan import ProgramPlan
 
 if TYPE_CHECKING:
     from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
 
 
+class Program(NamedTuple):
+    """A prepared program that all samples share, and where it lies."""
+
+    numbers: Array
+    address: int
+
+
 @dataclass
 class ProgramTape:
-    """See `Tape`. `values` are the flat arguments, kept for their addresses; `common` is the program that all samples
-    share, or None. A piece is what one task of blocks leaves: flat arguments, answers, rows held and, where each sample
+    """See `Tape`. `values` are the flat arguments, kept for their addresses; `common` is what all samples share, or
+    None. A piece is what one task of blocks leaves: flat arguments, answers, rows held and, where each sample
     has its own, programs."""
 
     engine: ProgramEngine
-    args: list[Array]
+    plan: ProgramPlan
     values: list[Array]
-    shared: tuple[int, ...]
-    packed: Packing
-    common: Array | None
-    batch: int
+    common: Program | None
     pieces: dict[tuple[int, int], Arena] = field(default_factory=dict[tuple[int, int], Arena])
 
     def room(self, first: int, last: int) -> Arena:
         """Room for blocks first … last - 1, which lasts."""
-        e, blocks = self.engine, last - first
-        own = blocks if self.common is None else 0
-        shapes = ((blocks, self.packed.size), (blocks, e.size_of_answer), (blocks, e.rows), (own, e.size_of_program))
-        made = self.pieces[first, last] = Arena(e.dtype, *((*s, e.width) for s in shapes), lasting=True)
+        made = self.pieces[first, last] = Arena(self.plan.rooms(self.engine, last - first).lasting, lasting=True)
         return made
-
-    def __post_init__(self) -> None:
-        e = self.engine
-        self.all = [*self.args, np.empty((self.batch, e.rows - e.equations), e.dtype)]
-        """The arguments, and room for the active set, which the code takes as one."""
-        self.chunk = chunk_of(e.given, self.all, (self.packed,), e.blocks_of(self.batch))
-        """The blocks whose sums are made together: no piece begins between them."""
 
     def pullback(self, cotangents: list[Array], wanted: Sequence[bool]) -> Gradient | None:
         """See `Tape`."""
-        e, p = self.engine, self.packed
-        n, count, whole = e.unknowns, e.rows, e.size_of_answer
-        cot = flat_rows(cotangents, self.batch, e.dtype)
-        every, blocks_of_all = (*wanted, False), e.blocks_of(self.batch)
-        grads = Gradients(e.given, self.all, (p,), blocks_of_all, e.width, every, self.chunk)
+        e, plan = self.engine, self.plan
+        p, batch, shared = plan.packed, plan.batch, plan.shared
+        n, count, width = e.unknowns, e.rows, e.width
+        cot = flat_rows(cotangents, batch, e.dtype)
+        grads = Gradients(e.given, plan.shapes, (p,), 0, width, members=plan.members(e, tuple(wanted)))
         factor, held = e.program_entry("factor"), e.program_entry("held")
-        seed, finish = e.code.entry("seed", self.shared), e.code.entry("finish", self.shared)
-        room_size = room_of_solve(n, count)
+        seed, finish = e.code.entry("seed", shared), e.code.entry("finish", shared)
         regular = [True]
 
         def work(first: int, last: int) -> None:
             blocks, piece = last - first, self.pieces[first, last]
-            samples = min(last * e.width, self.batch) - first * e.width
+            rows = slice(first * width, min(last * width, batch))
+            left = last * width - rows.stop
             p_at, w_at, held_at, program_at = piece.addresses
             step = e.size_of_program
             if self.common is not None:
-                program_at, step = self.common.__array_interface__["data"][0], 0
-            room = e.arena(
-                (blocks, room_of_factors(n, count)), (room_size,), (blocks, 1), (blocks, cot.shape[1]), (blocks, whole),
-                (blocks, whole), (blocks, p.size),
-            )  # fmt: skip
-            kept_at, room_at, good_at, c_at, w_bar_at, lam_at, p_bar_at = room.addresses
-            good, c, p_bar = room.array(2), room.array(3), room.array(6)
-            good[...] = 1.0
-            fill_lanes(c, cot, slice(first * e.width, first * e.width + samples), fill=0.0)
-            grads.set_addresses(p, p_bar, first)
+                program_at, step = self.common.address, 0
+            room = Arena(plan.rooms(e, blocks).back)
+            kept_at, room_at, good_at, c_at, w_bar_at, lam_at, p_bar_at, waste_at = room.addresses
+            good, p_bar = room.array(2), room.array(6)
+            good.fill(1.0)
+            fill_lanes(room.array(3), cot, rows, fill=0.0)
+            grads.set_addresses(p, p_bar, first, waste_at)
             factor(blocks, n, count, program_at, step, held_at, kept_at, room_at)
             seed(blocks, p_at, w_at, c_at, w_bar_at)
             held(
                 blocks, n, count, 1, program_at, step, held_at, kept_at, w_bar_at, lam_at, good_at, room_at
             )  # fmt: skip
-            if not good.all():
+            if np.count_nonzero(good) < good.size:
                 regular[0] = False
                 return
-            if samples < blocks * e.width:
+            if left:
                 # Lanes beyond the last sample add nothing at all.
-                good[-1, :, samples - (blocks - 1) * e.width :] = 0.0
+                good[-1, :, width - left :] = 0.0
             finish(blocks, p_at, w_at, c_at, lam_at, good_at, p_bar_at)
-            rows = slice(first * e.width, first * e.width + samples)
             grads.gather(p, p_bar, first, rows)
 
         e.run_these("pull", list(self.pieces), work)
         if not regular[0]:
             return None
-        return Gradient(grads.result()[:-1], np.zeros(self.batch, np.int32))
+        return Gradient(grads.result()[:-1], np.zeros(batch, np.int32))

@@ -132,7 +132,7 @@ class RootEngine(BlockEngine):
         if proved not in self._bounds:
             # Matrices of a bounded norm are finite: their products with 0 are 0.
             numbers = np.array([*self._limits, proved, proved and self._from_zero], self.dtype)
-            held = Arena(self.dtype, (1, len(numbers), self.width), lasting=True)
+            held = Arena(self.places((1, len(numbers))), lasting=True)
             fill_lanes(held.array(0), numbers, slice(0, 1))
             self._bounds[proved] = held
         return self._bounds[proved]
