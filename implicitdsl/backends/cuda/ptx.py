@@ -62,7 +62,9 @@ def gpu(processor: str = OLDEST, *, optimised: bool = True) -> Device:
 
     def make(modules: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], /) -> bytes:
         machine = _machine(processor)
-        module = _linked(modules, entries, sizes, machine)
+        module = linked_kernels(modules, entries, sizes)
+        module.triple, module.data_layout = TRIPLE, str(machine.target_data)
+        module.verify()
         passes = llvm.create_new_module_pass_manager()
         for name in FIRST:
             getattr(passes, f"add_{name}_pass")()
@@ -76,15 +78,11 @@ def gpu(processor: str = OLDEST, *, optimised: bool = True) -> Device:
     return Device(1, make)
 
 
-def _linked(
-    modules: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], machine: llvm.TargetMachine
-) -> llvm.ModuleRef:
-    """The modules as one, with kernels for the entries, whose names begin with `OWN`."""
+def linked_kernels(modules: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int]) -> llvm.ModuleRef:
+    """The modules as one, with kernels for the entries, whose names begin with `OWN`; for no target yet."""
     kernels = [entry.removeprefix(OWN) for entry in entries]
     whole = linked([*_with_floats(modules), *_kernels(modules, entries)], kernels, sizes=sizes)
     keep_inside(whole, kernels)
-    whole.triple, whole.data_layout = TRIPLE, str(machine.target_data)
-    whole.verify()
     return whole
 
 

@@ -1,0 +1,33 @@
+"""What is sent to a GPU's machine, run here: every kernel, its arguments and the comparison, one sample at a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.cuda import __main__, driver
+from benchmarks.cuda.emit import emit
+from benchmarks.cuda.run import run
+from tests.cuda.host import HOST, HostDriver
+
+
+@pytest.mark.parametrize("name", ["lv_gradient", "deq"])
+def test_a_sample_alone_has_the_bits_that_it_has_in_lanes(name: str, tmp_path: Path) -> None:
+    emit(tmp_path, [name], HOST, most=256)
+    (facts,) = run(HostDriver(), tmp_path, [], np.inf)
+    assert "error" not in facts
+    for found in facts["outputs"].values():
+        assert found["equal_numbers"] == found["numbers"]
+        assert found["equal_chunks"] == found["chunks"] == 1
+
+
+def test_without_a_driver_nothing_is_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(driver, "LIBRARIES", ("libcuda.so.none",))
+    monkeypatch.setattr(sys, "argv", ["cuda", "run", str(tmp_path)])
+    assert __main__.main() == __main__.NO_DEVICE
+    assert "no CUDA driver" in capsys.readouterr().err
