@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import pytest
 from implicitdsl.backends.lanes import ode_solver
 from implicitdsl.backends.lanes.element import INT, element, pointer
 from implicitdsl.backends.lanes.inference import LoweringError
-from implicitdsl.backends.lanes.link import Loaded, make_object
 from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.vocabulary import any_, buffer, fma, select
+from tests.lanes.probes import Type, aligned, compile_probes
 
 SIZE = 24
 TINY = 2.0**-30
@@ -93,26 +93,29 @@ def chosen(n, x):
     return n
 
 
-def run(function: Any, n: int, x: np.ndarray) -> tuple[int, np.ndarray]:
+FUNCTIONS = {"counted": counted, "divided": divided, "chosen": chosen}
+
+
+@cache
+def compiled() -> dict[tuple[str, Type], Any]:
+    return compile_probes(FUNCTIONS, [("float64", 2)])
+
+
+def run(name: str, n: int, x: np.ndarray) -> tuple[int, np.ndarray]:
     """What the compiled function gives for one sample in each of two lanes, and what it leaves in x."""
-    text = lower(function, (INT, pointer(element("float64", 2))), INT, "entry")
-    made = Loaded(make_object([text], ["entry"])).function("entry", ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-    raw = np.zeros(2 * x.size + 8)
-    start = -raw.ctypes.data % 64 // 8
-    places = raw[start : start + 2 * x.size].reshape(x.size, 2)
-    places[:] = x[:, None]
-    told = made(n, places.ctypes.data)
+    places = aligned(np.repeat(x[:, None], 2, axis=1))
+    told = compiled()[name, ("float64", 2)](n, places.ctypes.data)
     assert places[:, 0].tobytes() == places[:, 1].tobytes()
     return told, places[:, 0]
 
 
 @pytest.mark.parametrize("n", [1, 4, 9])
-@pytest.mark.parametrize("function", [counted, divided, chosen])
-def test_a_compiled_function_computes_what_python_does(function: Any, n: int) -> None:
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_compiled_function_computes_what_python_does(name: str, n: int) -> None:
     given = np.random.default_rng(n).standard_normal(SIZE)
     wanted = given.copy()
-    told, found = run(function, n, given)
-    assert told == function(n, wanted)
+    told, found = run(name, n, given)
+    assert told == FUNCTIONS[name](n, wanted)
     np.testing.assert_array_equal(found, wanted)
 
 

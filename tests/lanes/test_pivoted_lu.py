@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from implicitdsl.backends.lanes.element import INT, element, pointer
 from implicitdsl.backends.lanes.layout import fill_lanes, take_lanes
-from implicitdsl.backends.lanes.link import Loaded, make_object
-from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.pivoted_lu import pivoted_lu, pivoted_lu_solve, pivoted_lu_solve_transposed
+from tests.lanes.probes import Type, aligned, compile_probes
 
 SAMPLES = 16
 SIZES = (1, 2, 3, 7, 24)
@@ -26,18 +23,12 @@ def solve_both(n, a, pivots, x, y, spread):
     return 0
 
 
+CASES = [("float64", 0), ("float64", 1), ("float64", 8), ("float32", 0), ("float32", 16)]
+
+
 @cache
-def on_lanes(dtype: str, width: int) -> Any:
-    array = pointer(element(dtype, width))
-    text = lower(solve_both, (INT, *[array] * 5), INT, "entry")
-    made = Loaded(make_object([text], ["entry"]))
-    return made.function("entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 5)
-
-
-def aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    raw = np.zeros(int(np.prod(shape)) * np.dtype(dtype).itemsize + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : raw.size - 64 + start].view(dtype).reshape(shape)
+def on_lanes() -> dict[tuple[str, Type], Any]:
+    return compile_probes({"solve_both": solve_both}, [case for case in CASES if case[1]])
 
 
 def found(a: np.ndarray, b: np.ndarray, c: np.ndarray, dtype: str, width: int) -> tuple[np.ndarray, ...]:
@@ -52,16 +43,13 @@ def found(a: np.ndarray, b: np.ndarray, c: np.ndarray, dtype: str, width: int) -
         return tuple(parts)
     for block in range(0, SAMPLES, width):
         rows = slice(block, block + width)
-        held = [aligned((1, part.shape[1], width), dtype) for part in parts]
+        held = [aligned(np.zeros((1, part.shape[1], width), dtype)) for part in parts]
         for place, part in zip(held, parts, strict=True):
             fill_lanes(place, part, rows)
-        on_lanes(dtype, width)(n, *[h.ctypes.data for h in held])
+        on_lanes()["solve_both", (dtype, width)](n, *[h.ctypes.data for h in held])
         for place, part in zip(held, parts, strict=True):
             part[rows] = take_lanes(place, width)
     return tuple(parts)
-
-
-CASES = [("float64", 0), ("float64", 1), ("float64", 8), ("float32", 0), ("float32", 16)]
 
 
 @pytest.mark.parametrize(("dtype", "width"), CASES)

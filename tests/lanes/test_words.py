@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from implicitdsl.backends.lanes.element import INT, element, pointer
-from implicitdsl.backends.lanes.link import Loaded, make_object
-from implicitdsl.backends.lanes.lower import lower
 from implicitdsl.solvers.vocabulary import (
     add_products,
     all_,
@@ -44,22 +42,35 @@ from implicitdsl.solvers.vocabulary import (
     vmin,
     vsqrt,
 )
+from tests.lanes.probes import Type, aligned, compile_probes
 
 CASES = [("float64", 1), ("float64", 8), ("float32", 16), ("float64", 2)]
 N = 6
 
 
+PROBES: dict[str, Callable[..., int]] = {}
+"""The functions below by their names: what is compiled is all of them for all types, as one object."""
+
+
+def probe(function: Callable[..., int]) -> Callable[..., int]:
+    """The function, which is compiled with the others."""
+    assert function.__name__ not in PROBES
+    PROBES[function.__name__] = function
+    return function
+
+
+@cache
+def compiled(sizes: tuple[int, ...]) -> dict[tuple[str, Type], Any]:
+    """All functions; words are written out for the sizes."""
+    return compile_probes(PROBES, CASES, sizes=sizes)
+
+
 def run(function: Any, dtype: str, width: int, *arrays: np.ndarray, outputs: int) -> list[np.ndarray]:
     """Calls function(n, *arrays, *outputs) on arrays (N, width); each output is (N, width). Words that are written out
     for N give what their loops give."""
-    array = pointer(element(dtype, width))
-    count = len(arrays) + outputs
-    text = lower(function, (INT, *[array] * count), INT, "entry")
     found: list[list[np.ndarray]] = []
     for sizes in ((), (N,)):
-        made = Loaded(make_object([text], ["entry"], sizes=sizes)).function(
-            "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count
-        )
+        made = compiled(sizes)[function.__name__, (dtype, width)]
         places = [aligned(a.astype(dtype)) for a in arrays]
         places += [aligned(np.zeros((N, width), dtype)) for _ in range(outputs)]
         made(N, *[p.ctypes.data for p in places])
@@ -67,14 +78,6 @@ def run(function: Any, dtype: str, width: int, *arrays: np.ndarray, outputs: int
     for looped, written_out in zip(*found, strict=True):
         assert looped.tobytes() == written_out.tobytes()
     return found[0]
-
-
-def aligned(a: np.ndarray) -> np.ndarray:
-    raw = np.zeros(a.nbytes + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    found = raw[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
-    found[...] = a
-    return found
 
 
 def values(dtype: str, width: int, seed: int) -> np.ndarray:
@@ -85,6 +88,7 @@ def values(dtype: str, width: int, seed: int) -> np.ndarray:
     return np.where(found == 0.0, rng.choice(special, found.shape), found).astype(dtype)
 
 
+@probe
 def elementwise(n, a, b, o0, o1, o2, o3, o4, o5, o6, o7):
     for i in range(n):
         o0[i] = vmin(a[i], b[i]) + 0.5
@@ -117,6 +121,7 @@ def test_elementwise_words_are_numpys(dtype: str, width: int) -> None:
         np.testing.assert_array_equal(f, e.astype(dtype))
 
 
+@probe
 def products(n, a, b, o, p):
     # Rows of 2 and 3 elements out of the 6: tiles of several shapes, remainders among them, and no terms at all.
     copy(6, b, 0, o, 0)
@@ -144,31 +149,44 @@ def test_products_of_rows(dtype: str, width: int) -> None:
     np.testing.assert_array_equal(p[0], 2.0 ** np.floor(np.log2(np.abs(wide[0]))))
 
 
-@pytest.mark.parametrize("shape", [(7, 9, 4), (13, 1, 6), (5, 3, 0)])
-def test_products_are_the_same_bits_at_every_width(shape: tuple[int, int, int]) -> None:
-    m, n, k = shape
+@probe
+def products_7_9_4(size, a, b, o):
+    add_products(7, 9, 4, a, 0, 4, b, 0, 4, o, 0, 9)
+    subtract_products(7, 9, 4, b, 0, 4, a, 0, 4, o, 0, 9)
+    return size
 
-    def entry(size, a, b, o):
-        add_products(m, n, k, a, 0, k, b, 0, k, o, 0, n)
-        subtract_products(m, n, k, b, 0, k, a, 0, k, o, 0, n)
-        return size
 
+@probe
+def products_13_1_6(size, a, b, o):
+    add_products(13, 1, 6, a, 0, 6, b, 0, 6, o, 0, 1)
+    subtract_products(13, 1, 6, b, 0, 6, a, 0, 6, o, 0, 1)
+    return size
+
+
+@probe
+def products_5_3_0(size, a, b, o):
+    add_products(5, 3, 0, a, 0, 0, b, 0, 0, o, 0, 3)
+    subtract_products(5, 3, 0, b, 0, 0, a, 0, 0, o, 0, 3)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("function", "rows"), [(products_7_9_4, 7 * 9), (products_13_1_6, 13), (products_5_3_0, 5 * 3)]
+)
+def test_products_are_the_same_bits_at_every_width(function: Any, rows: int) -> None:
     rng = np.random.default_rng(7)
     a, b = rng.standard_normal((2, 13 * 9, 8))
     found: dict[int, np.ndarray] = {}
     for width in (1, 2, 8):
-        array = pointer(element("float64", width))
-        text = lower(entry, (INT, array, array, array), INT, "entry")
-        made = Loaded(make_object([text], ["entry"])).function(
-            "entry", ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 3
-        )
-        places = [aligned(np.ascontiguousarray(x[:, :width])) for x in (a, b, np.zeros((m * n, 8)))]
+        made = compiled(())[function.__name__, ("float64", width)]
+        places = [aligned(np.ascontiguousarray(x[:, :width])) for x in (a, b, np.zeros((rows, 8)))]
         made(0, *[x.ctypes.data for x in places])
         found[width] = places[2]
     np.testing.assert_array_equal(found[1][:, 0], found[8][:, 0])
     np.testing.assert_array_equal(found[2], found[8][:, :2])
 
 
+@probe
 def reductions(n, a, b, o):
     o[0] = dot(n, a, 0, b, 0)
     o[1] = select(all_finite(n, a, 0), 1.0, 0.0)
@@ -199,6 +217,7 @@ def test_sums_and_truths_are_numpys(dtype: str, width: int) -> None:
     np.testing.assert_allclose(o[5], a[0] * b[0] + 0.25, rtol=tolerance, atol=tolerance)
 
 
+@probe
 def arrays(n, a, b, copied, chosen, summed, scaled, filled):
     copy(n - 1, a, 1, copied, 0)
     copy_where(b[0] > 0.0, n, a, 0, chosen, 0)
@@ -227,6 +246,7 @@ def test_array_words_are_numpys(dtype: str, width: int) -> None:
     np.testing.assert_array_equal(filled[:, 0], [0, 0, 0, 1.5, 1.5, 0])
 
 
+@probe
 def powers(n, a, b, o):
     for i in range(n):
         o[i] = power(a[i], b[i])
@@ -246,6 +266,7 @@ def test_powers_for_step_control(dtype: str, width: int) -> None:
     assert o[1, 0] == 1.0
 
 
+@probe
 def logarithms(n, a, o, back):
     for i in range(n):
         o[i] = vlog2(a[i])
@@ -265,19 +286,21 @@ def test_logarithm_and_exponential_to_base_2(dtype: str, width: int) -> None:
     assert o[0, 0] == 0.0 and o[1, 0] == -20.0 and back[0, 0] == 1.0 and back[1, 0] == 2.0**-20
 
 
+@probe
+def rows_of_its_own(n, x, rows, mask, found, summed):
+    gather(2, rows[0], 2, x, found, 1)
+    for i in range(2):
+        scatter_add(mask[0] > 0.0, 2, x, 2 * i, rows[i], 2, summed)
+    return 0
+
+
 @pytest.mark.parametrize(("dtype", "width"), CASES)
 def test_every_lane_reads_and_writes_rows_of_its_own(dtype: str, width: int) -> None:
-    def entry(n: int, x: Any, rows: Any, mask: Any, found: Any, summed: Any) -> int:
-        gather(2, rows[0], 2, x, found, 1)
-        for i in range(2):
-            scatter_add(mask[0] > 0.0, 2, x, 2 * i, rows[i], 2, summed)
-        return 0
-
     generator = np.random.default_rng(5)
     x = generator.normal(size=(N, width)).astype(dtype)
     rows = generator.integers(0, N // 2, size=(N, width)).astype(dtype)
     mask = (generator.random((N, width)) < 0.6).astype(dtype)
-    found, summed = run(entry, dtype, width, x, rows, mask, outputs=2)
+    found, summed = run(rows_of_its_own, dtype, width, x, rows, mask, outputs=2)
     for lane in range(width):
         wanted, total = np.zeros(N, dtype), np.zeros(N, dtype)
         gather(2, rows[0, lane], 2, x[:, lane], wanted, 1)
