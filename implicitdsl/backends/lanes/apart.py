@@ -56,28 +56,27 @@ def link_model(
     given = list(modules)
     if linking() == "whole":
         return make_object(given, entries, inline_all=inline_all, sizes=sizes)
-    solvers = [_solver(module, entries) for module in given if isinstance(module, bytes)]
+    code, wanted = _solver([module for module in given if isinstance(module, bytes)], entries)
     texts = [module for module in given if isinstance(module, str)]
-    wanted = {name for _, names in solvers for name in names}
     missing = sorted(wanted - {name for text in texts for name in _DEFINED.findall(text)})
     if missing:
         texts.append("".join(_NEVER.format(name=name) for name in missing) + "declare void @llvm.trap()\n")
-    return joined([*(code for code, _ in solvers), _model(texts)])
+    return joined([code, _model(texts)])
 
 
-def _solver(bitcode: bytes, entries: Sequence[str]) -> tuple[bytes, list[str]]:
-    """The object file of a solver, and the names that it asks a model for."""
+def _solver(modules: Sequence[bytes], entries: Sequence[str]) -> tuple[bytes, set[str]]:
+    """The object file of the solvers of a part, and the names that they ask a model for."""
     cpu = aim()
 
     def make() -> bytes:
-        module = linked([bitcode])
+        module = linked(modules)
         keep_inside(module, entries)
         code = compiled(module, cpu, is_apart=True)
         names = (f.name for f in module.functions if f.is_declaration)
         return joined([code, "\n".join(name for name in names if name.startswith(OWN)).encode()])
 
-    code, names = pieces(kept_object(key_of_modules([bitcode], cpu, "solver", list(entries)), make))
-    return code, names.decode().splitlines()
+    code, names = pieces(kept_object(key_of_modules(modules, cpu, "solver", list(entries)), make))
+    return code, set(names.decode().splitlines())
 
 
 def _model(texts: Sequence[str]) -> bytes:

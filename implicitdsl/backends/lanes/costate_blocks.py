@@ -10,16 +10,16 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import (
-    DEGREE,
-    S,
     add_end_bars,
     bars_of_outputs,
     bars_of_start,
     begin_run,
+    degree,
     end_of_run,
     instants,
     run_block,
     size_facts,
+    stages,
 )
 from implicitdsl.solvers.continuous_adjoint import backsolve_costate, sweep_costate
 from implicitdsl.solvers.costate import integrate_costate
@@ -44,7 +44,7 @@ def remake(
 ) -> Any:
     """See `sweep_costate`, as the next four."""
     return remake_step(
-        rhs, states_of_model(), p, S, tableau_a(p), tableau_c(p), t_hi, t_lo, h, end_hi, live, row, states, k
+        rhs, states_of_model(), p, stages(), tableau_a(p), tableau_c(p), t_hi, t_lo, h, end_hi, live, row, states, k
     )
 
 
@@ -53,7 +53,7 @@ def advance(
     lam: Array, p_bar: Array, statistics: Array, course: Array,
 ) -> Any:  # fmt: skip
     return integrate_costate(
-        rhs, rhs_costate, rhs_gradient, states_of_model(), p, 0, nodes(), gauss(p), S, DEGREE, tableau_a(p),
+        rhs, rhs_costate, rhs_gradient, states_of_model(), p, 0, nodes(), gauss(p), stages(), degree(), tableau_a(p),
         tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), unit, dt(p), max_steps(),
         status, wanted, t_hi, t_lo, span, h, y, k, lam, p_bar, statistics, course,
     )  # fmt: skip
@@ -106,7 +106,7 @@ def go_back(
     """Integrate the costate of a run whose tape has `made` rows; writes the status of the gradient."""
     if carried() == 1:
         facts[0] = backsolve_costate(
-            rhs, rhs_costate, rhs_gradient, states_of_model(), y0, p, interval, save_times(), times, S, DEGREE,
+            rhs, rhs_costate, rhs_gradient, states_of_model(), y0, p, interval, save_times(), times, stages(), degree(),
             tableau_a(p), tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p),
             max_steps(), values, y_end, facts[1 + ACCEPTED], values_bar, end_bar, y0_bar, p_bar, interval_bar,
             times_bar,
@@ -126,7 +126,7 @@ def sweep_back(
     """As `go_back`, where the tape has the solution."""
     facts[0] = sweep_costate(
         remake, advance, slope_at, through_equations, rhs, states_of_model(), y0, p, interval, save_times(), times,
-        (S + 1) * states_of_model(), FINAL_FLAG, control_of_costate(p), dt(p), values, y_end, grid, made, states,
+        (stages() + 1) * states_of_model(), FINAL_FLAG, control_of_costate(p), dt(p), values, y_end, grid, made, states,
         values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
 

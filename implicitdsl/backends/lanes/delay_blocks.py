@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
+from implicitdsl.backends.lanes.ode_blocks import degree, stages
 from implicitdsl.backends.lanes.words import far_buffer
 from implicitdsl.solvers.delays import WIDTH, integrate_with_delays
 from implicitdsl.solvers.delays_adjoint import pullback_with_delays
@@ -33,7 +33,7 @@ def row_size() -> int:
 
 def state_size() -> int:
     """Numbers in a row of the states."""
-    return states_of_model() * (DEGREE + 1)
+    return states_of_model() * (degree() + 1)
 
 
 def needs_tape() -> bool:
@@ -50,8 +50,8 @@ def record_block(
     lags(p, lag_values)
     facts[0] = integrate_with_delays(
         rhs, history, states_of_model(), delay_lags(), lag_values, delay_points(), delay_breaks(p), y0, p, interval,
-        save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p), tableau_error(p), tableau_dense(p), control(p),
-        rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, states, rows,
+        save_times(), times, stages(), degree(), tableau_a(p), tableau_c(p), tableau_error(p), tableau_dense(p),
+        control(p), rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, states, rows,
     )  # fmt: skip
 
 
@@ -65,8 +65,8 @@ def transpose_run(
     lags(p, lag_values)
     pullback_with_delays(
         rhs, rhs_vjp, history, history_vjp, states_of_model(), delay_lags(), lag_values, delay_points(),
-        delay_breaks(p), p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p),
-        grid, states, made, states_bar, ends_bar, values_bar, end_bar, y0_bar, lags_bar, p_bar, interval_bar,
-        times_bar,
+        delay_breaks(p), p, interval, save_times(), times, stages(), degree(), tableau_a(p), tableau_c(p),
+        tableau_dense(p), grid, states, made, states_bar, ends_bar, values_bar, end_bar, y0_bar, lags_bar, p_bar,
+        interval_bar, times_bar,
     )  # fmt: skip
     lags_vjp(p, lags_bar, p_bar)

@@ -10,7 +10,7 @@ from typing import Any
 
 from implicitdsl.backends.lanes.delay_blocks import state_size
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.backends.lanes.ode_blocks import degree, rhs_tangent_vjp, stages
 from implicitdsl.backends.lanes.words import far_buffer
 from implicitdsl.solvers.delays_tangent import tangent_replay_with_delays
 from implicitdsl.solvers.delays_tangent_adjoint import tangent_pullback_with_delays
@@ -38,7 +38,7 @@ def replay_run(
     lags_jvp(p2, view(p2, size_p(), size_p()), lags_dot)
     tangent_replay_with_delays(
         rhs_tangent, history, history_jvp, states_of_model(), delay_lags(), lag_values, lags_dot, delay_points(),
-        delay_breaks(p2), y2, p2, size_p(), interval, interval_dot, save_times(), times, times_dot, S, DEGREE,
+        delay_breaks(p2), y2, p2, size_p(), interval, interval_dot, save_times(), times, times_dot, stages(), degree(),
         tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, states, made, values, values_dot, end2, states2,
         view(states2, made * state_size(), 2 * made),
     )  # fmt: skip
@@ -61,10 +61,10 @@ def transpose_replay(
     tangent_pullback_with_delays(
         rhs_tangent, rhs_tangent_vjp, history, history_vjp, history_jvp, history_jvp_vjp, states_of_model(),
         delay_lags(), lag_values, lags_dot, delay_points(), delay_breaks(p2), p2, size, bar, interval, save_times(),
-        times, times_dot, S, DEGREE, tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, states, made, states2,
-        view(states2, made * state_size(), 2 * made), states_bar, states_dot_bar, ends_bar, ends_dot_bar, values_bar,
-        values_dot_bar, end2_bar, y2_bar, lags_bar, lags_dot_bar, p2_bar, interval_bar, interval_dot_bar, times_bar,
-        times_dot_bar,
+        times, times_dot, stages(), degree(), tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, states, made,
+        states2, view(states2, made * state_size(), 2 * made), states_bar, states_dot_bar, ends_bar, ends_dot_bar,
+        values_bar, values_dot_bar, end2_bar, y2_bar, lags_bar, lags_dot_bar, p2_bar, interval_bar, interval_dot_bar,
+        times_bar, times_dot_bar,
     )  # fmt: skip
     lags_vjp(p2, lags_bar, p2_bar)
     lags_jvp_vjp(p2, view(p2, size, size), lags_dot_bar, p2_bar, view(p2_bar, bar, bar))

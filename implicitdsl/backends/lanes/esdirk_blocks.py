@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.backends.lanes.ode_blocks import degree, rhs_tangent_vjp, stages
 from implicitdsl.backends.lanes.stiff_blocks import (
     GAMMA,
     consistent_block,
@@ -34,7 +34,7 @@ tableau_couple, tableau_predict, tableau_c, tableau_dense = (
     model[f"tableau_{part}"] for part in ("couple", "predict", "c", "dense")
 )
 LAST_STAGE = 0
-"""As S and DEGREE."""
+"""As GAMMA: the stage at the end of a step."""
 
 
 def record_block(
@@ -44,9 +44,9 @@ def record_block(
     """Integrate, keeping `rows` rows of the tape, thinned where `every` > 1; writes the facts."""
     began = consistent_block(p, y0, interval)
     ran = integrate(
-        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, LAST_STAGE, S,
-        DEGREE, GAMMA, tableau_couple(p), tableau_predict(p), tableau_c(p), tableau_dense(p), control(p), rtol(p),
-        atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
+        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, LAST_STAGE,
+        stages(), degree(), GAMMA, tableau_couple(p), tableau_predict(p), tableau_c(p), tableau_dense(p), control(p),
+        rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
         every,
     )  # fmt: skip
     facts[0] = select(ran == BAD_TIMES, ran, select(began != 0.0, began, ran))
@@ -59,8 +59,8 @@ def transpose_run(
     """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(
         rhs, linearise, rhs_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(), times, LAST_STAGE,
-        S, DEGREE, GAMMA, tableau_couple(p), tableau_predict(p), tableau_c(p), tableau_dense(p), rtol(p), atol(p),
-        grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        stages(), degree(), GAMMA, tableau_couple(p), tableau_predict(p), tableau_c(p), tableau_dense(p), rtol(p),
+        atol(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
     transpose_start(p, interval, states, y0_bar, p_bar, interval_bar)
 
@@ -73,8 +73,8 @@ def transpose_thinned(
     """As `transpose_run`, from a thinned tape."""
     pullback_thinned(
         rhs, linearise, rhs_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(), times, LAST_STAGE,
-        S, DEGREE, GAMMA, tableau_couple(p), tableau_predict(p), tableau_c(p), tableau_dense(p), rtol(p), atol(p),
-        marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        stages(), degree(), GAMMA, tableau_couple(p), tableau_predict(p), tableau_c(p), tableau_dense(p), rtol(p),
+        atol(p), marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
     transpose_start(p, interval, states, y0_bar, p_bar, interval_bar)
 
@@ -87,7 +87,7 @@ def replay_run(
     tangent_of_start(y2, p2, interval, interval_dot)
     tangent_replay(
         rhs, linearise, rhs_tangent, states_of_model(), mass(p2), pattern(p2), y2, p2, interval, interval_dot,
-        save_times(), times, times_dot, LAST_STAGE, S, DEGREE, GAMMA, tableau_couple(p2), tableau_predict(p2),
+        save_times(), times, times_dot, LAST_STAGE, stages(), degree(), GAMMA, tableau_couple(p2), tableau_predict(p2),
         tableau_c(p2), tableau_dense(p2), rtol(p2), atol(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
     return interval_dot[1]
@@ -101,7 +101,7 @@ def transpose_replay(
     """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
         rhs, linearise, rhs_tangent, rhs_tangent_vjp, states_of_model(), mass(p2), pattern(p2), p2, interval,
-        interval_dot, save_times(), times, times_dot, LAST_STAGE, S, DEGREE, GAMMA, tableau_couple(p2),
+        interval_dot, save_times(), times, times_dot, LAST_STAGE, stages(), degree(), GAMMA, tableau_couple(p2),
         tableau_predict(p2), tableau_c(p2), tableau_dense(p2), rtol(p2), atol(p2), grid, made, states2, values_bar,
         values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
+from implicitdsl.backends.lanes.ode_blocks import degree, stages
 from implicitdsl.solvers.event_rows import WIDTH
 from implicitdsl.solvers.event_steps import (
     finish_step,
@@ -46,10 +46,11 @@ highest_order = model["highest_order"]
 rtol, atol, dt = model["rtol"], model["atol"], model["dt"]
 tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] for part in ("a", "c", "error", "dense"))
 tableau_couple, tableau_drive = model["tableau_couple"], model["tableau_drive"]
+last_row = model["last_row"]
+"""The row of y1 among the points of a step."""
 control, mass, pattern = model["control"], model["mass"], model["pattern"]
-LAST_ROW = 0
 GAMMA = 0.0
-"""As S and DEGREE: the row of y1 among the points of a step, and gamma of a stiff method."""
+"""Gamma of a stiff method; sources are compiled with that of the method in its place."""
 
 
 def rhs_vjp_y(t: Any, y: Array, pm: Array, lam: Array, t_bar: Array, y_bar: Array, pm_bar: Array) -> None:
@@ -85,10 +86,10 @@ def run_block(
         rhs, linearise, take_step, slope_at_end, slope_at_start, mend, room_size, judge, finish_step, guards,
         guards_rate, guards_vjp_y, modes, conditions, reset, states_of_model(), algebraic(), mass(p), pattern(),
         size_p(), event_guards(), event_modes(), event_blocks(), event_places(), event_steps(), event_strict(),
-        event_steers(), event_stops(), event_touches(), y0, pm, interval, save_times(), times, S, LAST_ROW, DEGREE,
-        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p),
-        control(p), highest_order(), rtol(p), atol(p), dt(p), max_steps(), values, y_end, view(facts, 1, STATISTICS),
-        grid, rows, states, rows,
+        event_steers(), event_stops(), event_touches(), y0, pm, interval, save_times(), times, stages(), last_row(),
+        degree(), GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p),
+        tableau_dense(p), control(p), highest_order(), rtol(p), atol(p), dt(p), max_steps(), values, y_end,
+        view(facts, 1, STATISTICS), grid, rows, states, rows,
     )  # fmt: skip
 
 
@@ -106,8 +107,8 @@ def transpose_run(
         rhs, linearise, take_step, transpose_step, transpose_mend, room_size, window_size, look_back, rhs_vjp,
         rhs_vjp_y, linearise_vjp, linearise_vjp_y, guards_vjp, guards_vjp_y, reset_vjp, states_of_model(), algebraic(),
         mass(p), pattern(), size_p(), event_guards(), event_modes(), event_blocks(), pm, interval, save_times(), times,
-        S, LAST_ROW, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
-        grid, made, states, facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar, end_bar_of_time, y0_bar,
-        pm_bar, interval_bar, times_bar,
+        stages(), last_row(), degree(), GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p),
+        tableau_dense(p), grid, made, states, facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar,
+        end_bar_of_time, y0_bar, pm_bar, interval_bar, times_bar,
     )  # fmt: skip
     copy(own_bar(), pm_bar, 0, p_bar, 0)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.costate_blocks import advance, control_of_costate, slope_at, through_equations
-from implicitdsl.backends.lanes.events_blocks import GAMMA, LAST_ROW, row_size
+from implicitdsl.backends.lanes.events_blocks import GAMMA, last_row, row_size
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
+from implicitdsl.backends.lanes.ode_blocks import degree, stages
 from implicitdsl.solvers.event_steps import look_back, room_size, take_step
 from implicitdsl.solvers.events import STOPPED
 from implicitdsl.solvers.events_costate import remake_event_step, sweep_costate_with_events
@@ -32,8 +32,8 @@ def remake(
     p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array, k: Array
 ) -> Any:
     return remake_event_step(
-        take_step, look_back, room_size, rhs, linearise, states_of_model(), mass(p), pattern(), p, S, LAST_ROW, GAMMA,
-        tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), t_hi, t_lo, h, end_hi, live, row,
+        take_step, look_back, room_size, rhs, linearise, states_of_model(), mass(p), pattern(), p, stages(), last_row(),
+        GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), t_hi, t_lo, h, end_hi, live, row,
         row_size(), grid, states, k,
     )  # fmt: skip
 
@@ -51,8 +51,8 @@ def go_back(
     interval_bar[1] = 0.0 * end_bar_of_time
     facts[0] = sweep_costate_with_events(
         remake, advance, slope_at, through_equations, rhs, guards_rate, guards_vjp, reset_vjp, states_of_model(),
-        algebraic(), size_p(), event_guards(), event_modes(), event_blocks(), pm, interval, save_times(), times, S,
-        DEGREE, tableau_dense(p), control_of_costate(p), dt(p), values, y_end, grid, made, states,
+        algebraic(), size_p(), event_guards(), event_modes(), event_blocks(), pm, interval, save_times(), times,
+        stages(), degree(), tableau_dense(p), control_of_costate(p), dt(p), values, y_end, grid, made, states,
         facts[1 + LAST_TIME], facts[1 + STOPPED], values_bar, end_bar, end_bar_of_time, y0_bar, pm_bar, interval_bar,
         times_bar,
     )  # fmt: skip

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from implicitdsl.backends.lanes.events_blocks import GAMMA, LAST_ROW, end_of_run
+from implicitdsl.backends.lanes.events_blocks import GAMMA, end_of_run, last_row
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.backends.lanes.ode_blocks import degree, rhs_tangent_vjp, stages
 from implicitdsl.solvers.event_steps import (
     look_back_dual,
     mend_dual,
@@ -96,9 +96,9 @@ def replay_run(
         rhs, rhs_tangent, rhs_tangent_y, linearise_tangent, linearise_tangent_y, linearise, take_dual_step, mend_dual,
         room_size, look_back_dual, guards_jvp, guards_rate, reset, reset_jvp, n, algebraic(), mass(p2), pattern(),
         size_p(), event_guards(), event_modes(), event_blocks(), y2, pm2, interval, interval_dot, save_times(), times,
-        times_dot, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2),
-        tableau_dense(p2), grid, made, end_of_run(interval, facts), facts[1 + STOPPED] > 0.5, values, values_dot, end2,
-        states2, view(states2, 2 * made * n, 2 * made),
+        times_dot, stages(), last_row(), degree(), GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2),
+        tableau_drive(p2), tableau_dense(p2), grid, made, end_of_run(interval, facts), facts[1 + STOPPED] > 0.5, values,
+        values_dot, end2, states2, view(states2, 2 * made * n, 2 * made),
     )  # fmt: skip
 
 
@@ -122,10 +122,10 @@ def transpose_replay(
         room_size, window_size, look_back_dual, rhs_tangent_vjp, rhs_tangent_vjp_y, linearise_tangent_vjp,
         linearise_tangent_vjp_y, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y, reset_vjp, reset_jvp_vjp,
         n, algebraic(), mass(p2), pattern(), size_p(), event_guards(), event_modes(), event_blocks(), pm2, interval,
-        save_times(), times, times_dot, S, LAST_ROW, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2),
-        tableau_drive(p2), tableau_dense(p2), grid, made, end_of_run(interval, facts), facts[1 + STOPPED] > 0.5,
-        states2, view(states2, 2 * made * n, 2 * made), values_bar, values_dot_bar, end2_bar, end_bars, y2_bar, pm2_bar,
-        interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+        save_times(), times, times_dot, stages(), last_row(), degree(), GAMMA, tableau_a(p2), tableau_couple(p2),
+        tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, end_of_run(interval, facts),
+        facts[1 + STOPPED] > 0.5, states2, view(states2, 2 * made * n, 2 * made), values_bar, values_dot_bar, end2_bar,
+        end_bars, y2_bar, pm2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
     copy(own_bar(), pm2_bar, 0, p2_bar, 0)
     copy(own_bar(), pm2_bar, full, p2_bar, size_p())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
+from implicitdsl.backends.lanes.ode_blocks import degree, stages
 from implicitdsl.solvers.explicit_rk import integrate
 from implicitdsl.solvers.explicit_rk_adjoint import STORED, transpose_steps
 from implicitdsl.solvers.stepping import STATISTICS
@@ -30,7 +30,7 @@ def point_size() -> int:
 
 def state_size() -> int:
     """Numbers in a row of the stages."""
-    return (S + 1) * point_size()
+    return (stages() + 1) * point_size()
 
 
 def rhs_kept(t: Any, y: Array, p: Array, out: Array) -> None:
@@ -51,9 +51,9 @@ def record_block(
 ) -> None:  # fmt: skip
     """Integrate, keeping `rows` rows of the tape; writes the facts."""
     facts[0] = integrate(
-        rhs_kept, states_of_model(), point_size(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p),
-        tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values,
-        y_end, view(facts, 1, STATISTICS), grid, rows, states, 0, every, states, rows,
+        rhs_kept, states_of_model(), point_size(), y0, p, interval, save_times(), times, stages(), degree(),
+        tableau_a(p), tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p),
+        max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, 0, every, states, rows,
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def transpose_run(
 ) -> None:  # fmt: skip
     """Transpose a run whose tape has `made` rows."""
     transpose_steps(
-        rhs_read, rhs_vjp_kept, states_of_model(), point_size(), p, interval, save_times(), times, S, DEGREE,
+        rhs_read, rhs_vjp_kept, states_of_model(), point_size(), p, interval, save_times(), times, stages(), degree(),
         tableau_a(p), tableau_c(p), tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar,
         interval_bar, times_bar, timed, STORED,
     )  # fmt: skip

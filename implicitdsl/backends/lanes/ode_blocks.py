@@ -37,15 +37,13 @@ save_times, has_times, from_times, max_steps = (
 )
 rtol, atol, dt = model["rtol"], model["atol"], model["dt"]
 tableau_a, tableau_c, tableau_error, tableau_dense = (model[f"tableau_{part}"] for part in ("a", "c", "error", "dense"))
+stages, degree = model["stages"], model["degree"]
 control, rows_of = model["control"], model["rows_of"]
 
 FACTS = 1 + STATISTICS
 """Numbers that a block reports of each sample: the status, then the statistics of `stepping.py`."""
 FEW = 16
 """Numbers of p_bar up to which a sweep adds in registers."""
-S = 0
-DEGREE = 0
-"""Stages and degree of the method; sources are compiled once for each method, with its numbers in these places."""
 
 
 def rhs_keeping(t: Any, y: Array, p: Array, out: Array) -> None:
@@ -101,9 +99,9 @@ def record_block(
 ) -> None:  # fmt: skip
     """As `run_block`; the tape is thinned where `every` > 1."""
     facts[0] = integrate(
-        rhs, states_of_model(), states_of_model(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p),
-        tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values,
-        y_end, view(facts, 1, STATISTICS), grid, rows, states, rows, every, states, 0,
+        rhs, states_of_model(), states_of_model(), y0, p, interval, save_times(), times, stages(), degree(),
+        tableau_a(p), tableau_c(p), tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p),
+        max_steps(), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows, every, states, 0,
     )  # fmt: skip
 
 
@@ -115,8 +113,8 @@ def transpose_run(
     `timed`, nobody wants the bars of the interval and the times: a method may leave them at 0."""
     transpose_steps(
         rhs_keeping, rhs_vjp_kept, states_of_model(), states_of_model() + size_kept(), p, interval, save_times(), times,
-        S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar,
-        interval_bar, times_bar, timed, REMADE,
+        stages(), degree(), tableau_a(p), tableau_c(p), tableau_dense(p), grid, made, states, values_bar, end_bar,
+        y0_bar, p_bar, interval_bar, times_bar, timed, REMADE,
     )  # fmt: skip
 
 

@@ -347,7 +347,7 @@ class Maker:
         p, q = (packing(spec.groups[g], sizes, shared) for g in ("p", "q"))
         numbers = {
             **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": p.size, "own_bar": p.own_size,
-            "size_kept": self._kept.size,
+            "size_kept": self._kept.size, **method.numbers,
         }  # fmt: skip
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}

@@ -98,15 +98,19 @@ DELAYED = "delayed"
 """The role of a method that reads its own past."""
 KEEPS = "keeping"
 """The role of an explicit method whose tape holds what its stages kept."""
+EXPLICIT_NAME = next(iter(EXPLICIT))
+"""The name under which solvers are kept that all explicit methods have in common."""
 
 
 @dataclass(frozen=True)
 class OdeMethod:
-    """One method. `stages` counts the evaluations of a step; `places` are the globals of the sources that name its
-    numbers; `roles` are keys of _ROLES."""
+    """One method. `stages` counts the evaluations of a step; `numbers` are what the sources ask for as if it were the
+    model's, `places` the globals of the sources in whose place a number of the method is compiled; `roles` are keys of
+    _ROLES."""
 
     name: str
     stages: int
+    numbers: Mapping[str, int]
     places: Mapping[str, int | float]
     tableau: Tableau | RosenbrockTableau | EsdirkTableau | Bdf
     events: bool = False
@@ -144,7 +148,7 @@ class OdeMethod:
     def known(self, dtype: DTypeLike) -> dict[str, Any]:
         """The values of the parameters of solver functions that this method settles."""
         tables = {name: tuple(float(x) for x in np.ravel(t)) for name, t in self.tables(dtype).items()}
-        return {"s": self.places["S"], "degree": self.tableau.degree, **tables}
+        return {"s": self.numbers["stages"], "degree": self.tableau.degree, **tables}
 
     def modules(self) -> list[ModuleType]:
         """The sources; where two define one name, the later counts."""
@@ -224,20 +228,31 @@ def ode_method(name: str, *, events: bool = False) -> OdeMethod:
     more: dict[str, int | float] = {"FACTS": 1 + EVENT_STATISTICS} if events else {}
     if plain in ROSENBROCK:
         rosenbrock = ROSENBROCK[plain]
-        places = {"S": rosenbrock.stages, "DEGREE": rosenbrock.degree, "GAMMA": rosenbrock.gamma}
-        more |= {"LAST_ROW": rosenbrock.stages + 1} if events else {}
-        return OdeMethod(name, rosenbrock.stages + 1, places | more, rosenbrock, events, roles)
+        numbers = _numbers(rosenbrock.stages, rosenbrock.degree, last_row=rosenbrock.stages + 1)
+        places = {"GAMMA": rosenbrock.gamma}
+        return OdeMethod(name, rosenbrock.stages + 1, numbers, places | more, rosenbrock, events, roles)
     if plain in ESDIRK:
         esdirk = ESDIRK[plain]
-        places = {"S": esdirk.readers, "DEGREE": esdirk.degree, "GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
-        more |= {"S": esdirk.readers + 1, "LAST_ROW": esdirk.last} if events else {}
-        return OdeMethod(name, esdirk.rows, places | more, esdirk, events, roles)
+        numbers = _numbers(esdirk.readers + events, esdirk.degree, last_row=esdirk.last)
+        places = {"GAMMA": esdirk.gamma, "LAST_STAGE": esdirk.last}
+        return OdeMethod(name, esdirk.rows, numbers, places | more, esdirk, events, roles)
+    more |= {"GAMMA": 0.0} if events else {}
     if plain == BDF.name:
-        places = {"S": BDF.degree - 1, "DEGREE": BDF.degree}
-        more |= {"LAST_ROW": 1, "GAMMA": 0.0} if events else {"FINAL_FLAG": LAST + 1.0}
+        numbers = _numbers(BDF.degree - 1, BDF.degree, last_row=1)
+        places = {} if events else {"FINAL_FLAG": LAST + 1.0}
         # A step has one stage, but its sweeps hold as many rows of states as two pasts have.
-        return OdeMethod(name, 2 * PAST, places | more, BDF, events, roles)
+        return OdeMethod(name, 2 * PAST, numbers, places | more, BDF, events, roles)
     explicit = EXPLICIT[plain].eager
-    places = {"S": explicit.stages, "DEGREE": explicit.degree}
-    more |= {"LAST_ROW": explicit.stages, "GAMMA": 0.0} if events else {}
-    return OdeMethod(name, explicit.stages, places | more, explicit, events, roles)
+    numbers = _numbers(explicit.stages, explicit.degree, last_row=explicit.stages)
+    return OdeMethod(name, explicit.stages, numbers, more, explicit, events, roles)
+
+
+def _numbers(stages: int, degree: int, *, last_row: int) -> dict[str, int]:
+    return {"stages": stages, "degree": degree, "last_row": last_row}
+
+
+def named_in_bitcode(name: str) -> str:
+    """The method whose solvers are those of the one named, where loops over stages are not written out: explicit ones
+    differ in numbers alone."""
+    plain, *words = name.split()
+    return " ".join((EXPLICIT_NAME if plain in EXPLICIT else plain, *words))

@@ -1,4 +1,6 @@
-"""The compiled solvers of `ode`: one module of bitcode for each (part, method, dtype, width), shared by all models."""
+"""The compiled solvers of `ode`: one module of bitcode for each (part, method, dtype, width), shared by all models.
+
+Where loops over stages are not written out, all explicit methods are one."""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any, Literal
 
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
 from implicitdsl.backends.lanes.ode_methods import SOURCES as SOLVER_SOURCES
-from implicitdsl.backends.lanes.ode_methods import ode_method
+from implicitdsl.backends.lanes.ode_methods import named_in_bitcode, ode_method
 from implicitdsl.backends.lanes.source import Source
 
 Part = Literal["solve", "pull", "second", "thin", "costate"]
@@ -40,6 +42,7 @@ def solver(
 
     `written_out`: loops over stages are written out, for models small enough to live in registers. `far`: large arrays
     come from the heap, for models that the stack does not hold. `events`: for models that have some."""
+    method = method if written_out else named_in_bitcode(method)
     key = (fingerprint(SOURCES), part, method, dtype, width, written_out, far, events)
     return kept(key, lambda: _make(part, method, dtype, width, written_out=written_out, far=far, events=events))
 

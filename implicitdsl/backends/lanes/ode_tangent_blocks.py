@@ -10,16 +10,16 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import (
-    DEGREE,
-    S,
     add_end_bars,
     begin_run,
+    degree,
     end_of_run,
     ends_to_times,
     instants,
     rhs_tangent_vjp,
     run_block,
     size_facts,
+    stages,
 )
 from implicitdsl.solvers.explicit_rk_tangent import tangent_pullback, tangent_replay
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view
@@ -71,8 +71,8 @@ def replay_run(
 ) -> Any:  # fmt: skip
     """Run the steps of a tape of `made` rows with tangents; returns the tangent of the time at which the run ends."""
     tangent_replay(
-        rhs_tangent, states_of_model(), y2, p2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE,
-        tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
+        rhs_tangent, states_of_model(), y2, p2, interval, interval_dot, save_times(), times, times_dot, stages(),
+        degree(), tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
     return interval_dot[1]
 
@@ -84,9 +84,9 @@ def transpose_replay(
 ) -> None:  # fmt: skip
     """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
-        rhs_tangent, rhs_tangent_vjp, states_of_model(), p2, interval, interval_dot, save_times(), times, times_dot, S,
-        DEGREE, tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, states2, values_bar, values_dot_bar,
-        end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+        rhs_tangent, rhs_tangent_vjp, states_of_model(), p2, interval, interval_dot, save_times(), times, times_dot,
+        stages(), degree(), tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, states2, values_bar,
+        values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
 
 

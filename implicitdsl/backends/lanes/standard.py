@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -30,7 +30,7 @@ from implicitdsl.backends.lanes import (
 )
 from implicitdsl.backends.lanes.block_code import block_solver
 from implicitdsl.backends.lanes.block_engine import WIDTH
-from implicitdsl.backends.lanes.ode_methods import KEEPS
+from implicitdsl.backends.lanes.ode_methods import KEEPS, named_in_bitcode
 from implicitdsl.backends.lanes.ode_solver import Part, solver
 from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.solvers.bdf import BDF
@@ -84,13 +84,21 @@ class Group:
         return f"{self.kind} {self.name} {self.dtype}{more}"
 
 
+def kept_names(methods: Sequence[str], *, written_out: bool) -> tuple[str, ...]:
+    """The names under which the solvers of methods are kept."""
+    return tuple(methods if written_out else dict.fromkeys(map(named_in_bitcode, methods)))
+
+
 def groups() -> Iterator[Group]:
     """All of them, those that take longest first."""
     for dtype in WIDTH:
         yield from (Group("one", name, dtype) for name in ONE)
         for written_out in (False, True):
-            yield from (Group("ode", name, dtype, written_out, events=True) for name in EVENTS)
-            yield from (Group("ode", name, dtype, written_out) for name in METHODS)
+            yield from (
+                Group("ode", name, dtype, written_out, events=True)
+                for name in kept_names(EVENTS, written_out=written_out)
+            )
+            yield from (Group("ode", name, dtype, written_out) for name in kept_names(METHODS, written_out=written_out))
         yield from (Group("blocks", name, dtype) for name in BLOCKS)
 
 
@@ -100,7 +108,7 @@ def made(group: Group) -> dict[str, bytes]:
     with bitcode.noting() as found:
         match group.kind:
             case "ode":
-                for part in ODE_PARTS[:2] if group.name in KEEPING else ODE_PARTS:
+                for part in ODE_PARTS[:2] if KEEPS in group.name.split() else ODE_PARTS:
                     solver(
                         part, group.name, group.dtype, width,
                         written_out=group.written_out, far=False, events=group.events,

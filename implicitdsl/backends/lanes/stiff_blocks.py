@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S, rhs_tangent_vjp
+from implicitdsl.backends.lanes.ode_blocks import degree, rhs_tangent_vjp, stages
 from implicitdsl.solvers.consistent_start import (
     consistent_start,
     start_pullback,
@@ -37,7 +37,7 @@ tableau_a, tableau_c, tableau_error, tableau_dense, tableau_couple, tableau_driv
     model[f"tableau_{part}"] for part in ("a", "c", "error", "dense", "couple", "drive")
 )
 GAMMA = 0.0
-"""As S and DEGREE."""
+"""Of the method; sources are compiled with its number in this place."""
 
 
 def linearise_tangent_vjp(
@@ -110,10 +110,10 @@ def record_block(
     """Integrate, keeping `rows` rows of the tape, thinned where `every` > 1; writes the facts."""
     began = consistent_block(p, y0, interval)
     ran = integrate(
-        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, S, DEGREE, GAMMA,
-        tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p), tableau_dense(p), control(p),
-        rtol(p), atol(p), dt(p), limit(p), values, y_end, view(facts, 1, STATISTICS), grid, rows, states, rows,
-        every,
+        rhs, linearise, states_of_model(), mass(p), pattern(p), y0, p, interval, save_times(), times, stages(),
+        degree(), GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_error(p),
+        tableau_dense(p), control(p), rtol(p), atol(p), dt(p), limit(p), values, y_end, view(facts, 1, STATISTICS),
+        grid, rows, states, rows, every,
     )  # fmt: skip
     facts[0] = select(ran == BAD_TIMES, ran, select(began != 0.0, began, ran))
 
@@ -125,8 +125,8 @@ def transpose_run(
     """Transpose a run whose tape has `made` rows; `facts` are those of the run, and may be given another status."""
     pullback(
         rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(),
-        times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
-        grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        times, stages(), degree(), GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p),
+        tableau_dense(p), grid, made, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
     transpose_start(p, interval, states, y0_bar, p_bar, interval_bar)
 
@@ -139,8 +139,9 @@ def transpose_thinned(
     """As `transpose_run`, from a thinned tape."""
     pullback_thinned(
         rhs, linearise, rhs_vjp, linearise_vjp, states_of_model(), mass(p), pattern(p), p, interval, save_times(),
-        times, S, DEGREE, GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p), tableau_dense(p),
-        marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        times, stages(), degree(), GAMMA, tableau_a(p), tableau_couple(p), tableau_c(p), tableau_drive(p),
+        tableau_dense(p), marks, made, kept, every, grid, states, values_bar, end_bar, y0_bar, p_bar, interval_bar,
+        times_bar,
     )  # fmt: skip
     transpose_start(p, interval, states, y0_bar, p_bar, interval_bar)
 
@@ -153,7 +154,7 @@ def replay_run(
     tangent_of_start(y2, p2, interval, interval_dot)
     tangent_replay(
         rhs_tangent, linearise_tangent, states_of_model(), mass(p2), pattern(p2), y2, p2, interval, interval_dot,
-        save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2),
+        save_times(), times, times_dot, stages(), degree(), GAMMA, tableau_a(p2), tableau_couple(p2), tableau_c(p2),
         tableau_drive(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
     return interval_dot[1]
@@ -167,8 +168,8 @@ def transpose_replay(
     """Transpose `replay_run`; `facts` are those of the run, and may be given another status."""
     tangent_pullback(
         rhs_tangent, linearise_tangent, rhs_tangent_vjp, linearise_tangent_vjp, states_of_model(), mass(p2),
-        pattern(p2), p2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE, GAMMA, tableau_a(p2),
-        tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2, values_bar,
-        values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
+        pattern(p2), p2, interval, interval_dot, save_times(), times, times_dot, stages(), degree(), GAMMA,
+        tableau_a(p2), tableau_couple(p2), tableau_c(p2), tableau_drive(p2), tableau_dense(p2), grid, made, states2,
+        values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, times_dot_bar,
     )  # fmt: skip
     transpose_start_tangent(p2, interval, interval_dot, states2, y2_bar, p2_bar, interval_bar, interval_dot_bar)

@@ -8,7 +8,7 @@ from typing import Any
 from implicitdsl.backends.adjoints import COSTATE_METHOD
 from implicitdsl.backends.lanes.costate_blocks import sweep_back
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, S
+from implicitdsl.backends.lanes.ode_blocks import degree, stages
 from implicitdsl.backends.lanes.stiff_blocks import GAMMA
 from implicitdsl.solvers.consistent_start import algebraic_slope, transpose_consistent
 from implicitdsl.solvers.costate_stiff import integrate_stiff_costate
@@ -39,7 +39,7 @@ def remake(
     p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array, k: Array
 ) -> Any:
     return remake_step(
-        rhs, linearise, states_of_model(), mass(p), pattern(p), p, S, GAMMA, tableau_a(p), tableau_couple(p),
+        rhs, linearise, states_of_model(), mass(p), pattern(p), p, stages(), GAMMA, tableau_a(p), tableau_couple(p),
         tableau_c(p), tableau_drive(p), t_hi, t_lo, h, end_hi, live, row, states, k,
     )  # fmt: skip
 
@@ -50,7 +50,7 @@ def advance(
 ) -> Any:  # fmt: skip
     return integrate_stiff_costate(
         linearise, rhs_costate, rhs_costate_rate, rhs_gradient, states_of_model(), algebraic(), mass(p), pattern(p), p,
-        S, DEGREE, tableau_dense(p), nodes(), gauss(p), COSTATE_S, COSTATE_DEGREE, COSTATE_GAMMA, costate_a(p),
+        stages(), degree(), tableau_dense(p), nodes(), gauss(p), COSTATE_S, COSTATE_DEGREE, COSTATE_GAMMA, costate_a(p),
         costate_couple(p), costate_c(p), costate_drive(p), costate_error(p), costate_dense(p), costate_control(p),
         rtol(p), atol(p), unit, dt(p), max_steps(), status, wanted, t_hi, t_lo, span, h, y, k, lam, p_bar, statistics,
         course,
@@ -58,7 +58,7 @@ def advance(
 
 
 def slope_at(p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
-    step_slope(states_of_model(), S, DEGREE, tableau_dense(p), sigma, h, k, out)
+    step_slope(states_of_model(), stages(), degree(), tableau_dense(p), sigma, h, k, out)
     if algebraic() > 0:
         algebraic_slope(linearise, states_of_model(), algebraic(), mass(p), pattern(p), t, value, p, out)
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.backends.lanes.ode_blocks import (
-    DEGREE,
-    S,
     add_end_bars,
     bars_of_outputs,
     bars_of_start,
     begin_run,
+    degree,
     end_of_run,
     instants,
     record_block,
     rhs_keeping,
     size_facts,
+    stages,
 )
 from implicitdsl.solvers.explicit_rk_thinned import pullback_thinned
 from implicitdsl.solvers.vocabulary import buffer, view
@@ -42,8 +42,8 @@ def transpose_thinned(
     """Transpose a run whose thinned tape has `made` rows."""
     pullback_thinned(
         rhs_keeping, rhs_vjp_kept, states_of_model(), states_of_model() + size_kept(), p, interval, save_times(), times,
-        S, DEGREE, tableau_a(p), tableau_c(p), tableau_dense(p), marks, made, kept, every, grid, states, values_bar,
-        end_bar, y0_bar, p_bar, interval_bar, times_bar,
+        stages(), degree(), tableau_a(p), tableau_c(p), tableau_dense(p), marks, made, kept, every, grid, states,
+        values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from implicitdsl.backends.lanes.model_functions import model
-from implicitdsl.backends.lanes.ode_blocks import DEGREE, FACTS, S
+from implicitdsl.backends.lanes.ode_blocks import FACTS, degree, stages
 from implicitdsl.solvers.explicit_rk_tangent import tangent_replay
 from implicitdsl.solvers.stepping import STATISTICS
 from implicitdsl.solvers.stiffness import END, END_TIME, HANDED_OVER, integrate_until_stiff
@@ -51,7 +51,7 @@ def record_block(
 ) -> None:  # fmt: skip
     """Integrate, keeping `rows` rows of the tape, thinned where `every` > 1; writes the facts."""
     facts[0] = integrate_until_stiff(
-        rhs, states_of_model(), y0, p, interval, save_times(), times, S, DEGREE, tableau_a(p), tableau_c(p),
+        rhs, states_of_model(), y0, p, interval, save_times(), times, stages(), degree(), tableau_a(p), tableau_c(p),
         tableau_error(p), tableau_dense(p), control(p), rtol(p), atol(p), dt(p), max_steps(), values, end_of(facts),
         view(facts, 1, STATISTICS), grid, rows, states, rows, every,
     )  # fmt: skip
@@ -66,8 +66,8 @@ def replay_run(
     the time at which a run ends that is not left."""
     n = states_of_model()
     tangent_replay(
-        rhs_tangent, n, y2, p2, interval, interval_dot, save_times(), times, times_dot, S, DEGREE, tableau_a(p2),
-        tableau_c(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
+        rhs_tangent, n, y2, p2, interval, interval_dot, save_times(), times, times_dot, stages(), degree(),
+        tableau_a(p2), tableau_c(p2), tableau_dense(p2), grid, made, values, values_dot, end2, states2,
     )  # fmt: skip
     end_dot = end_of(facts)
     fill(n + END, 0.0, end_dot, 0)
