@@ -21,8 +21,9 @@ def main() -> int:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("cases", nargs="*", help="only these cases")
     arguments.add_argument("--seconds", type=float, default=240.0, help="begin no case after so many seconds")
-    arguments.add_argument("--log", type=Path, help="a file for the lines of JSON")
-    arguments.add_argument("--most", type=int, help="emit for at most so many samples")
+    arguments.add_argument("--log", type=Path, help="a file for the lines of JSON, which are printed otherwise")
+    arguments.add_argument("--most", type=int, help="at most so many samples")
+    arguments.add_argument("--threads", type=int, default=64, help="threads of a block")
     given = arguments.parse_args()
     if given.what == "emit":
         # What compiles is imported only here: a GPU's machine need not have it.
@@ -31,11 +32,11 @@ def main() -> int:
         emit(given.folder, given.cases, most=given.most)
         return 0
     try:
-        driver = Driver()
+        driver = Driver(given.threads)
     except NoDeviceError as error:
         print(f"nothing was run: {error}", file=sys.stderr)
         return NO_DEVICE
-    found = run(driver, given.folder, given.cases, given.seconds, given.log)
+    found = run(driver, given.folder, given.cases, given.seconds, given.log, given.most)
     return 0 if all("error" not in f and _is_exact(f["outputs"].get("facts")) for f in found) else 1
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 LIBRARIES = ("libcuda.so.1", "libcuda.so", "/usr/local/nvidia/lib64/libcuda.so.1")
-THREADS = 64
-"""Threads of a block: kernels of many registers leave room for few."""
 _REGISTERS, _LOCAL, _MAJOR, _MINOR, _PROCESSORS = 4, 3, 75, 76, 16
 
 
@@ -25,9 +23,11 @@ class NoDeviceError(RuntimeError):
 
 
 class Driver:
-    """The first GPU; memory is given back by `clear`."""
+    """The first GPU; memory is given back by `clear`. `threads` are those of a block: kernels of many registers leave
+    room for few."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 64) -> None:
+        self._threads = threads
         self._library = _library()
         self._held: list[Any] = []
         if self._library.cuInit(0) != 0:
@@ -149,11 +149,12 @@ class Driver:
         return found
 
     def launch(self, kernel: Any, samples: int, arguments: Sequence[int]) -> None:
-        """Starts a kernel for so many samples; every argument is a whole number of 64 bits, or an address."""
-        values = [ctypes.c_int64(value) if value < 1 << 63 else ctypes.c_uint64(value) for value in arguments]
+        """Starts a kernel for so many samples, their number first; every further argument is a whole number of 64 bits,
+        or an address."""
+        values = [ctypes.c_uint64(value) for value in (samples, *arguments)]
         given = (ctypes.c_void_p * len(values))(*[ctypes.cast(ctypes.byref(v), ctypes.c_void_p) for v in values])
-        blocks = -(-samples // THREADS)
-        self._call("cuLaunchKernel", kernel, blocks, 1, 1, THREADS, 1, 1, 0, None, given, None)
+        blocks = -(-samples // self._threads)
+        self._call("cuLaunchKernel", kernel, blocks, 1, 1, self._threads, 1, 1, 0, None, given, None)
 
     def begin(self) -> None:
         """Notes the time on the device."""

@@ -208,30 +208,38 @@ def table(facts: Sequence[dict[str, Any]]) -> str:
 
 
 def run(
-    driver: Any, folder: Path, names: Sequence[str], seconds: float, log: Path | None = None
+    driver: Any,
+    folder: Path,
+    names: Sequence[str],
+    seconds: float,
+    log: Path | None = None,
+    most: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs the cases of a folder (all without names) until so many seconds are over; prints each as a line of JSON."""
+    """Runs the cases of a folder (all without names), for at most so many samples, and begins none after so many
+    seconds; a line of JSON for each goes to the log, or is printed. The table comes last."""
     cases, about = read(folder)
     runners, found, begun = {"": Runner(driver, folder)}, [], time.perf_counter()
     said = {"about": {**about, "device": driver.about}}
     print(json.dumps(said), flush=True)
-    # The small ones of all cases first: a lease may end.
+    # The small ones of all cases first: time may run out.
     chosen = [case for case in cases if not names or case.name in names]
     todo = sorted(((b, "", case) for case in chosen for b in case.samples), key=lambda each: each[0])
     todo += [(case.samples[-1], variant, case) for case in chosen for variant in case.variants]
     for samples, variant, case in todo:
-        if time.perf_counter() - begun > seconds:
-            facts: dict[str, Any] = {"case": case.name + variant, "samples": samples, "error": "no time was left"}
-        else:
+        if most is not None and samples > most:
+            continue
+        facts: dict[str, Any] = {"case": case.name + variant, "samples": samples, "error": "no time was left"}
+        if time.perf_counter() - begun < seconds:
             try:
                 facts = runners.setdefault(variant, Runner(driver, folder, variant)).run(case, samples)
             except RuntimeError as error:
-                facts = {"case": case.name + variant, "samples": samples, "error": str(error)}
+                facts["error"] = str(error)
                 driver.begin_again()
                 runners.clear()
-        print(json.dumps(facts), flush=True)
         found.append(facts)
-        if log is not None:
+        if log is None:
+            print(json.dumps(facts), flush=True)
+        else:
             log.write_text("\n".join(json.dumps(f) for f in [said, *found]) + "\n")
     found.sort(key=lambda f: (f["case"], f["samples"]))
     print(table(found))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,3 +33,18 @@ def test_without_a_driver_nothing_is_run(
     monkeypatch.setattr(sys, "argv", ["cuda", "run", str(tmp_path)])
     assert __main__.main() == __main__.NO_DEVICE
     assert "no CUDA driver" in capsys.readouterr().err
+
+
+def test_a_launch_passes_the_number_of_samples_first() -> None:
+    seen: list[Any] = []
+
+    class Library:
+        def cuLaunchKernel(self, *given: Any) -> int:
+            places = given[9]
+            seen.append((given[1], given[4], [ctypes.c_uint64.from_address(p).value for p in places]))
+            return 0
+
+    made = object.__new__(driver.Driver)
+    made._library, made._threads = Library(), 64
+    made.launch(None, 130, [1 << 40, 0, 7])
+    assert seen == [(3, 64, [130, 1 << 40, 0, 7])]
