@@ -1,7 +1,8 @@
 """What a run of the tests makes the machine compile: told at its end, file by file where `--cost` asks for it.
 
 A kernel is one object file with a solver in it: a part of an engine (its solve, its pullback …), linked with a model
-or, as tests are told, compiled apart for all models; then a model is a small object file of its own. What is met was
+or, as tests are told, compiled apart for all models; then a model is a small object file of its own, as is that of the
+solvers of one sample. What is met was
 used; what is compiled was met by nobody before, as far as the cache knows. With an empty cache everything distinct is
 compiled once, whatever the number of processes that share the cache.
 """
@@ -19,7 +20,7 @@ import pytest
 
 from implicitdsl.backends.lanes import cache
 from implicitdsl.backends.lanes.machine_code import MachineCode
-from implicitdsl.backends.lanes.pieces import pieces
+from implicitdsl.backends.lanes.pieces import MARK, pieces
 
 KEYS = ("seconds", "kernels", "kernel seconds", "models", "model seconds", "solvers", "solver seconds")
 """What is counted of a file: seconds are the processor's, those of processes that a test starts counted in."""
@@ -70,7 +71,7 @@ class Cost:
             made = usual(found, part, shared)
             # Of what is compiled apart, the last piece is the model.
             found_pieces = pieces(made)
-            kernels = found_pieces[:-1] or found_pieces
+            kernels = found_pieces[:-1] if made.startswith(MARK) else found_pieces
             met[self._file] |= {hashlib.sha256(each).hexdigest()[:16] for each in kernels}
             return made
 

@@ -51,13 +51,16 @@ def linking() -> Linking:
 def link_model(
     modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, sizes: Iterable[int] = ()
 ) -> bytes:
-    """The object file of solvers, which are bitcode, and of a model, whose modules are texts; all else is as in
-    `make_object`."""
+    """The object file of solvers, which are bitcode and may be none, and of a model, whose modules are texts; all else
+    is as in `make_object`."""
     given = list(modules)
     if linking() == "whole":
         return make_object(given, entries, inline_all=inline_all, sizes=sizes)
-    code, wanted = _solver([module for module in given if isinstance(module, bytes)], entries)
+    solvers = [module for module in given if isinstance(module, bytes)]
     texts = [module for module in given if isinstance(module, str)]
+    if not solvers:
+        return joined([_model(texts)])
+    code, wanted = _solver(solvers, entries)
     missing = sorted(wanted - {name for text in texts for name in _DEFINED.findall(text)})
     if missing:
         texts.append("".join(_NEVER.format(name=name) for name in missing) + "declare void @llvm.trap()\n")

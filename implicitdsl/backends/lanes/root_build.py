@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.lanes import one_root
+from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.emit import emit_functions
 from implicitdsl.backends.lanes.kept_values import dear_values
-from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_sample import one_sample_object
 from implicitdsl.backends.lanes.root_engine import SIGNATURES, RootEngine
@@ -100,7 +100,7 @@ class RootCode(BlockCode):
             return one_sample_object(*self.solvers[part], self.spec.dtype, f"imp_{part}")
         if part == "one":
             model = emit_functions(self.chosen(part), self.spec.dtype, 1)  # type: ignore[arg-type] - one of two names
-            return make_object([model, table_of(self.model)], ["imp_one"])
+            return link_model([model, table_of(self.model)], ["imp_one"])
         return super().make(part, shared)
 
 
