@@ -49,12 +49,34 @@ from implicitdsl.solvers.vocabulary import (
 
 Model = Callable[..., None]
 
+SMALL = 8
+"""States up to which a step is bound by how long its operations wait for each other, not by how many there are."""
+
 
 def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Element, end_hi: Element) -> Element:
     """The time of stage i; the last stage is at the rounded end, where the next step's first stage is."""
     if i == s:
         return end_hi
     return t_hi + (t_lo + c[i] * h)
+
+
+def advance(n: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, slopes: Array, k: Array) -> None:
+    """The point of stage i and the slope sum a_ij*k_j that leads there.
+
+    The value of a stage is known last, and a small model waits for what is made of it: so in small systems its product
+    with h*a_ij is added to a point that has all others already."""
+    is_small = n <= SMALL and a[i * s + i - 1] != 0.0
+    before = i - 1 if is_small else i
+    fill(n, 0.0, slopes, i * n)
+    for j in range(before):
+        if a[i * s + j] != 0.0:
+            axpy(n, a[i * s + j], k, j * n, slopes, i * n)
+    copy(n, points, 0, points, i * wide)
+    if before > 0:
+        axpy(n, h, slopes, i * n, points, i * wide)
+    if is_small:
+        axpy(n, h * a[i * s + i - 1], k, (i - 1) * n, points, i * wide)
+        axpy(n, a[i * s + i - 1], k, (i - 1) * n, slopes, i * n)
 
 
 def run_stages(
@@ -89,12 +111,7 @@ def run_stages(
                 copy(n, k, s * n, k, i * n)
         elif a[(s + 1) * s + i] >= 0.0 or reading:
             if i > 0:
-                fill(n, 0.0, slopes, i * n)
-                for j in range(i):
-                    if a[i * s + j] != 0.0:
-                        axpy(n, a[i * s + j], k, j * n, slopes, i * n)
-                copy(n, points, 0, points, i * wide)
-                axpy(n, h, slopes, i * n, points, i * wide)
+                advance(n, wide, s, a, i, h, points, slopes, k)
             rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
             if a[(s + 1) * s + i] > 0.0:
                 keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)

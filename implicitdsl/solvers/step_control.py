@@ -102,13 +102,27 @@ def scaled_rms(n: int, e: Array, y: Array, y1: Array, rtol: Element, atol: Eleme
 
 
 def scaled_square(n: int, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
-    """The mean square of e/(atol + rtol*max(|y|, |y1|)); an exact 0 of `e` counts 0 even where the scale is 0."""
-    total = e[0] * 0.0
-    for i in range(n):
-        scale = fma(rtol, vmax(vabs(y[i]), vabs(y1[i])), atol)
-        ratio = select(e[i] == 0.0, e[i], e[i] / select(e[i] == 0.0, 1.0, scale))
+    """The mean square of e/(atol + rtol*max(|y|, |y1|)), as `weighted_square` takes it."""
+    return weighted_square(n, 1.0, e, y, y1, rtol, atol)
+
+
+def weighted_square(n: int, h: Element, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
+    """The mean square of h*e/(atol + rtol*max(|y|, |y1|)); an exact 0 of `e` counts 0 even where the scale is 0.
+
+    h is divided by the scale, which is known before the last slope in `e` is; a scale below the smallest normal float
+    counts as 0."""
+    ratio = weighted(0, h, e, y, y1, rtol, atol)
+    total = ratio * ratio
+    for i in range(1, n):
+        ratio = weighted(i, h, e, y, y1, rtol, atol)
         total = fma(ratio, ratio, total)
-    return total / n
+    return total * (1.0 / n)
+
+
+def weighted(i: int, h: Element, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
+    """h*e_i over its scale."""
+    weight = h / fma(rtol, vmax(vabs(y[i]), vabs(y1[i])), atol)
+    return select(e[i] == 0.0, e[i], e[i] * weight)
 
 
 def first_step(
@@ -151,33 +165,27 @@ def first_step(
     return vmin(length, select(blind, 1e-3 * h0, vmin(100.0 * h0, h1)))
 
 
-def size_of_error(ok: Mask, known: Mask, square: Element) -> Element:
-    """The logarithm to base 2 of the error by which a step is judged, from its square: at least that of SMALLEST_ERROR
-    where the step was accepted, of 1 where not, and of 1 where the error is not known."""
-    floor = select(ok, SMALLEST_ERROR * SMALLEST_ERROR, 1.0)
-    return 0.5 * vlog2(select(known, vmax(square, floor), 1.0))
-
-
 def next_length(
     ok: Mask, finite: Mask, square: Element, previous: Element, earlier: Element, after_rejection: Mask, control: Array,
     h: Element,
 ) -> tuple[Element, Element]:  # fmt: skip
     """The length of the step after one of length h, accepted (`ok`) or not, between min_step and max_step; and the size
-    of its error.
+    of its error, at least that of SMALLEST_ERROR, which says something only where the error is known.
 
     `square` is the squared error, `previous` and `earlier` are the sizes of the errors of the last two accepted steps.
-    The factor is at most 1 right after a rejection, and the strongest shrinking where the error is not finite. The three
-    powers are one: 2 to the sum of their logarithms."""
-    known = and_(finite, is_finite(square))
-    size = size_of_error(ok, known, square)
-    exponent = -control[ALPHA] * size
+    The factor is at most 1 after a step that failed and in the one right after, and the strongest shrinking where the
+    error is not finite. The three powers are one: 2 to the sum of their logarithms. The next step waits for nothing but
+    what is between `square` and the length; so all else is taken together apart from it."""
+    size = 0.5 * vlog2(vmax(square, SMALLEST_ERROR * SMALLEST_ERROR))
     drift = control[BETA] * previous
     if control[EARLIER] != 0.0:
         drift = drift - control[EARLIER] * earlier
-    raw = control[SAFETY] * vexp2(select(ok, exponent + drift, exponent))
-    most = select(after_rejection, 1.0, control[GROW])
-    factor = select(known, vmin(most, vmax(control[SHRINK], raw)), control[SHRINK])
-    return bounded_length(factor * vabs(h), control), size
+    length = vabs(h)
+    least = control[SHRINK] * length
+    most = select(or_(after_rejection, not_(ok)), length, control[GROW] * length)
+    raw = control[SAFETY] * length * vexp2(fma(-control[ALPHA], size, select(ok, drift, 0.0)))
+    known = and_(finite, is_finite(square))
+    return bounded_length(select(known, vmin(most, vmax(least, raw)), least), control), size
 
 
 def bounded_length(length: Element, control: Array) -> Element:

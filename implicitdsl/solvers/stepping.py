@@ -36,8 +36,8 @@ from implicitdsl.solvers.step_control import (
     bounded_length,
     first_step,
     next_length,
-    scaled_square,
     too_short,
+    weighted_square,
 )
 from implicitdsl.solvers.vocabulary import (
     Array,
@@ -52,7 +52,6 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     not_,
-    scale,
     select,
     vabs,
     vmax,
@@ -195,8 +194,7 @@ def step_error(
         for i in range(s + 1):
             if error[i] != 0.0:
                 axpy(n, error[i], k, i * n, work, 0)
-        scale(n, h, work, 0)
-        square = scaled_square(n, work, y, y1, rtol, atol)
+        square = weighted_square(n, h, work, y, y1, rtol, atol)
     return square
 
 
@@ -213,8 +211,7 @@ def paired_error(
             for i in range(s + 1):
                 if error[s + 1 + i] != 0.0:
                     axpy(n, error[s + 1 + i], k, i * n, work, 0)
-            scale(n, h, work, 0)
-            crude = scaled_square(n, work, y, y1, rtol, atol)
+            crude = weighted_square(n, h, work, y, y1, rtol, atol)
             both = fma(0.01, crude, square)
             square = select(both > 0.0, square * (square / select(both > 0.0, both, 1.0)), square)
     return square

@@ -98,9 +98,10 @@ def _dot(c: _Code, i: str, sums: Sums) -> Sums:
 
 
 def _judge(c: _Code, i: str, sums: Sums) -> Sums:
-    # 0·x is 0 for a finite x and NaN for every other: one operation an element and one comparison in all. Sums take
-    # turns, because each waits for what was added before.
-    return (*sums[1:], c.fma(c.load("%x", i), c.zero, sums[0]))
+    # x - x is 0 for a finite x and NaN for every other: one comparison in all, and nothing for the multipliers, which
+    # have the rest of a step to do. Sums take turns, because each waits for what was added before.
+    x = c.load("%x", i)
+    return (*sums[1:], c.two("fadd", sums[0], c.two("fsub", x, x)))
 
 
 def _product(c: _Code) -> Sums:
