@@ -60,7 +60,9 @@ def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Elemen
     return t_hi + (t_lo + c[i] * h)
 
 
-def advance(n: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, slopes: Array, k: Array) -> None:
+def stage_point(
+    n: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, slopes: Array, k: Array
+) -> None:
     """The point of stage i and the slope sum a_ij*k_j that leads there.
 
     The value of a stage is known last, and a small model waits for what is made of it: so in small systems its product
@@ -111,7 +113,7 @@ def run_stages(
                 copy(n, k, s * n, k, i * n)
         elif a[(s + 1) * s + i] >= 0.0 or reading:
             if i > 0:
-                advance(n, wide, s, a, i, h, points, slopes, k)
+                stage_point(n, wide, s, a, i, h, points, slopes, k)
             rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
             if a[(s + 1) * s + i] > 0.0:
                 keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)

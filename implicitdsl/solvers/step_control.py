@@ -111,15 +111,15 @@ def weighted_square(n: int, h: Element, e: Array, y: Array, y1: Array, rtol: Ele
 
     h is divided by the scale, which is known before the last slope in `e` is; a scale below the smallest normal float
     counts as 0."""
-    ratio = weighted(0, h, e, y, y1, rtol, atol)
+    ratio = scaled_part(0, h, e, y, y1, rtol, atol)
     total = ratio * ratio
     for i in range(1, n):
-        ratio = weighted(i, h, e, y, y1, rtol, atol)
+        ratio = scaled_part(i, h, e, y, y1, rtol, atol)
         total = fma(ratio, ratio, total)
     return total * (1.0 / n)
 
 
-def weighted(i: int, h: Element, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
+def scaled_part(i: int, h: Element, e: Array, y: Array, y1: Array, rtol: Element, atol: Element) -> Element:
     """h*e_i over its scale."""
     weight = h / fma(rtol, vmax(vabs(y[i]), vabs(y1[i])), atol)
     return select(e[i] == 0.0, e[i], e[i] * weight)

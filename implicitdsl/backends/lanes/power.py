@@ -32,8 +32,8 @@ LOG2 = [
 EXP2 = [
     1.0, 0.69314718055994531, 0.24022349038020361, 0.055503810137964574, 0.0096663685153854483, 0.0013381302537320796,
 ]  # fmt: skip
-"""2^r on |r| ≤ ½, 1 and r times (2^r - 1)/r at the five zeros of a Chebyshev polynomial, by powers of r: right to 2.1e-7
-of it, and 1 at 0."""
+"""2^r on |r| ≤ ½, 1 and r times (2^r - 1)/r at the five zeros of a Chebyshev polynomial, by powers of r: right to
+2.1e-7 of it, and 1 at 0."""
 
 
 @dataclass(frozen=True)
