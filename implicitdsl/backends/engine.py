@@ -13,9 +13,9 @@ Duties of every engine:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,26 @@ class RunOptions:
     """Whether a pullback follows, so that what it would compute again may be kept."""
 
 
+class Deferred(Sequence[Array]):
+    """Arrays that are made when the first of them is asked for."""
+
+    def __init__(self, make: Callable[[], list[Array]]) -> None:
+        self._make = make
+        self._made: list[Array] | None = None
+
+    @overload
+    def __getitem__(self, k: int) -> Array: ...
+    @overload
+    def __getitem__(self, k: slice) -> Sequence[Array]: ...
+    def __getitem__(self, k: int | slice) -> Array | Sequence[Array]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made[k]
+
+    def __len__(self) -> int:
+        return len(self[:])
+
+
 class Tape(Protocol):
     """What a solve kept for its pullback."""
 
@@ -66,7 +86,7 @@ class Solution:
     status: NDArray[np.int32]
     notes: NDArray[np.int64]
     steps: NDArray[np.int64]
-    saved: list[Array] = field(default_factory=list[Array])
+    saved: Sequence[Array] = field(default_factory=list[Array])
     extras: Mapping[str, Array] = field(default_factory=dict[str, Array])
     tape: Tape | None = None
 

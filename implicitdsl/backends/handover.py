@@ -135,7 +135,11 @@ class HandoverEngine(ABC):
                 extras[name][rows] = extras[name][rows] + fact if name in _ADDED else fact
             stiff_from[rows] = end[rows, self._states(end) + END_TIME]
             part = self._part(args, rows, end, further)
-            tape = None if found.tape is None else HandoverTape(self, args, begun.saved, status, end, part, found.tape)
+            tape = (
+                None
+                if found.tape is None
+                else HandoverTape(self, args, list(begun.saved), status, end, part, found.tape)
+            )
         return Solution(outputs, status, notes, steps, [*begun.saved, further, end], extras, tape)
 
     def _part(self, args: list[Array], rows: Rows, end: Array, further: Array) -> Part:

@@ -24,7 +24,7 @@ from implicitdsl.layers.sets import contains
 from implicitdsl.solvers.status import BAD_INPUT
 
 Batch = tuple[int, ...]
-Answers = tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], list[Array], Tape | None]
+Answers = tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], Sequence[Array], Tape | None]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _told(
     status: NDArray[np.int32],
     notes: NDArray[np.int64],
     steps: NDArray[np.int64],
-    saved: list[Array],
+    saved: Sequence[Array],
     tape: Tape | None,
     extras: Mapping[str, Array],
     shape: Batch,
@@ -138,7 +138,7 @@ def pullback(
     cotangents: list[Array],
     args: list[Array],
     status: NDArray[np.int32],
-    saved: list[Array],
+    saved: Sequence[Array],
     shape: Batch,
     on_fail: str,
 ) -> list[Array]:
@@ -147,7 +147,7 @@ def pullback(
     touched = touched_by(cotangents, batch)
     lost = touched & _lost(status, on_fail)
     if batch and touched.all() and not lost.any():
-        found = engine.pullback(args, batch, saved, status, cotangents)
+        found = engine.pullback(args, batch, list(saved), status, cotangents)
         failed = found.status != 0
         if failed.any():
             failed = report_rows(entry, found.status, np.arange(batch), shape, on_fail, "backward")
@@ -181,7 +181,7 @@ def pullback_pullback(
     directions: list[Array],
     args: list[Array],
     status: NDArray[np.int32],
-    saved: list[Array],
+    saved: Sequence[Array],
     shape: Batch,
     on_fail: str,
 ) -> tuple[list[Array], list[Array]]:
@@ -226,7 +226,7 @@ def pushforward(
     args: list[Array],
     tangents: list[Array],
     status: NDArray[np.int32],
-    saved: list[Array],
+    saved: Sequence[Array],
     shape: Batch,
     on_fail: str,
 ) -> list[Array]:

@@ -37,7 +37,7 @@ def report_missing(
     cotangents: list[Array],
     args: list[Array],
     status: NDArray[np.int32],
-    saved: list[Array],
+    saved: Sequence[Array],
     shape: Batch,
     on_fail: str,
 ) -> list[Array | None]:

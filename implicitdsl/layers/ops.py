@@ -49,7 +49,7 @@ TORCH_TYPES: dict[Any, torch.dtype] = {
 
 def arrays_of(tensors: Tensors) -> list[Array]:
     """The memory of tensors as arrays, contiguous."""
-    return [t.detach().contiguous().numpy() for t in tensors]
+    return [(t.detach() if t.requires_grad else t).contiguous().numpy() for t in tensors]
 
 
 def tensor_of(array: Array) -> Tensor:

@@ -46,9 +46,10 @@ def flat_values(arguments: Sequence[Argument], args: Sequence[Array], dtype: np.
     """The arguments as (batch, size), or (size,) where shared, contiguous."""
     found: list[Array] = []
     for argument, value in zip(arguments, args, strict=True):
-        shape = (batch, -1) if is_per_sample(value, argument) else (-1,)
-        plain = value.dtype == dtype and value.flags.c_contiguous
-        found.append((value if plain else np.ascontiguousarray(value, dtype)).reshape(shape))
+        if value.dtype is not dtype or not value.flags.c_contiguous:
+            value = np.ascontiguousarray(value, dtype)
+        rank = 2 if is_per_sample(value, argument) else 1
+        found.append(value if value.ndim == rank else value.reshape((batch, -1) if rank == 2 else -1))
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Array, RunOptions, Solution
+from implicitdsl.backends.engine import Array, Deferred, RunOptions, Solution
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import split
 from implicitdsl.backends.lanes.layout import fill_lanes, put_rows, take_lanes
@@ -45,17 +45,20 @@ class MinimumEngine(ProgramEngine):
             rest = _NONE if np.count_nonzero(clear) == batch else np.flatnonzero(~clear)
         status, notes = np.zeros(batch, np.int32), np.zeros(batch, np.int64)
         if len(rest):
-            tape = None
+            if tape is not None:
+                tape.put_answers(w, masks)
+                tape = None
             self._solve_rest(args, batch, rest, w, masks, flat, status, notes, steps)
         outputs = split(flat if self._kinks == 0 else np.ascontiguousarray(flat[:, : self._out]), self.outputs)
         # What is told and what is saved are two outputs of one operator of torch, which must not share memory.
-        return Solution(outputs, status, notes, steps, [w, notes.copy(), masks], tape=tape)
+        saved = [w, notes.copy(), masks] if tape is None else Deferred(tape.saved)
+        return Solution(outputs, status, notes, steps, saved, tape=tape)
 
     def _solve_in_lanes_what_is_clear(
         self, args: list[Array], batch: int, *, keep: bool
     ) -> tuple[Array, Array, Array, NDArray[np.int64], NDArray[np.bool_], ProgramTape | None]:
         """Answers, active sets, outputs with distances to kinks, the passes made, which samples are settled; and a tape
-        where one is to be kept."""
+        where one is to be kept, which has the answers and active sets instead."""
         plan = plan_of(self, args, batch)
         p, n, e, count, width, shared = plan.packed, self._n, self._e, self._count, self.width, plan.shared
         vectors, outputs = self.code.entry("vectors", shared), self.code.entry("outputs", shared)
@@ -92,8 +95,9 @@ class MinimumEngine(ProgramEngine):
             find(blocks, n, e, count, program_at, step, vectors_at, w_at, held_at, facts_at, room_at)
             p_all[:, self._masks_at(p)] = active
             outputs(blocks, p_at, w_at, out_at)
-            put_rows(w, rows, lasting.array(start + 1))
-            put_rows(masks, rows, active)
+            if tape is None:
+                put_rows(w, rows, lasting.array(start + 1))
+                put_rows(masks, rows, active)
             put_rows(flat, rows, room.array(3))
             facts, samples = room.array(2), rows.stop - rows.start
             clear[rows] = facts[:, 0].reshape(-1)[:samples] > 0

@@ -17,7 +17,7 @@ from implicitdsl.backends.engine import Array, Gradient
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import flat_rows
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import fill_lanes
+from implicitdsl.backends.lanes.layout import fill_lanes, put_rows
 from implicitdsl.backends.lanes.program_plan import ProgramPlan
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ class ProgramTape:
         """Room for blocks first … last - 1, which lasts."""
         made = self.pieces[first, last] = Arena(self.plan.rooms(self.engine, last - first).lasting, lasting=True)
         return made
+
+    def put_answers(self, w: Array, masks: Array) -> None:
+        """Writes the answers and the active sets of all samples."""
+        e = self.engine
+        for (first, last), piece in self.pieces.items():
+            rows = slice(first * e.width, min(last * e.width, self.plan.batch))
+            put_rows(w, rows, piece.array(1))
+            put_rows(masks, rows, piece.array(2)[:, e.equations :])
+
+    def saved(self) -> list[Array]:
+        """What a pullback without a tape needs, for samples that were all settled in lanes."""
+        e, batch = self.engine, self.plan.batch
+        w, masks = (np.empty((batch, size), e.dtype) for size in (e.size_of_answer, e.rows - e.equations))
+        self.put_answers(w, masks)
+        return [w, np.zeros(batch, np.int64), masks]
 
     def pullback(self, cotangents: list[Array], wanted: Sequence[bool]) -> Gradient | None:
         """See `Tape`."""
