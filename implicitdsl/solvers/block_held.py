@@ -83,7 +83,7 @@ def solve_held(
     _, _, bound, rounding = limits(given)
     enough, sound = QUARTER * rounding * epsilon(given), kept[n * n] > 0.0
     held_rows_solve(
-        n, count, quadratic, rows, columns, held, 1.0 / proximal(given), factor, sound, 2, enough, enough, still(given),
+        n, count, quadratic, rows, columns, held, 1.0 / proximal(given), factor, sound, 0, 2, enough, enough, still(given),
         f, c, u, w, rest, gap, push,
     )  # fmt: skip
     size, answer = total_size(n, f) + total_size(count, c), total_size(n, u) + total_size(count, w)

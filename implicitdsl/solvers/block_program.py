@@ -82,12 +82,14 @@ def block_program(
     multipliers: Array,
     held: Array,
     facts: Array,
+    kept: Array,
+    keeping: int,
 ) -> None:
     """Solves the programs that are clear and tells which.
 
     prepared as `prepare` leaves it; linear (n) and sides (count) are scaled in place. x (n), multipliers (count) and held (count, 1 for
     equations and active rows, else 0) receive the solution where facts[0] is 1, nothing of use where it is 0; facts[1] the passes
-    made. n >= 1; room as `room_of_program` says.
+    made; if keeping = 1, kept what `factor_held` would find for the rows held. n >= 1; room as `room_of_program` says.
     """
     eps, delta = epsilon(linear), proximal(linear)
     margin, close, bound, rounding = limits(linear)
@@ -148,8 +150,11 @@ def block_program(
                 image, gap, rest, step, push, change, view(probe_by_row, 0, count), view(probe_by_row, count, count),
             )  # fmt: skip
         if any_(trying):
+            copy(n, path_x, 0, point, 0)
             for k in range(n):
                 step[k] = -linear[k]
+            for i in range(count):
+                force[i] = select(guess[i] > 0.0, path_z[i], 0.0)
             held_rows_solve(
                 n,
                 count,
@@ -160,6 +165,7 @@ def block_program(
                 1.0 / delta,
                 factor,
                 trying,
+                1,
                 2,
                 QUARTER * rounding * eps,
                 QUARTER * rounding * eps,
@@ -193,6 +199,8 @@ def block_program(
                 copy_where(found, n, point, 0, x, 0)
                 copy_where(found, count, force, 0, multipliers, 0)
                 copy_where(found, count, guess, 0, held, 0)
+                if keeping == 1:
+                    copy_where(found, n * n, factor, 0, kept, 0)
                 settled = or_(settled, found)
             # An exact point that is not clear, or not regular, is degenerate: no other guess would change that.
             working = and_(working, not_(and_(trying, and_(exact, right))))
@@ -208,6 +216,8 @@ def block_program(
     for i in range(count):
         multipliers[i] = multipliers[i] * scales[i] / scale
     facts[0] = select(settled, 1.0, 0.0)
+    if keeping == 1:
+        kept[n * n] = facts[0]
     facts[1] = passes
 
 

@@ -42,6 +42,7 @@ def held_rows_solve(
     strength: Element,
     factor: Array,
     asked: Mask,
+    begun: int,
     least: int,
     enough: Element,
     share: Element,
@@ -54,15 +55,17 @@ def held_rows_solve(
     gap: Array,
     push: Array,
 ) -> None:
-    """u (n), w (count) := the solution for the rows with held = 1; w is 0 for the others.
+    """u (n), w (count) := the solution for the rows with held = 1; w is 0 for the others. If begun = 1 they hold a point to begin at,
+    w with 0 for those others; from one that is close a sweep fewer ends at rounding.
 
     factor is that of Q + delta I + C' (strength * held) C. Of the samples asked for, each is swept over `least` times at least, and not
     again once its residual is at most enough * (size of f and c) + share * (size of u and w) and its last change of u at most still *
     (size of u). rest (n) and gap (count) receive the residuals f - Q u - C'w and held * (c - C u) at the point given; push (count) is
     room.
     """
-    fill(n, 0.0, u, 0)
-    fill(count, 0.0, w, 0)
+    if begun == 0:
+        fill(n, 0.0, u, 0)
+        fill(count, 0.0, w, 0)
     sweeps = SWEEPS
     if epsilon(f) > 1e-12:
         sweeps = SWEEPS_SINGLE
@@ -72,7 +75,7 @@ def held_rows_solve(
     for sweep in range(sweeps + 1):
         copy(n, f, 0, rest, 0)
         copy(count, c, 0, gap, 0)
-        if sweep > 0:
+        if sweep + begun > 0:
             subtract_products(n, 1, n, quadratic, 0, n, u, 0, n, rest, 0, 1)
             subtract_products(count, 1, n, rows, 0, n, u, 0, n, gap, 0, 1)
         for i in range(count):
@@ -150,7 +153,7 @@ def is_regular(
     fill_directionless(count, n, c)
     size = total_size(n, f) + total_size(count, c)
     held_rows_solve(
-        n, count, quadratic, rows, columns, held, strength, factor, asked, 1, close, 0.0, 1.0, f, c, u, w, rest, gap, push
+        n, count, quadratic, rows, columns, held, strength, factor, asked, 0, 1, close, 0.0, 1.0, f, c, u, w, rest, gap, push
     )  # fmt: skip
     exact = total_size(n, rest) + total_size(count, gap) <= close * size
     return and_(asked, and_(exact, total_size(n, u) + total_size(count, w) <= bound * size))

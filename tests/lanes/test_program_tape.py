@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import implicitdsl
+from implicitdsl.backends.lanes import program_plan
 from implicitdsl.backends.lanes.program_tape import ProgramTape
 from implicitdsl.layers import direct
 
@@ -27,8 +28,12 @@ argmin QP[n, m, p](q[n]) -> [n] {
 
 @pytest.mark.parametrize("batch", [1, 19, 32])
 @pytest.mark.parametrize("wanted", ["q", "params", "both"])
-def test_gradients_are_those_without_a_tape(monkeypatch: pytest.MonkeyPatch, batch: int, wanted: str) -> None:
+@pytest.mark.parametrize("kept", [program_plan.MOST_KEPT, 0])
+def test_gradients_are_those_without_a_tape(
+    monkeypatch: pytest.MonkeyPatch, batch: int, wanted: str, kept: int
+) -> None:
     torch.manual_seed(2)
+    monkeypatch.setattr(program_plan, "MOST_KEPT", kept)
     layer = implicitdsl.loads(MODEL).QP(n=5, m=4, p=2, backend="lanes", threads=1, dtype=torch.float64)
     with torch.no_grad():
         layer.h.fill_(2.0)
@@ -54,6 +59,22 @@ def test_gradients_are_those_without_a_tape(monkeypatch: pytest.MonkeyPatch, bat
     assert len(served) == 2
     for one, other, third in zip(with_tape, without, again, strict=True):
         assert torch.equal(one, other) and torch.equal(one, third)
+
+
+def test_second_derivatives_read_what_the_tape_holds() -> None:
+    """What is saved is made of the tape when a second derivative asks for it."""
+    torch.manual_seed(2)
+    layer = implicitdsl.loads(MODEL).QP(n=5, m=4, p=2, backend="lanes", threads=1, dtype=torch.float64)
+    with torch.no_grad():
+        layer.h.fill_(2.0)
+    q = torch.randn(19, 5, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(layer(q).square().sum(), q, create_graph=True)
+    (once,) = torch.autograd.grad(layer(q).square().sum(), q)
+    assert torch.equal(slope, once)
+    (bend,) = torch.autograd.grad(slope.sum(), q)
+    step = 1e-5
+    with_step = [torch.autograd.grad(layer(q + s).square().sum(), q)[0] for s in (step, -step)]
+    torch.testing.assert_close(bend, (with_step[0] - with_step[1]) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 def test_changed_matrices_are_prepared_anew() -> None:

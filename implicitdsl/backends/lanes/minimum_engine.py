@@ -72,6 +72,7 @@ class MinimumEngine(ProgramEngine):
             np.empty((batch, size), self.dtype)
             for size in (self._whole, self._masks, self.size_of_outputs, self.spec.numbers["size_conditions"])
         ]
+        keeping = int(keep and plan.keeps)
         clear, passes = np.empty(batch, np.bool_), np.empty(batch, np.int64)
 
         def work(first: int, last: int) -> None:
@@ -83,7 +84,7 @@ class MinimumEngine(ProgramEngine):
             else:
                 room, lasting, start = Arena(rooms.passing), tape.room(first, last), 0
             conditions_at, vectors_at, facts_at, out_at, room_at, *_ = room.addresses
-            p_at, w_at, held_at, program_at = lasting.addresses[start:]
+            p_at, w_at, held_at, program_at, kept_at = lasting.addresses[start:]
             p_all, active = lasting.array(start), lasting.array(start + 2)[:, e:]
             p.pack(values, rows, p_all)
             vectors(blocks, p_at, vectors_at, conditions_at)
@@ -92,7 +93,7 @@ class MinimumEngine(ProgramEngine):
                 self._prepare(blocks, shared, p_at, program_at, room_at)
             else:
                 program_at, step = common.address, 0
-            find(blocks, n, e, count, program_at, step, vectors_at, w_at, held_at, facts_at, room_at)
+            find(blocks, n, e, count, program_at, step, vectors_at, w_at, held_at, facts_at, room_at, kept_at, keeping)
             p_all[:, self._masks_at(p)] = active
             outputs(blocks, p_at, w_at, out_at)
             if tape is None:

@@ -27,15 +27,17 @@ def any_prepare(blocks: int, n: int, equations: int, count: int, prepared_all: A
 
 def any_solve(
     blocks: int, n: int, equations: int, count: int, prepared_all: Array, step: int, vectors_all: Array, w_all: Array,
-    held_all: Array, facts_all: Array, room: Array,
+    held_all: Array, facts_all: Array, room: Array, kept_all: Array, keeping: int,
 ) -> int:  # fmt: skip
-    """Solves what is clear; scales the vectors. `facts_all` receives 2 numbers a block, as `block_program` says."""
-    size = size_of_prepared(n, count)
+    """Solves what is clear; scales the vectors. `facts_all` receives 2 numbers a block, as `block_program` says, and
+    `kept_all`, if keeping = 1, what `any_factor` would find."""
+    size, kept = size_of_prepared(n, count), room_of_factors(n, count) * keeping
     for block in range(blocks):
         vectors, w = view(vectors_all, block * (n + count), n + count), view(w_all, block * (n + count), n + count)
         block_program(
             n, equations, count, view(prepared_all, block * step, size), view(vectors, 0, n), view(vectors, n, count),
             room, view(w, 0, n), view(w, n, count), view(held_all, block * count, count), view(facts_all, block * 2, 2),
+            view(kept_all, block * kept, kept), keeping,
         )  # fmt: skip
     return 0
 

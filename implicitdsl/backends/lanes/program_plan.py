@@ -18,6 +18,8 @@ from implicitdsl.solvers.block_program import room_of_program
 if TYPE_CHECKING:
     from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
 
+MOST_KEPT = 1 << 26
+"""Bytes of factors that a tape may hold; a pullback makes more of them again."""
 PLANS = 64
 """Plans that an engine keeps."""
 
@@ -26,12 +28,12 @@ class Rooms(NamedTuple):
     """Places of the arrays of one task."""
 
     lasting: Places
-    """What a solve leaves to its pullback: flat arguments, answers, rows held and, where each sample has its own,
-    programs."""
+    """What a solve leaves to its pullback: flat arguments, answers, rows held, programs where each sample has its own,
+    and factors where they are kept."""
     passing: Places
     """What a solve needs besides: conditions, vectors, facts, outputs, and room."""
     both: Places
-    """Those of `passing`, then those of `lasting`."""
+    """Those of `passing`, then those of `lasting` without factors."""
     back: Places
     """What a pullback needs: factors, room, goodness, cotangents of outputs and of the answer, the adjoint, gradients,
     and room for what nobody wants."""
@@ -51,6 +53,8 @@ class ProgramPlan:
     shapes: list[Array]
     chunk: int
     """The blocks whose sums are made together: no task begins between them."""
+    keeps: bool
+    """Whether a solve leaves its factors to its pullback."""
     _members: dict[tuple[bool, ...], Members] = field(default_factory=dict[tuple[bool, ...], Members])
     _rooms: dict[int, Rooms] = field(default_factory=dict[int, "Rooms"])
 
@@ -72,18 +76,22 @@ class ProgramPlan:
 
     def _made_rooms(self, e: ProgramEngine, blocks: int) -> Rooms:
         n, count, whole, own = e.unknowns, e.rows, e.size_of_answer, 0 if self.is_common else blocks
-        lasting = ((blocks, self.packed.size), (blocks, whole), (blocks, count), (own, e.size_of_program))
+        factors = (blocks, room_of_factors(n, count))
+        lasting = (
+            (blocks, self.packed.size), (blocks, whole), (blocks, count), (own, e.size_of_program),
+            factors if self.keeps else (0,),
+        )  # fmt: skip
         passing = (
             (blocks, e.spec.numbers["size_conditions"]), (blocks, whole), (blocks, 2), (blocks, e.size_of_outputs),
             (room_of_program(n, count),),
         )  # fmt: skip
         waste = max((self.shapes[i].size for i in self.packed.shared), default=0)
         back = (
-            (blocks, room_of_factors(n, count)), (room_of_solve(n, count),), (blocks, 1),
+            (0,) if self.keeps else factors, (room_of_solve(n, count),), (blocks, 1),
             (blocks, e.spec.numbers["size_out"]), (blocks, whole), (blocks, whole), (blocks, self.packed.size),
             (-(-waste // e.width),),
         )  # fmt: skip
-        return Rooms(e.places(*lasting), e.places(*passing), e.places(*passing, *lasting), e.places(*back))
+        return Rooms(e.places(*lasting), e.places(*passing), e.places(*passing, *lasting[:-1], (0,)), e.places(*back))
 
 
 def plan_of(engine: ProgramEngine, args: Sequence[Array], batch: int) -> ProgramPlan:
@@ -105,5 +113,7 @@ def _made(engine: ProgramEngine, args: Sequence[Array], batch: int) -> ProgramPl
     shapes = [np.broadcast_to(np.zeros((), engine.dtype), shape) for shape in (*(a.shape for a in args), masks)]
     values = engine.values(args, batch)
     is_common = all(values[i].ndim == 1 for i in engine.spec.more["matrix_arguments"])
-    chunk = chunk_of(engine.given, shapes, (packed,), engine.blocks_of(batch))
-    return ProgramPlan(shared, packed, batch, is_common, shapes, chunk)
+    blocks = engine.blocks_of(batch)
+    factors = blocks * room_of_factors(engine.unknowns, engine.rows) * engine.width * engine.dtype.itemsize
+    chunk = chunk_of(engine.given, shapes, (packed,), blocks)
+    return ProgramPlan(shared, packed, batch, is_common, shapes, chunk, factors <= MOST_KEPT)

@@ -21,7 +21,7 @@ SERVES_ALL, OWN = "program_", "program_own_"
 """How the names of the entries begin."""
 KERNELS = {
     "prepare": ("nnnnaa", ("unknowns", "equations", "constraints")),
-    "solve": ("nnnnanaaaaa", ("unknowns", "equations", "constraints")),
+    "solve": ("nnnnanaaaaaan", ("unknowns", "equations", "constraints")),
     "factor": ("nnnanaaa", ("unknowns", "constraints")),
     "held": ("nnnnanaaaaaa", ("unknowns", "constraints")),
 }

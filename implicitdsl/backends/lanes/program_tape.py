@@ -1,5 +1,5 @@
-"""What a solve of a quadratic program keeps for its pullback: packed arguments, answers, active sets and programs, so
-that nothing is packed or prepared twice.
+"""What a solve of a quadratic program keeps for its pullback: packed arguments, answers, active sets, programs and
+factors, so that nothing is packed, prepared or factored twice.
 
 A tape lasts as long as torch's graph refers to it. It serves where every sample was settled in lanes and every system
 is regular; what it cannot do, a pullback without it does, in the same bits.
@@ -78,17 +78,19 @@ class ProgramTape:
             blocks, piece = last - first, self.pieces[first, last]
             rows = slice(first * width, min(last * width, batch))
             left = last * width - rows.stop
-            p_at, w_at, held_at, program_at = piece.addresses
+            p_at, w_at, held_at, program_at, kept_at = piece.addresses
             step = e.size_of_program
             if self.common is not None:
                 program_at, step = self.common.address, 0
             room = Arena(plan.rooms(e, blocks).back)
-            kept_at, room_at, good_at, c_at, w_bar_at, lam_at, p_bar_at, waste_at = room.addresses
+            factors_at, room_at, good_at, c_at, w_bar_at, lam_at, p_bar_at, waste_at = room.addresses
             good, p_bar = room.array(2), room.array(6)
             good.fill(1.0)
             fill_lanes(room.array(3), cot, rows, fill=0.0)
             grads.set_addresses(p, p_bar, first, waste_at)
-            factor(blocks, n, count, program_at, step, held_at, kept_at, room_at)
+            if not plan.keeps:
+                kept_at = factors_at
+                factor(blocks, n, count, program_at, step, held_at, kept_at, room_at)
             seed(blocks, p_at, w_at, c_at, w_bar_at)
             held(
                 blocks, n, count, 1, program_at, step, held_at, kept_at, w_bar_at, lam_at, good_at, room_at

@@ -38,7 +38,7 @@ def run(s: Program) -> tuple[bool, Any, Any, Any]:
     with np.errstate(all="ignore"):
         given = np.array(s.q, float), np.array(sides, float)
         room = np.zeros(room_of_program(n, count))
-        block_program(n, e, count, prepared(s.Q, e, rows), *given, room, x, z, held, facts)
+        block_program(n, e, count, prepared(s.Q, e, rows), *given, room, x, z, held, facts, np.zeros(0), 0)
     return bool(facts[0] == 1.0), x, z, held
 
 
