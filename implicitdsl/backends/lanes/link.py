@@ -22,6 +22,7 @@ from llvmlite.binding import ffi
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
+from implicitdsl.backends.lanes.flatten import optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.target import device
@@ -77,7 +78,7 @@ CODE_MODEL = "large"
 the smaller models reach no further, and LLVM then ends the process."""
 PIPELINE = tuple(
     f"backends/lanes/{name}.py"
-    for name in ("apart", "data", "link", "passes", "pieces", "word_functions", "word_names")
+    for name in ("apart", "data", "flatten", "link", "passes", "pieces", "word_functions", "word_names")
 )
 """The sources that decide what modules become."""
 
@@ -169,7 +170,11 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, is_apart: bool = False) -> byt
     does not know."""
     module.verify()
     machine = _machine(cpu, is_apart=is_apart)
-    optimise(module, machine, unrolls=not is_apart)
+    if is_apart:
+        # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
+        optimise(module, machine, unrolls=False)
+    else:
+        optimise_whole(module, machine)
     return machine.emit_object(module)
 
 

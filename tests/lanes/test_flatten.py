@@ -1,0 +1,85 @@
+"""Chains of functions become one before they are optimised; what is called from many places is left to LLVM."""
+
+from __future__ import annotations
+
+import ctypes
+
+import llvmlite.binding as llvm
+
+from implicitdsl.backends.lanes.flatten import optimise_whole
+from implicitdsl.backends.lanes.link import PIPELINE, Loaded, keep_inside, make_object
+
+CHAIN = """
+declare double @llvm.fma.f64(double, double, double)
+define i64 @imp_size() alwaysinline {
+  ret i64 3
+}
+define internal double @0(double %x, i64 %n) {
+  %known = icmp eq i64 %n, 3
+  br i1 %known, label %three, label %other
+three:
+  %y = call double @llvm.fma.f64(double %x, double 3.0, double 1.0)
+  ret double %y
+other:
+  %z = call double @1(double %x, i64 %n)
+  ret double %z
+}
+define internal double @1(double %x, i64 %n) {
+  %m = uitofp i64 %n to double
+  %y = fdiv double %x, %m
+  ret double %y
+}
+define internal double @2(double %x, i64 %n) {
+  %y = call double @0(double %x, i64 %n)
+  %z = fmul double %y, %y
+  ret double %z
+}
+define internal double @3(double %x) noinline {
+  %y = fadd double %x, 0.5
+  ret double %y
+}
+define i64 @imp_run(ptr %place) {
+  %x = load double, ptr %place
+  %n = call i64 @imp_size()
+  %y = call double @2(double %x, i64 %n)
+  %z = call double @3(double %y)
+  store double %z, ptr %place
+  ret i64 0
+}
+"""
+
+
+def _machine() -> llvm.TargetMachine:
+    return llvm.Target.from_default_triple().create_target_machine(opt=3)
+
+
+def _optimised() -> llvm.ModuleRef:
+    module = llvm.parse_assembly(CHAIN, llvm.create_context())
+    keep_inside(module, ["imp_run"])
+    optimise_whole(module, _machine())
+    return module
+
+
+def test_a_chain_is_one_function_and_what_no_size_of_the_model_runs_is_gone() -> None:
+    module = _optimised()
+    left = [f.name for f in module.functions if not f.is_declaration]
+    assert "imp_run" in left
+    assert len(left) == 2  # the other one asks to stay a function
+    assert "fdiv" not in str(module)
+    assert "icmp" not in str(module)
+
+
+def test_no_operation_is_fused_or_reordered() -> None:
+    text = str(_optimised())
+    assert text.count("fmul") == 1
+    assert text.count("fadd") == 1
+    assert " fast " not in text
+    run = Loaded(make_object([CHAIN], ["imp_run"])).function("imp_run", ctypes.c_int64, ctypes.c_void_p)
+    place = ctypes.c_double(0.1)
+    run(ctypes.addressof(place))
+    once = 0.1 * 3.0 + 1.0  # 1.3 in one rounding and in two: both are the double next to it
+    assert place.value == once * once + 0.5
+
+
+def test_objects_are_found_by_how_they_are_optimised() -> None:
+    assert "backends/lanes/flatten.py" in PIPELINE
