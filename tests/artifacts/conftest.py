@@ -38,19 +38,26 @@ def using(folder: Path) -> Iterator[None]:
     """Inside, the folder is the cache. It has the solvers that other tests have compiled, and they get those that are
     compiled here, so that only models are compiled anew."""
     usual = cache_folder()
-    share_solvers(usual, folder)
+    share_solvers(usual, folder, SOLVERS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMPLICITDSL_CACHE", str(folder))
         yield
-    share_solvers(folder, usual)
+    share_solvers(folder, usual, SOLVERS)
 
 
-def share_solvers(source: Path | None, target: Path | None) -> None:
-    """Copies the bitcode that the other folder lacks."""
+SOLVERS = (".bc", ".o")
+"""How the names of solvers end: lowered, and compiled."""
+
+
+def share_solvers(source: Path | None, target: Path | None, endings: tuple[str, ...]) -> None:
+    """Copies the entries with these endings that the other folder lacks."""
     if source is not None and target is not None:
-        for entry in source.glob("*.bc"):
-            if not (target / entry.name).exists():
-                write(target / entry.name, read(entry) or b"")
+        for entry in source.iterdir():
+            if entry.suffix in endings and not (target / entry.name).exists():
+                found = read(entry)
+                # Another process may have removed it meanwhile.
+                if found is not None:
+                    write(target / entry.name, found)
 
 
 @pytest.fixture

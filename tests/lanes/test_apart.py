@@ -86,8 +86,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 """One of each family of solvers, in one dtype or the other; `artifacts/test_packages.py` compares with those in one
 piece what goes through time by two methods in turn, by a thinned tape, by each implicit method, with a sparse matrix,
 with events of an explicit method and by shooting, and the roots of float64."""
-ONCE = ("Net", "Quartic")
-"""Compared without second derivatives, whose code is that of `Prey` and of `Cubic`; `gauss` has none."""
+ONCE = ("Net", "Cubic", "Quartic")
+"""Compared without second derivatives, whose code is that of `Prey` and of `DEQ`; `gauss` has none."""
 
 
 def results(name: str, options: dict[str, Any]) -> list[Tensor]:
