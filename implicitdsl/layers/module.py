@@ -120,14 +120,13 @@ class Layer(torch.nn.Module):
 
     def _plan(self, number: int, call: batching.Call) -> tuple[Any, ...]:
         """As `registry.plan`."""
-        dtype = str(call.dtype).removeprefix("torch.")
-        case = [part for size in call.sizes.items() for part in size]
-        if torch.compiler.is_compiling():
-            return registry.plan(self._token, number, dtype, *case)
-        known = (number, dtype, *case)
-        found = self._plans.get(known)
+        known = (number, call.dtype, *call.sizes.items())
+        found = None if torch.compiler.is_compiling() else self._plans.get(known)
         if found is None:
-            found = self._plans[known] = registry.plan(self._token, number, dtype, *case)
+            case = [part for size in call.sizes.items() for part in size]
+            found = registry.plan(self._token, number, str(call.dtype).removeprefix("torch."), *case)
+            if not torch.compiler.is_compiling():
+                self._plans[known] = found
         return found
 
     def _run(
