@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
+from benchmarks.cuda import page as cuda
 from benchmarks.precision import diagram
 from benchmarks.row import Results
 
@@ -87,6 +88,8 @@ LADDER_FIGURES: dict[str, Callable[[Any], str]] = {
     "ladder": ladder_table,
     "making": linking_table,
     "machine": lambda found: tables.machine_line(found["machine"]),
+    "gpu": lambda _: cuda.table(),
+    "gpu_device": lambda _: cuda.device_line(),
 }
 
 

@@ -21,6 +21,7 @@ import pytest
 from implicitdsl.backends.lanes import cache
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.pieces import MARK, pieces
+from implicitdsl.backends.lanes.target import device
 
 KEYS = ("seconds", "kernels", "kernel seconds", "models", "model seconds", "solvers", "solver seconds")
 """What is counted of a file: seconds are the processor's, those of processes that a test starts counted in."""
@@ -69,6 +70,9 @@ class Cost:
 
         def code(found: MachineCode, part: str, shared: tuple[int, ...]) -> bytes:
             made = usual(found, part, shared)
+            if device() is not None:
+                # Texts for a GPU are no machine code of ours.
+                return made
             # Of what is compiled apart, the last piece is the model.
             found_pieces = pieces(made)
             kernels = found_pieces[:-1] if made.startswith(MARK) else found_pieces

@@ -17,8 +17,8 @@ NO_DEVICE = 3
 def main() -> int:
     """Gives the exit code: 1 where a status or a number of steps is not that of lanes, or a case did not run."""
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.cuda", description=__doc__)
-    arguments.add_argument("what", choices=("emit", "run"))
-    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("what", choices=("emit", "run", "page"))
+    arguments.add_argument("folder", type=Path, nargs="?", default=Path("gpu"), help="`page` needs none")
     arguments.add_argument("cases", nargs="*", help="only these cases")
     arguments.add_argument("--seconds", type=float, default=240.0, help="begin no case after so many seconds")
     arguments.add_argument("--log", type=Path, help="a file for the lines of JSON, which are printed otherwise")
@@ -30,6 +30,11 @@ def main() -> int:
         from benchmarks.cuda.emit import emit
 
         emit(given.folder, given.cases, most=given.most)
+        return 0
+    if given.what == "page":
+        from benchmarks.page import write_ladder
+
+        write_ladder()
         return 0
     try:
         driver = Driver(given.threads)

@@ -233,7 +233,12 @@ def program(work: Work, device: Device) -> Made:
     m.launch(m.module("solve", shared), "vectors", 1, "p", "vectors", "conditions")
     given = (1, *sizes, "program", 0, "vectors", "w", "held", "facts", "room")
     m.launch(m.module("program_own", ()), "program_own_solve", *given)
-    m.case.outputs = {"values": Output("w", 0, n + count), "facts": Output("facts", 0, 2, exact=True)}
+    m.case.outputs = {
+        # What is not clear is left to the solver of one sample, and nothing is said of what lies there.
+        "values": Output("w", 0, n + count, read_where="facts"),
+        # Whether it is clear, then the passes.
+        "facts": Output("facts", 0, 2, exact=True),
+    }
     # Its own sizes at once, as on the device.
     m.lanes.prepare(batch=True)
 

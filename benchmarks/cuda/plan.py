@@ -60,6 +60,8 @@ class Output:
     size: int
     exact: bool = False
     """Whether a difference is an error whatever its size: statuses and steps."""
+    read_where: str = ""
+    """The output whose first number is 1 in the rows that anybody reads; what lies in the others is not compared."""
 
 
 @dataclass
@@ -130,6 +132,14 @@ def same_bits(array: Array) -> Array:
         found = found.copy()
         found[np.isnan(found)] = np.nan
     return found
+
+
+def only_read(outputs: dict[str, Output], found: dict[str, Array]) -> dict[str, Array]:
+    """The arrays of the outputs with 0 in the rows that nobody reads."""
+    return {
+        name: np.where(found[output.read_where][:, :1] == 1, found[name], 0) if output.read_where else found[name]
+        for name, output in outputs.items()
+    }
 
 
 def digests(array: Array) -> NDArray[np.uint64]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cuda.plan import CHUNK, Array, Buffer, Case, digests, points, read, rows, same_bits
+from benchmarks.cuda.plan import CHUNK, Array, Buffer, Case, digests, only_read, points, read, rows, same_bits
 
 REPEATS = 5
 WARP = 32
@@ -136,12 +136,15 @@ class Runner:
     def _compare(self, case: Case, samples: int, places: dict[str, int]) -> dict[str, Any]:
         with np.load(self.folder / f"{case.name}_expected.npz") as file:
             expected = dict(file)
-        facts = {}
+        facts, found = {}, {}
         for name, output in case.outputs.items():
             size = case.buffers[output.buffer].size
             whole = self.driver.take(places[output.buffer], (samples, size), case.dtype)
-            value = np.ascontiguousarray(whole[:, output.first : output.first + output.size])
+            found[name] = np.ascontiguousarray(whole[:, output.first : output.first + output.size])
+        for name, value in only_read(case.outputs, found).items():
             facts[name] = self._difference(value, expected[f"{name}_head"], expected[f"{name}_digests"])
+            if where := case.outputs[name].read_where:
+                facts[name]["unread"] = int(np.count_nonzero(found[where][:, 0] != 1))
         if case.name.startswith("elementary"):
             with np.load(self.folder / f"{case.name}_exact.npz") as file:
                 for name, output in case.outputs.items():
@@ -195,6 +198,7 @@ def table(facts: Sequence[dict[str, Any]]) -> str:
             f"{name} {o['equal_chunks']}/{o['chunks']} chunks, {o['equal_numbers']}/{o['numbers']} numbers"
             + (f", apart {o['apart']:.1e}" if o["apart"] else "")
             + (f", {o['ulp']:.2f} ulp" if "ulp" in o else "")
+            + (f", {o['unread']} samples not read" if o.get("unread") else "")
             for name, o in f["outputs"].items()
         )
         if "steps" in f:

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.cuda import __main__, driver
 from benchmarks.cuda.emit import emit
+from benchmarks.cuda.plan import Output, digests, only_read
 from benchmarks.cuda.run import run
 from tests.cuda.host import HOST, HostDriver
 
@@ -24,6 +25,15 @@ def test_a_sample_alone_has_the_bits_that_it_has_in_lanes(name: str, tmp_path: P
     for found in facts["outputs"].values():
         assert found["equal_numbers"] == found["numbers"]
         assert found["equal_chunks"] == found["chunks"] == 1
+
+
+def test_what_nobody_reads_is_not_compared() -> None:
+    outputs = {"values": Output("w", 0, 2, read_where="facts"), "facts": Output("facts", 0, 2, exact=True)}
+    facts = np.array([[1.0, 7.0], [0.0, 30.0]])
+    one, other = (only_read(outputs, {"values": np.array([[1.0, 2.0], [x, x]]), "facts": facts}) for x in (3.0, np.nan))
+    np.testing.assert_array_equal(one["values"], [[1.0, 2.0], [0.0, 0.0]])
+    np.testing.assert_array_equal(digests(one["values"]), digests(other["values"]))
+    np.testing.assert_array_equal(one["facts"], facts)
 
 
 def test_without_a_driver_nothing_is_run(
