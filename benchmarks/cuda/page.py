@@ -41,7 +41,9 @@ def device_line() -> str:
     about, _ = lines()
     device = about["device"]
     driver = f"{device['driver'] // 1000}.{device['driver'] % 1000 // 10}"
-    return f"{device['name']}, driver for CUDA {driver}; the thread is one of an {about['processor']} that others use too."
+    return (
+        f"{device['name']}, driver for CUDA {driver}; the thread is one of an {about['processor']} that others use too."
+    )
 
 
 def _row(f: dict[str, Any], best: float) -> list[str]:
