@@ -52,6 +52,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def usual() -> Path | None:
+    """The cache of all tests, asked for before `own` takes its place."""
+    return store.cache_folder()
+
+
+@pytest.fixture
 def own(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, with the solvers in it and the object file of `answer`, and nothing else of that layer;
     it gives none back, for it may come to harm."""
@@ -171,7 +177,8 @@ def test_code_for_another_processor_is_not_found(own: Path, monkeypatch: pytest.
     assert len(set(own.glob("*.part")) - before) == len(before)
 
 
-def test_code_made_later_is_found_too(own: Path) -> None:
+def test_code_made_later_is_found_too(usual: Path | None, own: Path) -> None:
+    share_solvers(usual, own, SOLVERS)
     layer = implicitdsl.loads(TEXT).Cool(backend="lanes", dtype=torch.float64)
     counts = []
     M = torch.zeros(3, 3, dtype=torch.float64)
@@ -182,6 +189,7 @@ def test_code_made_later_is_found_too(own: Path) -> None:
     assert counts == [1, 2, 2]
     layer.prepare(batch=True)
     assert len(list(own.glob("*.part"))) == 4
+    share_solvers(own, usual, SOLVERS)
 
 
 def test_the_entries_that_were_not_read_for_longest_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ net Twice[n](x[n], M[n, n]) -> [n] {
   use f = Mix[n]()
   return f(f(x, M), M)
 }
+"""
+AT = """
 ode At[n](x0[n], ts[T]) -> [T, n] {
   state x[n] = x0
   dx/dt = -x
@@ -167,7 +169,7 @@ def compile_package(source: Path, folder: Path, *words: str) -> str:
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("source") / "models.imp"
-    path.write_text(MODELS)
+    path.write_text(MODELS + AT)
     return path
 
 
@@ -225,17 +227,23 @@ def test_what_lanes_leave_open_is_settled_without_the_compiler(cache: Path, tmp_
     compile_package(source, tmp_path / "left_open", "--cpu", "native", *builds)
     call = """
 import json, torch
-a = torch.tensor([4.0, -1.0], dtype=torch.float64)
 found = []
 for name in ("Square", "Quartic"):
     layer = getattr(models, name)(dtype=torch.float64, on_fail="nan")
-    found.append([layer(a)[0].item(), layer.last.status.tolist()])
+    a = torch.tensor([4.0, -1.0], dtype=torch.float64, requires_grad=True)
+    z = layer(a)
+    found.append([z[0].item(), layer.last.status.tolist()])
+    (g,) = torch.autograd.grad(z[0].square(), a, create_graph=True)
+    (h,) = torch.autograd.grad(g[0].square(), a)
+    found[-1].append([t[0].item().hex() for t in (z, g, h)])
 print(json.dumps(found))
 """
+    loaded = f"import implicitdsl; models = implicitdsl.load({str(source)!r})\n"
     start = FORBID + f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport left_open as models\n"
     found = json.loads(run_python(start + call, cache="/dev/null/none"))
-    assert [status for _, status in found] == [[0, codes.NO_ROOT], [0, codes.UNBOUNDED]]
-    assert [value for value, _ in found] == pytest.approx([2.0, 0.5], rel=1e-12)
+    assert found == json.loads(run_python(loaded + call, cache=cache, **{LINK: "apart"}))
+    assert [status for _, status, _ in found] == [[0, codes.NO_ROOT], [0, codes.UNBOUNDED]]
+    assert [value for value, *_ in found] == pytest.approx([2.0, 0.5], rel=1e-12)
     objects = (tmp_path / "left_open" / "objects").iterdir()
     assert not any(name.startswith("NRT_") for path in objects for name in undefined_symbols(path.read_bytes()))
 
@@ -288,14 +296,8 @@ print(json.dumps([layer(k, y0)[0].item() for layer in (*layers, *reversed(layers
 
 ADJUSTABLE = (
     AUTO
+    + AT
     + """
-ode Stepped(x0) -> x {
-  state x = x0
-  dx/dt = -x*x
-  from t = 0 to 1
-  solver rk4(dt = 0.1)
-  return x
-}
 ode Bounce(h0) -> h {
   state h = h0, v = 0
   dh/dt = v
@@ -341,7 +343,7 @@ bvp Hanging(a) -> y {
 """Layers whose code is loaded with tolerances, one that uses one of them, and one whose tolerances are no data."""
 TOLD: dict[str, dict[str, float]] = {
     "Auto": {"rtol": 1e-9, "atol": 1e-11, "max_steps": 5000},
-    "Stepped": {"dt": 0.01},
+    "At": {"dt": 0.01},
     "Bounce": {"rtol": 1e-4, "atol": 1e-5},
     "Costate": {"rtol": 1e-8, "max_steps": 7000},
     "Square": {"rtol": 1e-3, "max_steps": 90},
@@ -354,9 +356,10 @@ def test_a_record_with_other_values_is_that_of_an_engine_made_with_them(name: st
     models = implicitdsl.loads(ADJUSTABLE)
 
     def record(**told: float):
-        layer = getattr(models, name)(dtype=torch.float32, backend="lanes", **told)
+        sizes = {"n": 1} if name == "At" else {}
+        layer = getattr(models, name)(**sizes, dtype=torch.float32, backend="lanes", **told)
         origin = layer.blueprint.origin()
-        return record_of(origin.engine(0, torch.float32, {}))
+        return record_of(origin.engine(0, torch.float32, {"T": 3} if name == "At" else {}))
 
     changed = record().with_values(TOLD[name])
     assert changed is not None and changed != record()
@@ -367,34 +370,37 @@ def test_a_record_with_other_values_is_that_of_an_engine_made_with_them(name: st
 def test_values_that_code_is_loaded_with_are_free_in_a_package(cache: Path, tmp_path: Path) -> None:
     source = tmp_path / "free.imp"
     source.write_text(ADJUSTABLE)
-    compile_package(source, tmp_path / "free", "--cpu", "native", "--build", "Stepped(dtype=float64)",
+    compile_package(source, tmp_path / "free", "--cpu", "native", "--build", "At(n=1, T=3, dtype=float64)",
                     "--build", "Square(dtype=float64)", "--build", "Uses(dtype=float64)",
                     "--build", "Auto(dtype=float64, rtol=1e-5)")  # fmt: skip
     shipped, read = open_built(tmp_path / "free", "free_models"), implicitdsl.loads(ADJUSTABLE)
     like = {"dtype": torch.float64}
-    for name, more in {"Stepped": (), "Square": (), "Auto": ([1.0, 0.5],)}.items():
-        told = TOLD[name]
-        x, y = (torch.tensor([0.5, 3.0], **like).requires_grad_() for _ in range(2))
+    at, ts = {**like, "n": 1}, torch.linspace(0.0, 1.0, 3, **like)
+    for name, more in {"At": (ts,), "Square": (), "Auto": ([1.0, 0.5],)}.items():
+        told = {**TOLD[name], **({"n": 1} if name == "At" else {})}
+        given = torch.tensor([[0.5], [3.0]] if name == "At" else [0.5, 3.0], **like)
+        x, y = (given.clone().requires_grad_() for _ in range(2))
         found, wanted = getattr(shipped, name)(**like, **told)(x, *more), getattr(read, name)(**like, **told)(y, *more)
         assert torch.equal(found, wanted)
         assert torch.equal(*(torch.autograd.grad(o.sum(), i)[0] for o, i in ((found, x), (wanted, y))))
     # The step that was shipped and the one that was asked for are two layers.
-    usual, fine = shipped.Stepped(**like)([1.0]), shipped.Stepped(**like, dt=0.01)([1.0])
-    assert float(fine) == pytest.approx(0.5, abs=1e-10) and 1e-10 < abs(float(usual) - 0.5) < 1e-5
+    usual, fine = (float(layer([1.0], ts)[-1]) for layer in (shipped.At(**at), shipped.At(**at, dt=0.01)))
+    exact = 0.36787944117144233
+    assert fine == pytest.approx(exact, abs=1e-10) and 1e-10 < abs(usual - exact) < 1e-4
     other = {"solver": "euler(dt = 0.1)"}
     for name, told in (
         ("Uses", {"rtol": 1e-3}),
         ("Square", {"atol": 1e-3}),
         ("Auto", {}),
         ("Auto", {"dt": 0.1}),
-        ("Stepped", other),
+        ("At", {"n": 1, **other}),
     ):
         with pytest.raises(NotBuiltError, match=name):
             getattr(shipped, name)(**like, **told)
 
 
 def test_sizes_of_calls_are_named_and_others_are_refused(source: Path, cache: Path, tmp_path: Path) -> None:
-    compile_package(source, tmp_path / "at", "--build", "At(n=1, T=3, dtype=float64)")
+    compile_package(source, tmp_path / "at", "--cpu", "native", "--build", "At(n=1, T=3, dtype=float64)")
     layer = open_built(tmp_path / "at", "at_models").At(n=1, dtype=torch.float64)
     ts = torch.linspace(0.0, 1.0, 3, dtype=torch.float64)
     # The classical method of order 4 on dx/dt = -x, written out.
