@@ -131,7 +131,7 @@ def test_what_a_killed_process_was_making_is_made_by_the_next(own: Path) -> None
 def test_a_process_that_hangs_is_waited_for_no_longer_than_it_may(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "PATIENCE", 0.1)
     with store._alone("cd" * 20):
-        assert store.kept_object("cd" * 20, lambda: b"code") == b"code"
+        assert store.kept_model("cd" * 20, lambda: b"code") == b"code"
 
 
 DAMAGES = (lambda b: b[:-3], lambda b: b"", lambda b: b[:40] + b"\xff" + b[41:], lambda b: b + b"0")

@@ -460,7 +460,7 @@ def test_wrong_commands_write_nothing(source: Path, cache: Path, tmp_path: Path)
         ["-o", str(tmp_path / "x"), "--cpu", "z80"],
         ["-o", str(tmp_path / "x"), "--build", "At(n=1)"],
         ["-o", str(tmp_path / "x"), "--build", "Mix(T=3)"],
-        ["-o", str(tmp_path / "full"), "--build", "At(n=1, T=1, dtype=float64)"],
+        ["-o", str(tmp_path / "full"), "--cpu", "native", "--build", "At(n=1, T=1, dtype=float64)"],
         ["--cpu", "native"],
     ):
         assert CliRunner().invoke(app, ["compile", str(source), *words]).exit_code == 2, words
