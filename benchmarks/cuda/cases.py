@@ -139,7 +139,10 @@ class _Making:
         return p, shared
 
     def launch(self, module: str, kernel: str, *arguments: int | str, once: bool = False) -> None:
-        """A kernel more."""
+        """A kernel more; ValueError where it takes something else."""
+        takes = self.engine.code.signatures[kernel]
+        if takes != "".join("n" if isinstance(a, int) else "a" for a in arguments):
+            raise ValueError(f"{self.name}: the kernel {kernel} takes {takes}, and is given {arguments}")
         self.case.launches.append(Launch(module, kernel, list(arguments), once))
 
     def arguments(self, rows: Array) -> list[Array]:
@@ -231,7 +234,7 @@ def program(work: Work, device: Device) -> Made:
     m.launch(m.module("solve", shared), "matrices", 1, "p", "program", once=True)
     m.launch(m.module("program", ()), "program_prepare", 1, *sizes, "program", "room_of_prepare", once=True)
     m.launch(m.module("solve", shared), "vectors", 1, "p", "vectors", "conditions")
-    given = (1, *sizes, "program", 0, "vectors", "w", "held", "facts", "room")
+    given = (1, *sizes, "program", 0, "vectors", "w", "held", "facts", "room", "room", 0)
     m.launch(m.module("program_own", ()), "program_own_solve", *given)
     m.case.outputs = {
         # What is not clear is left to the solver of one sample, and nothing is said of what lies there.
@@ -239,10 +242,10 @@ def program(work: Work, device: Device) -> Made:
         # Whether it is clear, then the passes.
         "facts": Output("facts", 0, 2, exact=True),
     }
-    # Its own sizes at once, as on the device.
-    m.lanes.prepare(batch=True)
 
     def expected(rows: Array) -> dict[str, Array]:
+        # Its own sizes at once, as on the device.
+        m.lanes.prepare(batch=True)
         w, _, _, steps, clear, _ = m.lanes._solve_in_lanes_what_is_clear(m.arguments(rows), len(rows), keep=False)
         return {"values": w, "facts": np.stack([clear, steps], 1).astype(work.dtype)}
 

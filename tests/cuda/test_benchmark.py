@@ -14,6 +14,8 @@ from benchmarks.cuda import __main__, driver
 from benchmarks.cuda.emit import emit
 from benchmarks.cuda.plan import Output, digests, only_read
 from benchmarks.cuda.run import run
+from benchmarks.cuda.works import WORKS
+from implicitdsl.backends.lanes.target import Device
 from tests.cuda.host import HOST, HostDriver
 
 
@@ -25,6 +27,15 @@ def test_a_sample_alone_has_the_bits_that_it_has_in_lanes(name: str, tmp_path: P
     for found in facts["outputs"].values():
         assert found["equal_numbers"] == found["numbers"]
         assert found["equal_chunks"] == found["chunks"] == 1
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_kernels_are_given_what_they_take(name: str) -> None:
+    def make(modules: Any, entries: Any, sizes: Any, /) -> bytes:
+        return b""
+
+    case = WORKS[name](Device(1, make)).case
+    assert case.launches and case.outputs
 
 
 def test_what_nobody_reads_is_not_compared() -> None:
