@@ -26,6 +26,8 @@ from implicitdsl.solvers.vocabulary import (
 
 FRACTION = 0.99
 """How much of the way to the boundary a step goes."""
+CENTRE = 0.5
+"""As `central_path.CENTRE`."""
 
 
 def start_inside(
@@ -94,6 +96,7 @@ def path_step(
     factor: Array,
     weights: Array,
     walking: Mask,
+    centring: Mask,
     mean: Element,
     x: Array,
     z: Array,
@@ -107,7 +110,9 @@ def path_step(
     inverse: Array,
     excess: Array,
 ) -> None:
-    """A predictor and a corrector for the samples that walk: x, z, slack and image move; the arrays from rest on are room."""
+    """A predictor and a corrector for the samples that walk: x, z, slack and image move; the arrays from rest on are room.
+
+    Where it is centring, the corrector is Newton's step to a centre (`central_path.CENTRE`)."""
     copy(n, linear, 0, rest, 0)
     add_products(n, 1, n, quadratic, 0, n, x, 0, n, rest, 0, 1)
     for i in range(equations, count):
@@ -146,7 +151,8 @@ def path_step(
             target = mean * ratio * ratio * ratio
             for i in range(equations, count):
                 slack_step = -excess[i] - slack[i] * push[i] * inverse[i]
-                excess[i] = excess[i] + (slack_step * push[i] - target) * inverse[i]
+                lose = select(centring, -vmax(target, CENTRE * mean), slack_step * push[i] - target)
+                excess[i] = excess[i] + lose * inverse[i]
     reach = FRACTION / vmax(limit, 1.0)
     for i in range(count):
         image[i] = select(walking, image[i] + reach * change[i], image[i])

@@ -54,6 +54,8 @@ QUARTER = 0.25
 """Of the residual that an exact point may have, how much ends the sweeps that look for it."""
 SWITCH = 1e-4
 """Mean complementarity at which the first active set is guessed."""
+PATIENCE = 2.0
+"""Steps without progress after which a sample takes steps to a centre, as `central_path.PATIENCE`."""
 
 
 def limits(like: Array) -> tuple[Element, Element, Element, Element]:
@@ -126,6 +128,8 @@ def block_program(
     spoiled = linear[0] * 0.0
     passes = linear[0] * 0.0
     switch = linear[0] * 0.0 + SWITCH
+    best = linear[0] * 0.0 + 1e30
+    stuck = linear[0] * 0.0
     for _ in range(PASSES):
         if not any_(working):
             break
@@ -145,9 +149,12 @@ def block_program(
                 weights[i] = 1.0 / delta
         working = and_(working, weighted_cholesky(n, count, quadratic, delta, columns, weights, scaled, factor))
         if any_(walking):
+            near = vmax(mean, miss)
+            stuck = select(walking, select(near < 0.9 * best, 0.0, stuck + 1.0), stuck)
+            best = select(and_(walking, near < best), near, best)
             path_step(
-                n, equations, count, quadratic, linear, rows, columns, factor, weights, walking, mean, path_x, path_z, slack,
-                image, gap, rest, step, push, change, view(probe_by_row, 0, count), view(probe_by_row, count, count),
+                n, equations, count, quadratic, linear, rows, columns, factor, weights, walking, stuck >= PATIENCE, mean, path_x,
+                path_z, slack, image, gap, rest, step, push, change, view(probe_by_row, 0, count), view(probe_by_row, count, count),
             )  # fmt: skip
         if any_(trying):
             copy(n, path_x, 0, point, 0)

@@ -19,6 +19,12 @@ from implicitdsl.solvers.linear_algebra import (
 from implicitdsl.solvers.status import INFEASIBLE, MAX_STEPS, STALLED, SUCCESS, UNBOUNDED
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, dot, vabs
 
+PATIENCE = 2
+"""Iterations without progress after which there is no second-order corrector: with it Mehrotra's steps may run in a circle (Cartis,
+Optimization 58 (2009))."""
+CENTRE = 0.5
+"""Of the mean complementarity, how much such a step aims at."""
+
 
 def central_path(
     n: int,
@@ -125,7 +131,11 @@ def central_path(
                 after /= inner
                 target = mu * (after / mu) ** 3
                 for i in range(equations, count):
-                    complement[i] += slack_step[i] * step[n + i] - target
+                    # A corrector that overshoots may come back to where it was: then the step is Newton's to a centre.
+                    if stuck < PATIENCE:
+                        complement[i] += slack_step[i] * step[n + i] - target
+                    else:
+                        complement[i] -= max(target, CENTRE * mu)
         reach = longest_step(n, equations, count, slack, multipliers, slack_step, step, 0.99 + 0.0 * eps)
         x[:n] += reach * step[:n]
         multipliers[:count] += reach * step[n : n + count]
