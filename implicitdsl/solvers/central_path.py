@@ -21,7 +21,7 @@ from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, c
 
 PATIENCE = 2
 """Iterations without progress after which there is no second-order corrector: with it Mehrotra's steps may run in a circle (Cartis,
-Optimization 58 (2009))."""
+Appl. Numer. Math. 59 (2009))."""
 CENTRE = 0.5
 """Of the mean complementarity, how much such a step aims at."""
 

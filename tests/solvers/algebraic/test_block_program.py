@@ -12,7 +12,7 @@ from implicitdsl.solvers.block_held import factor_held, room_of_factors, room_of
 from implicitdsl.solvers.block_prepared import prepare, room_of_prepare, size_of_prepared
 from implicitdsl.solvers.block_program import block_program, room_of_program
 from tests.solvers.algebraic.calls import Program, program, solve
-from tests.solvers.algebraic.test_programs import CASES, INFEASIBLE, family, optimality_error
+from tests.solvers.algebraic.test_programs import CASES, CIRCLES, INFEASIBLE, family, optimality_error
 
 
 def rows_of(s: Program) -> tuple[Any, Any]:
@@ -57,6 +57,13 @@ def test_settled_where_nothing_is_to_note(case: Any) -> None:
         np.testing.assert_allclose(x, answer.x, rtol=1e-11, atol=1e-12)
         np.testing.assert_allclose(z, np.concatenate([answer.y, answer.z[: len(sides) - e]]), rtol=1e-10, atol=1e-11)
         np.testing.assert_array_equal(held[e:], answer.active[: len(sides) - e] > 0)
+
+
+@pytest.mark.parametrize("s", CIRCLES)
+def test_settled_after_a_circle(s: Program) -> None:
+    settled, x, _, _ = run(s)
+    assert settled
+    np.testing.assert_allclose(x, solve(s).x, rtol=1e-11, atol=1e-12)
 
 
 def unbounded(n: int) -> tuple[Any, Any]:

@@ -150,6 +150,35 @@ def test_derivatives() -> None:
     np.testing.assert_allclose(by("HS76", "sides")[:, 0], [1 / 11, 4 / 11, 0, 2 / 11], atol=1e-10)
 
 
+CIRCLES = [
+    program(
+        [[0.81, 0.81, 0.99], [0.81, 0.9, 0.87], [0.99, 0.87, 3.33]], [3.7, 0.7, 2.2], None, None,
+        [[-0.5, -1.2, -1.8], [-0.1, 0.4, -2.2], [0, 0.3, 0.2], [-1.3, -0.3, -0.2], [0.4, -1.3, 0.4], [1, -2.3, 0.2], [-1.5, -0.2, -0.7]],
+        [0.4, 1, 0.1, 1, 0.3, 0.2, 0.6],
+    ),
+    program(
+        [[0.36, 0.6, -0.9], [0.6, 1.36, -1.14], [-0.9, -1.14, 5.17]], [-2.5, -3, 1.5], None, None,
+        [[-1.5, 1, 1.1], [0, -1.3, -0.6], [-0.4, 0.7, 0.9], [-1, -0.1, 0], [-0.2, 0.9, -0.3], [-0.1, -1.5, 0.1], [-0.9, 1.9, 0.1]],
+        [0.1, 0.4, 0.4, 0.7, 0.9, 0.6, 0.1],
+    ),
+    program(
+        [[0.81, 0.45, 0.36, 0.09], [0.45, 2.21, -0.22, -0.93], [0.36, -0.22, 0.74, 0.11], [0.09, -0.93, 0.11, 0.7]], [1, 3.4, 4.3, -0.4],
+        None, None, [[-1.2, -0.4, -1.2, 1.8], [0.7, -0.1, 1, 0.2], [-0.5, 0, -0.1, 3.6], [-1, -2.8, 0.8, -1.3], [-1.4, 1.4, -0.9, -1.3],
+        [0, -1.3, 0.7, -0.8]], [0.6, 0.6, 0.2, 0.2, 1, 0.6],
+    ),
+]  # fmt: skip
+"""Strictly convex programs on which Mehrotra's steps, left alone, come back to where they were."""
+
+
+@pytest.mark.parametrize("s", CIRCLES)
+def test_the_path_leaves_a_circle(s: Program) -> None:
+    """The solution of a strictly convex program is the point that meets its KKT conditions."""
+    assert np.linalg.eigvalsh(s.Q)[0] > 1e-3
+    answer = solve(s)
+    assert answer.status == "success" and answer.notes == () and answer.steps < 25
+    assert optimality_error(s, answer) < 1e-13
+
+
 def test_one_sided_derivatives_of_a_weak_row() -> None:
     """T38: with the weakly active row held dx/db is (2/3, 1/3), with it free (1/2, 1/2), the two one-sided derivatives."""
     s = next(case.program for case in CASES if case.name == "T38")
