@@ -179,7 +179,8 @@ def test_series_of_any_length_are_one_object(own_times: bool, monkeypatch: pytes
     for length in (4, 2, 9, 4):
         made.append({})
         for a, b in zip(run(lanes, length), run(python, length), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+            # Lengths of steps agree to 1e-6 or so, and with them what is within a tolerance of 1e-4.
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
     assert {part for part, _ in made[0]} == {"solve", "pull", "second"}
     assert made[0] == made[1] == made[2]
 

@@ -91,8 +91,15 @@ def processor(cpu: str) -> tuple[str, str]:
     return cpu, ""
 
 
-def _machine(cpu: str, *, is_apart: bool = False) -> llvm.TargetMachine:
+def _is_x86() -> bool:
+    return llvm.get_process_triple().startswith(("x86_64", "i686"))
+
+
+def _machine(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) -> llvm.TargetMachine:
     name, features = processor(cpu)
+    if is_narrow and _is_x86():
+        # LLVM has no copy of a truth value in a register of masks from one in a flag, and ends the process.
+        features = f"{features},-avx512f".lstrip(",")
     # The loader of objects reckons every address that is relative to a table from the table of the first object.
     reloc = "static" if is_apart else "pic"
     return llvm.Target.from_default_triple().create_target_machine(
@@ -169,7 +176,8 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, is_apart: bool = False) -> byt
     """The object file of a module, after all passes; `is_apart` if another one is loaded beside it, whose numbers it
     does not know."""
     module.verify()
-    machine = _machine(cpu, is_apart=is_apart)
+    is_narrow = any(width == 1 for _, width in types_of(function.name for function in module.functions))
+    machine = _machine(cpu, is_apart=is_apart, is_narrow=is_narrow)
     if is_apart:
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
