@@ -61,24 +61,25 @@ def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Elemen
 
 
 def stage_point(
-    n: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, slopes: Array, k: Array
+    n: int, count: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, slopes: Array, k: Array
 ) -> None:
-    """The point of stage i and the slope sum a_ij*k_j that leads there.
+    """The point of stage i and the slope sum a_ij*k_j that leads there, rows of `count` numbers, n or with tangents 2n.
 
     The value of a stage is known last, and a small model waits for what is made of it: so in small systems its product
-    with h*a_ij is added to a point that has all others already."""
+    with h*a_ij is added to a point that has all others already. Whoever runs a step again adds in this order: a method
+    at the limit of its stability, as where a problem is stiff, makes much of a rounding."""
     is_small = n <= SMALL and a[i * s + i - 1] != 0.0
     before = i - 1 if is_small else i
-    fill(n, 0.0, slopes, i * n)
+    fill(count, 0.0, slopes, i * count)
     for j in range(before):
         if a[i * s + j] != 0.0:
-            axpy(n, a[i * s + j], k, j * n, slopes, i * n)
-    copy(n, points, 0, points, i * wide)
+            axpy(count, a[i * s + j], k, j * count, slopes, i * count)
+    copy(count, points, 0, points, i * wide)
     if before > 0:
-        axpy(n, h, slopes, i * n, points, i * wide)
+        axpy(count, h, slopes, i * count, points, i * wide)
     if is_small:
-        axpy(n, h * a[i * s + i - 1], k, (i - 1) * n, points, i * wide)
-        axpy(n, a[i * s + i - 1], k, (i - 1) * n, slopes, i * n)
+        axpy(count, h * a[i * s + i - 1], k, (i - 1) * count, points, i * wide)
+        axpy(count, a[i * s + i - 1], k, (i - 1) * count, slopes, i * count)
 
 
 def run_stages(
@@ -113,7 +114,7 @@ def run_stages(
                 copy(n, k, s * n, k, i * n)
         elif a[(s + 1) * s + i] >= 0.0 or reading:
             if i > 0:
-                stage_point(n, wide, s, a, i, h, points, slopes, k)
+                stage_point(n, n, wide, s, a, i, h, points, slopes, k)
             rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
             if a[(s + 1) * s + i] > 0.0:
                 keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)

@@ -23,7 +23,7 @@ from implicitdsl.solvers.dense_output_tangent import (
     read_tangents,
     transpose_tangent_reads,
 )
-from implicitdsl.solvers.explicit_rk import stage_time
+from implicitdsl.solvers.explicit_rk import stage_point, stage_time
 from implicitdsl.solvers.reading_stages import (
     SAME,
     first_reading,
@@ -80,12 +80,7 @@ def run_tangent_stages(
                 copy(2 * n, k, 2 * s * n, k, at)
         elif a[(s + 1) * s + i] >= 0.0 or reading:
             if i > 0:
-                fill(2 * n, 0.0, slopes, at)
-                for j in range(i):
-                    if a[i * s + j] != 0.0:
-                        axpy(2 * n, a[i * s + j], k, 2 * j * n, slopes, at)
-                copy(2 * n, points, 0, points, at)
-                axpy(2 * n, h, slopes, at, points, at)
+                stage_point(n, 2 * n, 2 * n, s, a, i, h, points, slopes, k)
                 axpy(n, h_dot, slopes, at, points, at + n)
             time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
             rhs_tangent(time, fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2, view(k, at, 2 * n))

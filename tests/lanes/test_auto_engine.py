@@ -66,13 +66,16 @@ def stiff(solution: Any) -> np.ndarray:
 
 
 def test_the_two_back_ends_agree() -> None:
-    lanes, python = swing(), swing("python")
+    # Lengths of steps agree to 3e-7 of them. At a loose tolerance an explicit method goes along at the limit of its
+    # stability before it hands over, and derivatives of such steps, whose lengths are held, magnify that.
+    tight = {"rtol": 1e-7, "atol": 1e-7}
+    lanes, python = swing(**tight), swing("python", **tight)
     args = given(11)
     args[1][:3] = 0.5, 2e3, 1e3
     found = lanes.solve(args, 11, RUN)
     assert 2 <= stiff(found).sum() <= 9
-    close(found.extras["stiff_from"], python.solve(args, 11, RUN).extras["stiff_from"], 1e-9)
-    compare(lanes, python, args, 11, 1e-5)
+    close(found.extras["stiff_from"], python.solve(args, 11, RUN).extras["stiff_from"], 1e-6)
+    compare(lanes, python, args, 11, 1e-8)
 
 
 @pytest.mark.parametrize("back_end", ["python", "lanes"])

@@ -109,7 +109,8 @@ def test_fixed_steps_agree_to_the_last_digits() -> None:
 
 def test_adaptive_steps_agree_where_lanes_part_ways() -> None:
     times = np.array([0.0, 0.0, 0.7, 2.1, 2.1, 5.0, 5.01, 9.0])
-    compare(*engines("Lotka", {"T": 8}, rtol=1e-6, atol=1e-6), lotka(11, times), 11, 1e-9)
+    # Lengths of steps agree to 3e-7 of them, and what is within a tolerance of 1e-6 to a tenth of it.
+    compare(*engines("Lotka", {"T": 8}, rtol=1e-6, atol=1e-6), lotka(11, times), 11, 1e-7)
 
 
 def test_decreasing_times() -> None:

