@@ -203,7 +203,8 @@ def make(batch: int = 256, n: int = 64, m: int = 32) -> Comparison:
         # A residual of 1e-5 at a contraction of 0.9 is an error of up to 1e-4.
         bounds={"forward": 3e-4, "gradient": 3e-3},
         floor=partial(floor, **sizes),
-        # "best" holds us against jaxopt's Picard too, which is no peer of this row by the list that the goals were set on.
+        # "best" holds us against jaxopt's Picard too, which is no peer of this row by the list that the goals were set
+        # on.
         goals={
             "forward": (Goal(2, "torchdeq picard"), Goal(2, "best")),
             "gradient": (Goal(2, "jaxopt anderson"), Goal(2, "best")),

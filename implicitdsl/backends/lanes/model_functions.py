@@ -34,7 +34,7 @@ NUMBERS = (
     "states", "size_p", "size_q", "size_bar", "own_bar", "save_times", "size_out", "has_times", "from_times",
     "max_steps", "size_kinks", "algebraic", "unknowns", "equations", "constraints", "size_conditions",
     "event_guards", "event_modes", "event_blocks", "stages", "degree", "last_row",
-    "carried", "nodes", "delay_lags", "delay_points", "highest_order", "size_kept", "size_slope",
+    "carried", "nodes", "delay_lags", "delay_points", "highest_order", "size_kept", "size_slope", "resumed",
 )  # fmt: skip
 REALS = ("rtol", "atol", "dt")
 TABLES = (

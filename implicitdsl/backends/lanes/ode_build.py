@@ -163,9 +163,10 @@ def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], t
     """The engine of two methods; nothing is derived for the second before it is needed."""
     continuous = settings.adjoint in CONTINUOUS
     role = f" {COSTATE}" if continuous else ""
-    plain, stiff = replace(settings, solver=f"{PLAIN} watched{role}"), of_rest(settings, role=f" resumed{role}")
+    plain, stiff = replace(settings, solver=f"{PLAIN} watched{role}"), of_rest(settings, role=role)
     rest = rest_of(problem)
     first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
+    second = replace(second, numbers={**second.numbers, "resumed": 1})
     first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))
     make = _by_name(LATER, Maker(second, stiff, rest), Maker(first, plain, problem).make)
     engine = TangentAutoEngine if settings.adjoint == "forward" else AutoCostateEngine if continuous else AutoEngine
@@ -205,7 +206,7 @@ def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> S
             "size_out": sum(o.size for o in problem.outputs), "has_times": int(problem.at is not None),
             "from_times": int(problem.t0 is None),
             "algebraic": problem.algebraic, "highest_order": int(highest_order(settings)),
-            "carried": int(carried),
+            "carried": int(carried), "resumed": 0,
             "nodes": len(_rule(settings, dtype)) // 2,
             **_sizes_of(problem),
         },

@@ -54,14 +54,12 @@ _DELAYS = (
 )  # fmt: skip
 _ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "watched": (("stiffness",), ("watched_blocks",)),
-    "resumed": ((), ("resumed_blocks",)),
     "costate": (("event_rows", "costate", "continuous_adjoint"), ("costate_blocks",)),
     "delayed": (_DELAYS, ("delay_blocks", "delay_tangent_blocks")),
     "keeping": ((), ("keeping_blocks",)),
 }
-"""Solvers and blocks that a method has beside its own in a part of `auto` (first, with an eye on stiffness, and then
-from where the first was left), where its gradient is that of the costate equation, where it reads its own past, or
-where its tape holds what stages kept."""
+"""Solvers and blocks that a method has beside its own as the first of `auto`, with an eye on stiffness, where its
+gradient is that of the costate equation, where it reads its own past, or where its tape holds what stages kept."""
 _COSTATE = (
     "costate", "costate_stiff", "continuous_adjoint", "events_costate", "explicit_rk_row", "rosenbrock_row",
     "esdirk_row", "bdf_row",

@@ -27,7 +27,7 @@ SOURCES = (
     *(f"backends/lanes/{name}.py" for name in (
         "bdf_blocks", "bdf_costate_blocks", "costate_blocks", "delay_blocks", "delay_tangent_blocks",
         "esdirk_blocks", "esdirk_costate_blocks", "events_blocks", "events_costate_blocks", "events_tangent_blocks",
-        "keeping_blocks", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks", "resumed_blocks",
+        "keeping_blocks", "ode_blocks", "ode_methods", "ode_solver", "ode_tangent_blocks",
         "specialise", "stiff_blocks", "stiff_costate_blocks", "thinned_blocks", "watched_blocks", *LOWERING,
     )),
 )  # fmt: skip

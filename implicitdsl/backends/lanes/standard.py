@@ -40,7 +40,7 @@ from implicitdsl.solvers.tableau import EXPLICIT
 
 KEEPING = tuple(f"{name} {KEEPS}" for name in ("dopri5", "tsit5"))
 """The methods whose tapes may hold what stages kept; for others that is made where it is used."""
-METHODS = (*EXPLICIT, *ROSENBROCK, *ESDIRK, BDF.name, f"{PLAIN} watched", f"{STIFF} resumed", *KEEPING)
+METHODS = (*EXPLICIT, *ROSENBROCK, *ESDIRK, BDF.name, f"{PLAIN} watched", *KEEPING)
 """The methods of `ode`, with those that `auto` is made of."""
 EVENTS = (PLAIN, STIFF)
 """The methods that are compiled for models with events."""

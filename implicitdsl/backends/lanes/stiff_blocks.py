@@ -21,15 +21,16 @@ from implicitdsl.solvers.rosenbrock_tangent import tangent_pullback, tangent_rep
 from implicitdsl.solvers.rosenbrock_thinned import pullback_thinned
 from implicitdsl.solvers.status import BAD_TIMES
 from implicitdsl.solvers.stepping import STATISTICS
-from implicitdsl.solvers.vocabulary import buffer, select, view
+from implicitdsl.solvers.stiffness import STEPS
+from implicitdsl.solvers.vocabulary import buffer, fill, select, view
 
 Array = Any
 
 rhs, rhs_vjp, rhs_tangent = model["rhs"], model["rhs_vjp"], model["rhs_tangent"]
 linearise, linearise_vjp, linearise_tangent = (model[f"linearise{end}"] for end in ("", "_vjp", "_tangent"))
 split_linearise_tangent_vjp = model["linearise_tangent_vjp"]
-states_of_model, save_times, max_steps, algebraic = (
-    model[name] for name in ("states", "save_times", "max_steps", "algebraic")
+states_of_model, save_times, max_steps, algebraic, resumed = (
+    model[name] for name in ("states", "save_times", "max_steps", "algebraic", "resumed")
 )
 rtol, atol, dt, control = model["rtol"], model["atol"], model["dt"], model["control"]
 mass, pattern = model["mass"], model["pattern"]
@@ -62,8 +63,13 @@ def consistent_block(p: Array, y0: Array, interval: Array) -> Any:
 
 
 def limit(p: Array) -> Any:
-    """The steps that a run may take."""
-    return max_steps()
+    """The steps that a run may take. What was handed over to one that goes on where another method left it is the first
+    argument, and the steps made before count."""
+    left = buffer(p, 1)
+    fill(1, max_steps(), left, 0)
+    if resumed() > 0:
+        left[0] = left[0] - p[states_of_model() + STEPS]
+    return left[0]
 
 
 def transpose_start(
