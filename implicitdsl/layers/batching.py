@@ -163,14 +163,30 @@ class Call:
     def slots(self, read: Sequence[tuple[Tensor, bool]]) -> dict[str, Tensor]:
         """The inputs by name, flat and of the type of the call."""
         found: dict[str, Tensor] = {}
-        for (name, own), (tensor, _) in zip(self.inputs, read, strict=True):
+        for k, ((name, own), (tensor, _)) in enumerate(zip(self.inputs, read, strict=True)):
             value = tensor if tensor.dtype == self.dtype else tensor.to(self.dtype)
             if own is not None and not self.batch:
                 value = value.unsqueeze(0)
             elif own is not None:
-                value = value.expand((*self.batch, *own)).reshape((math.prod(self.batch), *own))
+                value = self.made(k, value)
             found[name] = value
         return found
+
+    def made(self, k: int, value: Tensor) -> Tensor:
+        """Input k spread over the batch, flat."""
+        own = self.inputs[k][1]
+        assert own is not None
+        return value.expand((*self.batch, *own)).reshape((math.prod(self.batch), *own))
+
+    def is_made(self, k: int, shape: Sequence[int]) -> bool:
+        """Whether input k, of that shape, is spread over the batch; else its numbers lie as an engine wants them."""
+        own = self.inputs[k][1]
+        return own is not None and tuple(shape) != (*self.batch, *own)
+
+    def flat(self, k: int, shape: Sequence[int]) -> tuple[int, ...] | None:
+        """The shape in which input k goes to an engine that is given it as it is, where that is another one."""
+        own = self.inputs[k][1]
+        return None if own is None or self.is_made(k, shape) else (math.prod(self.batch), *own)
 
 
 def plan_call(layer: str, specs: Sequence[InputSpec], shapes: Sequence[Sequence[int]], dtype: torch.dtype) -> Call:

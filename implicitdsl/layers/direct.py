@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from implicitdsl.backends.engine import Array
+from implicitdsl.backends.engine import Array, Shape
 from implicitdsl.layers import bodies
 from implicitdsl.layers.derivatives import Pullback, apply, head
 from implicitdsl.layers.missing_derivatives import exist, report_missing
@@ -49,46 +49,74 @@ def applies(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
-    """What a call asks for besides tensors: of which engine, what becomes of failures, the batch, its noise, and
-    whether the caller wants the status too."""
+    """What calls of the same types and shapes have in common: of which engine they ask, what becomes of failures, the
+    batch, and whether the caller wants the status too.
+
+    Torch may see an argument, or an output, in another shape than the engine, which spares its graph a view: `flats`
+    has the engine's shapes of arguments, None for one that has it already, and `shapes` torch's of the outputs; None
+    stands for no difference at all."""
 
     entry: Entry
     on_fail: str
     batch: tuple[int, ...]
-    seed: Tensor | None
-    first: int
     told: bool
+    flats: tuple[Shape | None, ...] | None = None
+    shapes: tuple[Shape, ...] | None = None
 
-    def answers(self, args: Sequence[Tensor], *, keep: bool = False) -> bodies.Answers:
+    @property
+    def outputs(self) -> list[Shape]:
+        """The engine's shapes of the outputs, with the axis of the samples."""
+        size = math.prod(self.batch)
+        return [(size, *own) for own in self.entry.engine.outputs]
+
+    def arrays(self, args: Sequence[Tensor]) -> list[Array]:
+        """The memory of arguments, as the engine sees it."""
+        found = arrays_of(args)
+        if self.flats is None:
+            return found
+        return [a if f is None else a.reshape(f) for a, f in zip(found, self.flats, strict=True)]
+
+    def flat(self, args: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Arguments as the engine sees them, for torch to differentiate."""
+        if self.flats is None:
+            return args
+        return [a if f is None else a.reshape(f) for a, f in zip(args, self.flats, strict=True)]
+
+    def tensors(self, values: Sequence[Array]) -> list[Tensor]:
+        """Outputs for torch."""
+        if self.shapes is None:
+            return tensors_of(values)
+        return [tensor_of(value.reshape(shape)) for value, shape in zip(values, self.shapes, strict=True)]
+
+    def solve(self, args: Sequence[Tensor], seed: int | None, first: int, *, keep: bool = False) -> bodies.Answers:
         """As `bodies.solve`."""
-        seed = None if self.seed is None else int(self.seed)
-        return bodies.solve(self.entry, arrays_of(args), self.batch, self.on_fail, seed, self.first, keep=keep)
+        return bodies.solve(self.entry, self.arrays(args), self.batch, self.on_fail, seed, first, keep=keep)
 
 
-def solve(job: Job, args: list[Tensor]) -> tuple[Sequence[Tensor], Tensor | None]:
+def solve(job: Job, args: Sequence[Tensor], seed: int | None, first: int) -> tuple[Sequence[Tensor], Tensor | None]:
     """The outputs, differentiable twice, and the status where it is wanted."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in args):
-        found: tuple[Tensor, ...] = Solve.apply(job, *args)
+        found: tuple[Tensor, ...] = Solve.apply(job, seed, first, *args)
         return (found[:-1], found[-1]) if job.told else (found, None)
-    values, status, *_ = job.answers(args)
-    return tensors_of(values), tensor_of(status) if job.told else None
+    values, status, *_ = job.solve(args, seed, first)
+    return job.tensors(values), tensor_of(status) if job.told else None
 
 
 class Solve(torch.autograd.Function):
-    """As `derivatives.Solve`, for an ordinary call: takes a job and arguments, gives outputs, then the status where the
-    job tells it."""
+    """As `derivatives.Solve`, for an ordinary call: takes a job, seed and number of the first sample, then arguments;
+    gives outputs, then the status where the job tells it."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Any:
-        job, *args = given
-        values, status, _, _, saved, tape = job.answers(args, keep=True)
+        job, seed, first, *args = given
+        values, status, _, _, saved, tape = job.solve(args, seed, first, keep=True)
         # A result outlives its layer: what it refers to lives as long as it does.
-        ctx.held = job, status, saved, tape, [value.shape for value in values]
+        ctx.held = job, status, saved, tape
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*args)
-        found = tensors_of(values)
+        found = job.tensors(values)
         if job.told:
             found.append(tensor_of(status))
             ctx.mark_non_differentiable(found[-1])
@@ -96,44 +124,61 @@ class Solve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        job, status, saved, tape, shapes = ctx.held
+        job, status, saved, tape = ctx.held
         args = ctx.saved_tensors
-        cots = [
-            torch.zeros(shape, dtype=TORCH_TYPES[job.entry.engine.dtype]) if g is None else g
-            for g, shape in zip(grads[: len(shapes)], shapes, strict=True)
-        ]
-        wanted = ctx.needs_input_grad[1:]
+        cots = _cotangents(job, grads)
+        wanted = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled() or not applies(cots):
             facts = tensors_of([status, *saved])
-            parts = head(job.entry.key, job.on_fail, len(shapes), len(args), job.batch)
-            whole: Sequence[Tensor] = apply(Pullback, *parts, *cots, *args, *facts)
+            parts = head(job.entry.key, job.on_fail, len(cots), len(args), job.batch)
+            whole: Sequence[Tensor] = apply(Pullback, *parts, *cots, *job.flat(args), *facts)
             if applies(cots):
                 _test(ctx, arrays_of(whole), cots, args)
-            return None, *whole
+            return None, None, None, *[_like(grad, arg) for grad, arg in zip(whole, args, strict=True)]
         gradients: Sequence[Array | None] | None = None
         if tape is not None:
             # A tape reads cotangents as they lie.
-            given = [cot.detach().numpy() for cot in cots]
-            gradients = bodies.pullback_of_tape(tape, given, math.prod(job.batch), wanted)
+            given = [(cot.detach() if cot.requires_grad else cot).numpy() for cot in cots]
+            gradients = bodies.pullback_of_tape(tape, given, len(status), wanted)
         if gradients is None:
             gradients = bodies.pullback(
-                job.entry, arrays_of(cots), arrays_of(args), status, saved, job.batch, job.on_fail
+                job.entry, arrays_of(cots), job.arrays(args), status, saved, job.batch, job.on_fail
             )
         gradients = _test(ctx, gradients, cots, args)
-        found = [
-            None if not wants else torch.zeros_like(arg) if grad is None else tensor_of(grad)
-            for grad, wants, arg in zip(gradients, wanted, args, strict=True)
-        ]
-        return None, *found
+        return (
+            None,
+            None,
+            None,
+            *[
+                None if not wants else torch.zeros_like(arg) if grad is None else _like(tensor_of(grad), arg)
+                for grad, wants, arg in zip(gradients, wanted, args, strict=True)
+            ],
+        )
+
+
+def _cotangents(job: Job, grads: Sequence[Tensor | None]) -> list[Tensor]:
+    """The cotangents of the outputs in the engine's shapes."""
+    dtype, found = TORCH_TYPES[job.entry.engine.dtype], list[Tensor]()
+    for grad, shape in zip(grads, job.outputs, strict=False):
+        if grad is None:
+            found.append(torch.zeros(shape, dtype=dtype))
+        else:
+            found.append(grad if job.shapes is None else grad.reshape(shape))
+    return found
+
+
+def _like(grad: Tensor, arg: Tensor) -> Tensor:
+    """The gradient in the shape of its argument."""
+    return grad if grad.ndim == arg.ndim else grad.reshape(arg.shape)
 
 
 def _test(
     ctx: Any, gradients: Sequence[Array | None], cots: Sequence[Tensor], args: Sequence[Tensor]
 ) -> Sequence[Array | None]:
     """The gradients, after those that are wanted and do not exist were treated as failures."""
-    wanted = ctx.needs_input_grad[1:]
+    wanted = ctx.needs_input_grad[3:]
     if exist(gradients, wanted):
         return gradients
     job, status, saved, *_ = ctx.held
-    given = arrays_of(cots), arrays_of(args)
+    given = arrays_of(cots), job.arrays(args)
     return report_missing(job.entry, gradients, wanted, *given, status, saved, job.batch, job.on_fail)

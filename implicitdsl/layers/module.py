@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from implicitdsl.backends.engine import Preparable
-from implicitdsl.layers import batching, bodies, direct, noise, registry
+from implicitdsl.layers import batching, bodies, direct, noise, registry, routes
 from implicitdsl.layers.blueprint import Blueprint, CallPiece, EnginePiece, ParamSpec, Piece
 from implicitdsl.layers.constrained import Constrained, read_only
 from implicitdsl.layers.derivatives import Poison, Solve, apply, head
@@ -19,7 +19,6 @@ from implicitdsl.layers.entries import GUARD, BlueprintEntries, guarded
 from implicitdsl.layers.last import Last, summarise
 from implicitdsl.layers.options import read_dtype
 from implicitdsl.layers.sets import SETS
-from implicitdsl.problems.signature import PROBE
 
 _TRANSIENT = ("blueprint", "_binding", "_token", "_guarded", "_records", "_summary", "_calls", "_plans")
 
@@ -83,33 +82,70 @@ class Layer(torch.nn.Module):
         read = batching.read_inputs(blueprint.name, blueprint.inputs, inputs)
         values = self._values("")
         if torch.compiler.is_compiling():
-            call = self._plan_call(read, values)
-            found, _ = self._run(call.slots(read), values, call, self._seed(seed), first_sample)
+            found = self._by_pieces(self._plan_call(read, values), read, values, seed, first_sample)
         else:
-            call = self._call(read, values)
+            known = self._known(read, values)
             with bodies.Listening() as records:
                 try:
-                    found, _ = self._run(call.slots(read), values, call, self._seed(seed), first_sample)
+                    found = self._results(known, read, values, seed, first_sample)
                 finally:
                     self.__dict__.update(_records=records or None, _summary=None)
+        return found if blueprint.tuple_output else found[0]
+
+    def _results(
+        self,
+        known: routes.Known,
+        read: list[tuple[Tensor, bool]],
+        values: Mapping[str, Tensor],
+        seed: int | None,
+        first: int,
+    ) -> tuple[Tensor, ...]:
+        """The results of an ordinary call by its route, those of others piece by piece."""
+        if not known.is_sought:
+            known.route, known.is_sought = self._route(known.call, read, values), True
+        route = known.route
+        if route is not None:
+            args = route.arguments(read, values)
+            if direct.applies(args):
+                chosen = self._seed(seed)
+                found, _ = direct.solve(route.job, args, None if chosen is None else int(chosen), first)
+                return tuple(found) if route.picks is None else tuple([found[k] for k in route.picks])
+        return self._by_pieces(known.call, read, values, seed, first)
+
+    def _by_pieces(
+        self,
+        call: batching.Call,
+        read: list[tuple[Tensor, bool]],
+        values: Mapping[str, Tensor],
+        seed: int | None,
+        first: int,
+    ) -> tuple[Tensor, ...]:
+        found, _ = self._run(call.slots(read), values, call, self._seed(seed), first)
         batch = call.batch
         # A view, even one of the same shape, is a node more of torch's graph.
-        results = found if len(batch) == 1 else tuple(value.reshape(batch + value.shape[1:]) for value in found)
-        return results if blueprint.tuple_output else results[0]
+        return found if len(batch) == 1 else tuple(value.reshape(batch + value.shape[1:]) for value in found)
 
-    def _call(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> batching.Call:
-        """The plan of a call: what follows from types and shapes is found once for each."""
+    def _known(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> routes.Known:
+        """What follows from types and shapes is found once for each."""
         case = (
             torch.get_default_dtype(),
             *[(tensor.shape, tensor.dtype, counts) for tensor, counts in read],
             *[(value.dtype, value.is_cpu) for value in values.values()],
         )
-        call = self._calls.get(case)
-        if call is None:
+        known = self._calls.get(case)
+        if known is None:
             if len(self._calls) >= PLANS:
                 self._calls.clear()
-            call = self._calls[case] = self._plan_call(read, values)
-        return call
+            known = self._calls[case] = routes.Known(self._plan_call(read, values))
+        return known
+
+    def _route(
+        self, call: batching.Call, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]
+    ) -> routes.Route | None:
+        if len(self.blueprint.program) > 1:
+            return None
+        entry = registry.find(self._plan(0, call)[0])
+        return routes.route_of(self.blueprint, entry, call, read, values)
 
     def _plan_call(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> batching.Call:
         blueprint = self.blueprint
@@ -155,11 +191,11 @@ class Layer(torch.nn.Module):
             else:
                 key, names, shapes, drawn = self._plan(number, call)
                 if drawn:
-                    slots |= _drawn(drawn, slots, seed, first, batch, dtype)
+                    slots |= noise.drawn(drawn, slots, seed, first, math.prod(batch), dtype)
                 args = [slots[n] if n in slots else _of_type(values[n], dtype) for n in names]
                 if not torch.compiler.is_compiling() and direct.applies(args):
-                    job = direct.Job(registry.find(key), on_fail, tuple(batch), seed, first, told)
-                    found, status = direct.solve(job, args)
+                    job = direct.Job(registry.find(key), on_fail, tuple(batch), told)
+                    found, status = direct.solve(job, args, None if seed is None else int(seed), first)
                 else:
                     answer = apply(Solve, *head(key, on_fail, len(shapes), len(args), batch), seed, first, *args)
                     found, status = answer[: len(shapes)], answer[len(shapes)]
@@ -342,23 +378,6 @@ def _start(layer: str, spec: ParamSpec, dtype: torch.dtype) -> Tensor:
     if spec.set is not None:
         return torch.as_tensor(SETS[spec.set.name].centre(spec.shape, spec.set.args), dtype=dtype)
     return torch.zeros(spec.shape, dtype=dtype)
-
-
-def _drawn(
-    drawn: Sequence[tuple[str, tuple[int, ...]]],
-    slots: Mapping[str, Tensor],
-    seed: Tensor | None,
-    first: int,
-    batch: tuple[int, ...],
-    dtype: torch.dtype,
-) -> dict[str, Tensor]:
-    """The random signs of a layer that are not in its slots yet: pieces of one layer share them."""
-    assert seed is not None, "a layer that draws has a seed"
-    return {
-        name: noise.signs(seed, first, math.prod(batch), int(name.removeprefix(PROBE)), shape, dtype)
-        for name, shape in drawn
-        if name not in slots
-    }
 
 
 def _of_type(value: Tensor, dtype: torch.dtype) -> Tensor:

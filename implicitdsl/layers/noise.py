@@ -7,9 +7,12 @@ depend on the batch around it, and every operation can be traced, mapped and exp
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from implicitdsl.problems.signature import PROBE
 
 MASK = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -50,3 +53,20 @@ def signs(seed: Tensor, first: int, batch: int, draw: int, shape: tuple[int, ...
     bits = (words[..., None] >> torch.arange(WORD, dtype=torch.int64)) & 1
     flat = bits.reshape(batch, blocks * 4 * WORD)[:, :size]
     return (2 * flat - 1).to(dtype).reshape(batch, *shape)
+
+
+def drawn(
+    wanted: Sequence[tuple[str, tuple[int, ...]]],
+    slots: Mapping[str, Tensor],
+    seed: Tensor | None,
+    first: int,
+    batch: int,
+    dtype: torch.dtype,
+) -> dict[str, Tensor]:
+    """The random signs of a layer, by name, that are not in its slots yet: pieces of one layer share them."""
+    assert seed is not None, "a layer that draws has a seed"
+    return {
+        name: signs(seed, first, batch, int(name.removeprefix(PROBE)), shape, dtype)
+        for name, shape in wanted
+        if name not in slots
+    }
