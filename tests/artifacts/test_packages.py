@@ -73,6 +73,7 @@ ode Auto(k, y0[2]) -> [2] {
 """
 IN_TIME = (
     AUTO
+    + AUTO.replace("Auto", "Thinned").replace("to 1\n", "to 1\n  adjoint discrete(memory = 1e-4)\n")
     + """
 ode Ball(h0, ts[T]) -> [T] {
   param e = 0.8 in interval(0, 1)
@@ -86,30 +87,13 @@ ode Ball(h0, ts[T]) -> [T] {
   solver rk4(dt = 0.05)
   return h at ts
 }
-ode Turns(k) -> [2] {
-  state x = 1, y = 0
-  dx/dt = -k*y
-  dy/dt = k*x
-  from t = 0 to 3
-  solver kvaerno5(dt = 0.02)
-  adjoint discrete(memory = 0.01)
-  return [x, y]
-}
-ode Multistep(k) -> [2] {
-  state x = 1, y = 0.5
-  dx/dt = -k*x + y
-  dy/dt = -y + x*y/10
-  from t = 0 to 1
-  solver bdf(rtol = 1e-4)
-  return [x, y]
-}
 dae Chain(k) -> [3] {
   state u[3] = 1
   var   w[3] = 1
   du/dt = -k*w
   w^3 + w = u + 0.1*concat([u[2]], u[0:2])
   from t = 0 to 1
-  solver rodas5p(matrix = sparse, rtol = 1e-4)
+  solver bdf(matrix = sparse, rtol = 1e-4)
   return w
 }
 bvp Pendulum(a) -> angle {
@@ -119,7 +103,7 @@ bvp Pendulum(a) -> angle {
   angle(0) = 0
   angle(1) = a
   from t = 0 to 1/2
-  solver shooting(segments = 2, method = rk4, dt = 0.1)
+  solver shooting(segments = 2, method = kvaerno5, dt = 0.1)
   return angle
 }
 """
@@ -144,8 +128,8 @@ import json, torch
 F64 = torch.float64
 ks = torch.tensor([1.0, 30.0, 3000.0], dtype=F64)
 inputs = {
-    "Auto": (ks, torch.tensor([1.0, 0.5], dtype=F64)), "Ball": (ks[:2] / 10, torch.tensor([0.1, 0.4, 1.1], dtype=F64)),
-    "Turns": (ks[:2],), "Multistep": (ks,), "Chain": (ks[:2],), "Pendulum": (ks[:1] / 2,),
+    "Auto": (ks, torch.tensor([1.0, 0.5], dtype=F64)), "Thinned": (ks, torch.tensor([1.0, 0.5], dtype=F64)),
+    "Ball": (ks[:2] / 10, torch.tensor([0.1, 0.4, 1.1], dtype=F64)), "Chain": (ks[:2],), "Pendulum": (ks[:1] / 2,),
 }
 found = {}
 for name, given in inputs.items():
@@ -200,11 +184,13 @@ def test_a_package_runs_without_the_compiler_and_without_a_cache(built: Path, so
 
 
 def test_every_way_through_time_is_shipped_with_the_bits_of_the_layer(cache: Path, tmp_path: Path) -> None:
-    """Two methods in turn, events, a thinned tape of an implicit method, a method of several steps, a sparse `dae`, and the
-    flow and the functions of a boundary value problem. The code of a package is in one piece, that of `load` here is not."""
+    """Two methods in turn, also with a thinned tape, events, a method of several steps for a sparse `dae`, an implicit
+    Runge–Kutta method as the flow of a boundary value problem, and the functions of that. The code of a package is in one
+    piece, that of `load` here is not. The chain has parts for one sample too, which LLVM once ended the process over: it has
+    no copy of a truth value from a flag to a register of masks."""
     source = tmp_path / "in_time.imp"
     source.write_text(IN_TIME)
-    builds = ("Auto()", "Ball(T=3)", "Turns()", "Multistep()", "Chain()", "Pendulum()")
+    builds = ("Auto()", "Thinned()", "Ball(T=3)", "Chain()", "Pendulum()")
     words = [w for build in builds for w in ("--build", f"{build[:-1]}{', ' if '=' in build else ''}dtype=float64)")]
     compile_package(source, tmp_path / "in_time", "--cpu", "native", *words)
     shipped = FORBID + f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport in_time as models\n" + CALL_IN_TIME
@@ -217,6 +203,8 @@ def test_every_way_through_time_is_shipped_with_the_bits_of_the_layer(cache: Pat
     assert len(found) == len(builds)
     # tsit5 alone would take a thousand steps.
     assert found["Auto"][2][2] < 200
+    # Rows that are made again have the bits of those that were kept.
+    assert found["Thinned"] == found["Auto"]
 
 
 def test_what_lanes_leave_open_is_settled_without_the_compiler(cache: Path, tmp_path: Path) -> None:
@@ -410,7 +398,24 @@ def test_sizes_of_calls_are_named_and_others_are_refused(source: Path, cache: Pa
         layer([1.0], ts[:2])
 
 
-def test_layers_without_sizes_are_listed_with_what_builds_them(source: Path, cache: Path, tmp_path: Path) -> None:
+WITHOUT_SIZES = (
+    AT
+    + """
+net Mix[n = 2](x[n]) -> [n] {
+  param rate[n] = 0.5 in positive
+  return tanh(x) - rate*x
+}
+net Twice[n](x[n]) -> [n] {
+  use f = Mix[n]()
+  return f(f(x))
+}
+"""
+)
+
+
+def test_layers_without_sizes_are_listed_with_what_builds_them(cache: Path, tmp_path: Path) -> None:
+    source = tmp_path / "some.imp"
+    source.write_text(WITHOUT_SIZES)
     said = compile_package(source, tmp_path / "some")
     assert said.count("built  Mix(n=2)") == 2
     assert "--build 'Twice(n=…)'" in said and "--build 'At(n=…)'" in said

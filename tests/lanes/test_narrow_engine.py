@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
-import implicitdsl
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine
 from tests.reference.cases import f64, models
 
@@ -38,26 +36,3 @@ def test_the_parts_for_one_sample_are_prepared_and_shipped_with_the_others() -> 
     engine.prepare(batch=False)
     assert {part for part, _ in engine.code.made} == {f"{ALONE}solve", f"{ALONE}pull", "solve", "pull"}
     assert {part.removeprefix(ALONE) for part, _ in engine.entries()} == {"solve", "pull", "second", "thin"}
-
-
-CHAIN = """
-dae Chain(k) -> [3] {
-  state u[3] = 1
-  var   w[3] = 1
-  du/dt = -k*w
-  w^3 + w = u + 0.1*concat([u[2]], u[0:2])
-  from t = 0 to 1
-  solver bdf(matrix = sparse, rtol = 1e-4)
-  return w
-}
-"""
-
-
-def test_truth_values_of_one_lane_are_compiled_where_a_processor_has_registers_of_masks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # LLVM ended the process: it has no copy from a flag to a register of masks.
-    monkeypatch.setenv("IMPLICITDSL_LINK", "whole")
-    engine = implicitdsl.loads(CHAIN).Chain(dtype=torch.float64).blueprint.engine(0, torch.float64, {})
-    (second,) = (key for key in engine.entries() if key[0] == f"{ALONE}second")
-    assert engine.code.object(*second).count(b"imp_second") > 0
