@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from implicitdsl.backends.lanes.cache import cache_folder, read, write
+from implicitdsl.backends.lanes.one_root import SOLVERS as SOLVERS_OF_ROOTS
+from implicitdsl.backends.lanes.one_sample import one_sample_object
+from implicitdsl.backends.lanes.smooth_engine import ONE_SOLVERS as SOLVERS_OF_MINIMA
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = ("lark", "sympy", "numba", "typer", "rich", "platformdirs")
@@ -23,6 +26,14 @@ class _Refusal(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, _Refusal())
 """
 """What a program begins with that must not import the compiler's tools."""
+
+
+@pytest.fixture(scope="session")
+def solvers_of_one_sample() -> None:
+    """Compiled in the cache of all tests: they are lowered by Numba, which never gives its functions the same names twice,
+    so that two processes that make them at once, each in a cache of its own, would compile two objects."""
+    for part, (solver, signature) in {**SOLVERS_OF_ROOTS, **SOLVERS_OF_MINIMA}.items():
+        one_sample_object(solver, signature, "float64", f"imp_{part}")
 
 
 @pytest.fixture(scope="session")

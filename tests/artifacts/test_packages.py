@@ -207,6 +207,7 @@ def test_every_way_through_time_is_shipped_with_the_bits_of_the_layer(cache: Pat
     assert found["Thinned"] == found["Auto"]
 
 
+@pytest.mark.usefixtures("solvers_of_one_sample")
 def test_what_lanes_leave_open_is_settled_without_the_compiler(cache: Path, tmp_path: Path) -> None:
     """Samples without a root or a minimum go to solvers of one sample, which take memory as they go."""
     source = tmp_path / "left_open.imp"
@@ -355,6 +356,7 @@ def test_a_record_with_other_values_is_that_of_an_engine_made_with_them(name: st
     assert repr(changed) == repr(record(**TOLD[name]))
 
 
+@pytest.mark.usefixtures("solvers_of_one_sample")
 def test_values_that_code_is_loaded_with_are_free_in_a_package(cache: Path, tmp_path: Path) -> None:
     source = tmp_path / "free.imp"
     source.write_text(ADJUSTABLE)

@@ -60,8 +60,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 """One of each family of solvers, in one dtype or the other; `artifacts/test_packages.py` compares with those in one
 piece what goes through time by two methods in turn, by a thinned tape, by each explicit and implicit method, with a
 sparse matrix, with events of an explicit method and by shooting, nets, and roots and minima of float64."""
-ONCE = ("Net", "DEQ")
-"""Compared without second derivatives: `gauss` has none, and packages are compared with those of roots."""
+ONCE = ("Net", "DEQ", "Rectifier")
+"""Compared without second derivatives: `gauss` has none, and packages are compared with those of roots, of implicit
+methods and of events."""
 
 
 def results(name: str, options: dict[str, Any]) -> list[Tensor]:
