@@ -77,8 +77,12 @@ class Models:
         self._templates = {heading.name: Template(text, heading) for heading in text.headings}
 
     def __getattr__(self, name: str) -> Template:
+        # Python asks objects for names of this form that they need not have.
         if name.startswith("__"):
             raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Template:
         found = self._templates.get(name)
         if found is None:
             near = difflib.get_close_matches(name, self._templates, 1)
@@ -87,9 +91,6 @@ class Models:
                 f"{self._text.name} defines no `{name}`{hint} (it defines {', '.join(self._templates)})"
             )
         return found
-
-    def __getitem__(self, name: str) -> Template:
-        return getattr(self, name)
 
     def __iter__(self) -> Iterator[Template]:
         return iter(self._templates.values())
@@ -102,12 +103,12 @@ class Models:
 
 
 def load(source: str | os.PathLike[str]) -> Models:
-    """The definitions of a `.imp` file; a text (anything with a newline or a brace in it) is read as `loads` does.
+    """The definitions of a `.imp` file; a text (a str with a newline or a brace in it) is read as `loads` does.
 
     Raises ImpError with every finding if the text is wrong for all sizes (E1xx-E5xx), OSError if there is no such file.
     Warnings are given through `warnings`."""
     text = os.fspath(source)
-    if "\n" in text or "{" in text:
+    if isinstance(source, str) and ("\n" in text or "{" in text):
         return _models(text, "<text>")
     return _models(Path(text).read_text(encoding="utf-8"), text)
 

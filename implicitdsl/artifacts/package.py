@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class Draft:
         the command names it. Raises ImpError E614 for a layer that is not on the back end `lanes`."""
         from implicitdsl.backends.lanes.link import aiming_at
 
+        if heading.name.startswith("__") and heading.name.endswith("__"):
+            raise ImpError([_not_compiled(heading.name, *MODULES_OWN)])
         dtype = blueprint.options.dtype or torch.get_default_dtype()
         made: dict[Case, Any] = {}
         count = 0
@@ -59,7 +62,7 @@ class Draft:
                     continue
                 record = record_of(engine)
                 if record is None:
-                    raise ImpError([_not_compiled(blueprint)])
+                    raise ImpError([_not_compiled(blueprint.name, *NO_MACHINE_CODE)])
                 parts: dict[tuple[str, tuple[int, ...]], str] = {}
                 for entry, make in entries_ahead(engine):
                     code = make()
@@ -93,6 +96,7 @@ class Draft:
     def write(self, folder: Path) -> None:
         """The package, in the place of one that was there before. Raises OSError, and ValueError for a folder that
         holds something else."""
+        folder = folder.resolve()
         if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} is there and holds no compiled layers: name another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +105,13 @@ class Draft:
             self._fill(made)
             made.chmod(0o755)
             if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
+                # Aside first, so that an interruption leaves a whole package, the old one or the new.
+                old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+                folder.replace(old)
+                made.rename(folder)
+                shutil.rmtree(old)
+            else:
+                made.rename(folder)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
@@ -181,20 +190,25 @@ def _follow(
     return [slots[name] for name in blueprint.results]
 
 
-def _not_compiled(blueprint: Blueprint) -> Diagnostic:
-    return Diagnostic(
-        "E614",
-        f"{blueprint.name} cannot be compiled ahead: it runs on the back end `python`",
-        help="`implicitdsl inspect` says why it is not on the back end `lanes`; in a program implicitdsl.load makes it",
-    )
+NO_MACHINE_CODE = (
+    "it runs on the back end `python`",
+    "`implicitdsl inspect` says why it is not on the back end `lanes`; in a program implicitdsl.load makes it",
+)
+MODULES_OWN = ("Python keeps names of this form for itself in every module", "give the layer another name")
+
+
+def _not_compiled(name: str, why: str, cure: str) -> Diagnostic:
+    return Diagnostic("E614", f"{name} cannot be compiled ahead: {why}", help=cure)
 
 
 def _module(source: str, names: list[str]) -> str:
-    lines = [f"{name} = _layers[{name!r}]" for name in names]
+    # A layer may bear a keyword of Python and the file any name that the disk allows; none is called as `__open__` is.
+    places = {name: f"globals()[{name!r}]" if iskeyword(name) else name for name in names}
+    lines = [f"{place} = __layers__[{name!r}]" for name, place in places.items()]
+    title = f"Layers of {source}, compiled by implicitdsl; `manifest.json` says for what."
     return (
-        f'"""Layers of {source}, compiled by implicitdsl; `manifest.json` says for what."""\n\n'
-        "from pathlib import Path as _Path\n\n"
-        "from implicitdsl.artifacts.shipped import open_package as _open_package\n\n"
-        "_layers = _open_package(__name__, str(_Path(__file__).parent))\n" + "\n".join(lines) + "\n"
+        f"{title!r}\n\n"
+        "from implicitdsl.artifacts.shipped import open_package as __open__\n\n"
+        "__layers__ = __open__(__name__, __path__[0])\n" + "\n".join(lines) + "\n"
         f"__all__ = {names!r}\n"
     )

@@ -75,16 +75,29 @@ class Package:
     def __init__(self, folder: Path, module: str) -> None:
         """Raises ImportError for a package that cannot run here, or is damaged."""
         self.folder, self.module = folder, module
-        self.manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        check_manifest(self.manifest, folder)
+        try:
+            self.manifest: dict[str, Any] = json.loads(self._bytes(MANIFEST))
+            check_manifest(self.manifest, folder)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(MANIFEST) from error
 
     @cached_property
     def content(self) -> Content:
         """The layers."""
-        data = (self.folder / DATA).read_bytes()
-        if hashlib.sha256(data).hexdigest() != self.manifest["data"]:
-            raise ImportError(f"{self.folder / DATA} is damaged: compile the package again")
+        data = self._bytes(DATA)
+        if hashlib.sha256(data).hexdigest() != self.manifest.get("data"):
+            raise self._damaged(DATA)
         return pickle.loads(data)
+
+    def _bytes(self, name: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise ImportError(f"cannot read {self.folder / name} ({why}): compile the package again") from error
+
+    def _damaged(self, name: str) -> ImportError:
+        return ImportError(f"{self.folder / name} is damaged: compile the package again")
 
     def blueprint(self, name: str, keywords: Mapping[str, Any]) -> Blueprint:
         """The blueprint of a layer that was built. Raises NotBuiltError for another one."""
@@ -116,9 +129,9 @@ class Package:
 
     def object(self, name: str) -> bytes:
         """An object file. Raises ImportError for a damaged one, which LLVM might not survive."""
-        code = (self.folder / OBJECTS / f"{name}.o").read_bytes()
+        code = self._bytes(f"{OBJECTS}/{name}.o")
         if hashlib.sha256(code).hexdigest() != name:
-            raise ImportError(f"{self.folder / OBJECTS / name}.o is damaged: compile the package again")
+            raise self._damaged(f"{OBJECTS}/{name}.o")
         return code
 
     def _sentence(self, wanted: str) -> str:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +97,15 @@ def read_archive(path: Path) -> dict[str, Array]:
         raise UsageError(f"there is no file {path}")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name], dtype=np.float64) for name in archive.files}
-    except (ValueError, OSError) as error:
+            return {name: _real(name, archive[name]) for name in archive.files}
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path} is not an archive of arrays (.npz): {error}") from error
+
+
+def _real(name: str, given: NDArray[Any]) -> Array:
+    if np.iscomplexobj(given):
+        raise ValueError(f"{name} is complex")
+    return np.asarray(given, dtype=np.float64)
 
 
 CONSTANTS = {"pi": math.pi, "inf": math.inf, "nan": math.nan}
@@ -153,8 +161,10 @@ def _evaluate(node: tree.Expression | tree.Named | tree.Family, generator: np.ra
             values = [_evaluate(a, generator) for a in arguments]
             try:
                 return function(generator, *(float(v) for v in values))
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise UsageError(f"`{node.span.text}`: the function is {signature}") from error
+            except MemoryError as error:
+                raise UsageError(f"`{node.span.text}`: there is no memory for so many numbers") from error
         case _:
             known = ", ".join(ARRAYS)
             raise UsageError(f"`{node.span.text}` is no number, list or one of {known}")

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 STEP = 1e-3
+#: What the values that are subtracted are sure to: solves end at about this, relative to the largest.
+SURE = 1e-10
 #: Of a larger argument, this many entries are compared one by one, chosen by the seed.
 MOST_ENTRIES = 64
 
@@ -64,7 +66,8 @@ def compare(layer: torch.nn.Module, inputs: Mapping[str, NDArray[np.float64]], *
             weights.extend(torch.rand(o.shape, generator=generator, dtype=torch.float64) + 0.5 for o in outputs)
         return torch.stack([(w * o).sum() for w, o in zip(weights, outputs, strict=True)]).sum()
 
-    first = gradient(loss(), wrt, keep=True)
+    value = loss()
+    first = gradient(value, wrt, keep=True)
     directions = [torch.randn(a.shape, generator=generator, dtype=torch.float64) for a in wrt]
     product = torch.stack([(g * u).sum() for g, u in zip(first, directions, strict=True)]).sum()
     second = gradient(product, wrt, keep=False) if product.requires_grad else [torch.zeros_like(a) for a in wrt]
@@ -82,8 +85,8 @@ def compare(layer: torch.nn.Module, inputs: Mapping[str, NDArray[np.float64]], *
             Row(
                 readable(name),
                 tuple(argument.shape),
-                comparison(exact, found, scale),
-                comparison(second[i].detach().reshape(-1), along[i].reshape(-1), bend),
+                comparison(exact, found, scale, abs(float(value.detach()))),
+                comparison(second[i].detach().reshape(-1), along[i].reshape(-1), bend, scale),
             )
         )
     return rows
@@ -134,11 +137,12 @@ def entry_difference(loss: Callable[[], torch.Tensor], argument: torch.Tensor, e
     return five_point(lambda: [loss()], [argument], [direction.reshape(argument.shape)])[0]
 
 
-def comparison(exact: torch.Tensor, difference: torch.Tensor, scale: float) -> Comparison:
-    """Errors relative to the argument's largest entry, or a thousandth of the largest of all arguments."""
+def comparison(exact: torch.Tensor, difference: torch.Tensor, scale: float, values: float) -> Comparison:
+    """Errors relative to the argument's largest entry, or a thousandth of the largest of all arguments, or what
+    differences of values of this size tell from 0."""
     errors = (exact - difference).abs()
     worst = int(torch.where(errors.isnan(), torch.inf, errors).argmax())
-    size = max(float(exact.abs().max()), float(difference.abs().max()), 1e-3 * scale)
+    size = max(float(exact.abs().max()), float(difference.abs().max()), 1e-3 * scale, SURE * values / STEP)
     absolute = float(errors[worst])
     relative = absolute / size if size > 0 or absolute != absolute else 0.0
     return Comparison(float(exact[worst]), float(difference[worst]), absolute, relative)

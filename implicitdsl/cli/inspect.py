@@ -34,9 +34,6 @@ def inspect(
         named = read_target(target)
         template = find_template(open_models(named.file), named)
         given = read_assignments(words or [])
-        missing = [s.name for s in template.definition.sizes if s.default is None and s.name not in given]
-        if missing:
-            raise UsageError(f"name the sizes of {template.definition.name}: {' '.join(f'{m}=…' for m in missing)}")
         blueprint = make_blueprint(template, keywords_of(template, given))
         refuse_leftovers(given, {*OPTION_NAMES, *template.sizes, *blueprint.call_sizes}, template)
         stages = compiler.stages(blueprint, call_sizes(blueprint, {}, given))

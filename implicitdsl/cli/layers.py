@@ -39,7 +39,10 @@ def keywords_of(template: Template, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def make_blueprint(template: Template, keywords: Mapping[str, Value]) -> Any:
-    """The blueprint of a layer; an option of a wrong name or value is a usage error."""
+    """The blueprint of a layer; an option of a wrong name or value, and a size that is not named, is a usage error."""
+    missing = [name for name, default in template.heading.sizes if default is None and name not in keywords]
+    if missing:
+        raise UsageError(f"name the sizes of {template.heading.name}: {' '.join(f'{m}=…' for m in missing)}")
     try:
         return template.blueprint(**keywords)
     except (TypeError, ValueError) as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
+
 import typer
 
 from implicitdsl.cli.bench import bench
@@ -33,4 +36,8 @@ for command in (check, fmt, compile, explain, inspect, gradcheck, run_layer, plo
 
 def run() -> None:
     """The entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal of few characters, and names of files that are no text, show a mark for what they lack.
+            stream.reconfigure(errors="replace")
     app()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -49,11 +50,12 @@ def _finite(value: Any) -> Any:
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Diagnostics for people, in colour on a terminal."""
+    """Diagnostics for people, in colour on a terminal unless NO_COLOR is set (https://no-color.org)."""
+    coloured = not os.environ.get("NO_COLOR")
     for diagnostic in diagnostics:
         head, newline, rest = render(diagnostic).partition("\n")
         colour = typer.colors.RED if diagnostic.severity == "error" else typer.colors.YELLOW
-        typer.echo(typer.style(head, fg=colour, bold=True) + newline + rest + "\n")
+        typer.echo((typer.style(head, fg=colour, bold=True) if coloured else head) + newline + rest + "\n")
 
 
 @contextmanager

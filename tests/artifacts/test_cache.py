@@ -81,6 +81,23 @@ def test_the_folder_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.M
     assert store.cache_folder() is None
 
 
+def test_the_name_of_the_folder_is_that_of_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IMPLICITDSL_CACHE", "near_test_folder")
+    assert store.cache_folder() == tmp_path / "near_test_folder"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert store.cache_folder() == tmp_path / "near_test_folder"
+    monkeypatch.setenv("IMPLICITDSL_CACHE", "~/kept_test_folder")
+    assert store.cache_folder() == tmp_path / "home" / "kept_test_folder"
+    # Empty is as if it were not there, as in the XDG specification.
+    monkeypatch.setenv("IMPLICITDSL_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert store.cache_folder() == tmp_path / "caches" / "implicitdsl"
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_eight_processes_compile_the_same_layer_at_once(own: Path) -> None:
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     given = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "IMPLICITDSL_BACKEND": "lanes"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -458,6 +459,78 @@ def test_a_damaged_object_file_is_refused_before_it_is_loaded(built: Path, tmp_p
     layer = open_built(folder, "damaged_models").Mix(dtype=torch.float64)
     with pytest.raises(ImportError, match="damaged"):
         layer([1.0, 2.0], torch.eye(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("manifest.json", None, "cannot read .*manifest.json"),
+        ("manifest.json", "", "manifest.json is damaged"),
+        ("manifest.json", "[]", "manifest.json is damaged"),
+        ("manifest.json", '{"format": 1}', "manifest.json is damaged"),
+        ("layers.bin", None, "cannot read .*layers.bin"),
+        ("layers.bin", "x", "layers.bin is damaged"),
+    ],
+)
+def test_a_damaged_package_is_refused_at_import(
+    built: Path, tmp_path: Path, name: str, content: str | None, why: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises(ImportError, match=why):
+        open_built(folder, "torn_models")
+
+
+def test_an_object_file_that_is_gone_is_an_import_error(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    shutil.rmtree(folder / "objects")
+    layer = open_built(folder, "emptied_models").Mix(dtype=torch.float64)
+    with pytest.raises(ImportError, match="cannot read"):
+        layer([1.0, 2.0], torch.eye(2, dtype=torch.float64))
+
+
+def test_a_layer_may_bear_any_name_of_the_language_and_its_file_any_of_the_disk(cache: Path, tmp_path: Path) -> None:
+    names = ("None", "lambda", "_layers", "print", "__layers")
+    source = tmp_path / 'a"""b \\N\nc.imp'
+    source.write_text("".join(f"net {name}(x) -> y {{ return {k}*x }}\n" for k, name in enumerate(names)))
+    folder = tmp_path / "package"
+    done = CliRunner().invoke(app, ["compile", str(source), "-o", str(folder), "--cpu", "native"])
+    assert done.exit_code == 0, done.output
+    package = open_built(folder, "named_models")
+    for k, name in enumerate(names):
+        layer = getattr(package, name)(dtype=torch.float64)
+        assert float(pickle.loads(pickle.dumps(layer))(3.0)) == 3 * k
+    source.write_text("net __name__(x) -> y { return x }\n")
+    done = CliRunner().invoke(app, ["compile", str(source), "-o", str(tmp_path / "own")])
+    assert done.exit_code == 0
+    assert "for itself in every module" in done.output
+    assert float(implicitdsl.load(source)["__name__"]()(3.0)) == 3
+
+
+def test_a_package_behind_a_link_is_replaced_where_it_lies(
+    built: Path, source: Path, cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "real"
+    shutil.copytree(built, folder)
+    (tmp_path / "link").symlink_to("real")
+    words = [
+        "compile",
+        str(source),
+        "-o",
+        str(tmp_path / "link"),
+        "--cpu",
+        "native",
+        "--build",
+        "At(n=1, T=1, dtype=float64)",
+    ]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert json.loads((folder / "manifest.json").read_text())["layers"][0]["layer"] == "At"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
 def test_wrong_commands_write_nothing(source: Path, cache: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -336,9 +337,28 @@ def test_compile_says_what_cannot_run_yet(tmp_path: Path, good: Path) -> None:
 
 
 def test_compile_refuses_wrong_builds(good: Path) -> None:
-    for build in ("DEQ(n=3)", "None(n=3)", "DEQ(n=3, m=2, k=1)", "DEQ(n=3, m=2, dtype=float16)", "DEQ(3, 2)"):
-        assert call("compile", good, "--build", build).exit_code in (1, 2), build
-    assert call("compile", good, "--build", "DEQ(n=3, m=2, k=1)").exit_code == 2
+    for build in ("DEQ(n=3)", "Nothing(n=3)", "DEQ(n=3, m=2, k=1)", "DEQ(n=3, m=2, dtype=float16)", "DEQ(3, 2)"):
+        assert call("compile", good, "--build", build).exit_code == 2, build
+
+
+def test_a_size_that_is_not_named_is_a_wrong_use_of_every_command(good: Path) -> None:
+    for command in ("run", "plot", "bench", "gradcheck", "inspect"):
+        result = call(command, f"{good}:DEQ", "n=3")
+        assert (result.exit_code, "m=…" in result.stderr) == (2, True), command
+
+
+def test_there_are_no_colours_where_the_environment_wants_none(wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = CliRunner()
+    assert "\x1b[" in runner.invoke(app, ["check", str(wrong)], color=True).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = runner.invoke(app, ["check", str(wrong)], color=True).output
+    assert "error[" in found and "\x1b[" not in found
+
+
+def test_a_terminal_of_few_characters_gets_marks_for_the_others(good: Path) -> None:
+    words = [sys.executable, "-m", "implicitdsl", "inspect", f"{good}:DEQ", "n=3"]
+    found = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert (found.returncode, b"m=?" in found.stderr) == (2, True)
 
 
 def test_compile_writes_no_package_of_a_layer_on_python_and_says_why(good: Path, tmp_path: Path) -> None:

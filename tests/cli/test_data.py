@@ -68,6 +68,9 @@ def test_draws_follow_the_seed() -> None:
         "normal(n=3)",
         "[1,2]+[1,2,3]",
         "2**3",
+        "zeros(1e12)",
+        "zeros(1e20)",
+        "normal(inf)",
     ],
 )
 def test_anything_else_is_a_usage_error(text: str, generator: np.random.Generator) -> None:
@@ -122,3 +125,11 @@ def test_an_archive_names_its_arrays(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(UsageError, match="not an archive"):
         read_archive(tmp_path / "text.npz")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "torn.npz").write_bytes(path.read_bytes()[:100])
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.ones(2))
+    np.savez(tmp_path / "complex.npz", x=np.array([1 + 2j]))
+    for name in ("empty.npz", "torn.npz", "one.npz", "complex.npz"):
+        with pytest.raises(UsageError, match=f"{name} is not an archive"):
+            read_archive(tmp_path / name)

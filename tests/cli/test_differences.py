@@ -80,6 +80,29 @@ def test_a_wrong_second_derivative_is_found() -> None:
     assert row.second.relative == pytest.approx(1.0, rel=1e-6)
 
 
+def test_roundings_of_a_layer_that_is_linear_are_no_second_derivative() -> None:
+    class Clipped(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return HalfLine.apply(x)
+
+    class HalfLine(torch.autograd.Function):
+        """x / 3, whose gradient is rounded one way or another by x: its derivative is 0, a difference of it is not."""
+
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x / 3
+
+        @staticmethod
+        def backward(ctx, grad):
+            (x,) = ctx.saved_tensors
+            return (grad * x.detach() / 3) / x.detach() + 0 * x
+
+    (row,) = compare(Clipped(), {"x": np.array([1.1, 2.3, 0.7])})
+    assert row.second.exact == 0 != row.second.difference
+    assert row.worst < 1e-5
+
+
 def test_a_nan_is_an_error_of_infinite_size() -> None:
     (row,) = compare(Wrapped(HalfGradient), {"x": np.array([1.0, np.nan])})
     assert row.worst == float("inf")

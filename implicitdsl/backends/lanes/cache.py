@@ -57,13 +57,20 @@ _written = 0
 def cache_folder() -> Path | None:
     """The cache directory, made with access for its owner alone; None where there can be none."""
     try:
-        folder = Path(os.environ[FOLDER]) if FOLDER in os.environ else _usual_folder()
+        named = os.environ.get(FOLDER, "")
+        folder = _named_folder(named) if named else _usual_folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = folder.stat()
     except OSError:
         return None
     # Code is loaded from here: a directory that others may write to, or own, is left alone.
     return folder if facts.st_uid == os.getuid() and not facts.st_mode & 0o022 else None
+
+
+@cache
+def _named_folder(named: str) -> Path:
+    """A relative name is one in the directory where the program first looked, and stays there wherever it goes."""
+    return Path(os.path.expanduser(named)).absolute()
 
 
 def _usual_folder() -> Path:
