@@ -13,7 +13,7 @@ Duties of every engine:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, overload, runtime_checkable
 
@@ -65,6 +65,28 @@ class Deferred(Sequence[Array]):
 
     def __len__(self) -> int:
         return len(self[:])
+
+
+class DeferredFacts(Mapping[str, Array]):
+    """Arrays by name that are made when one of them is asked for."""
+
+    def __init__(self, make: Callable[[], Mapping[str, Array]]) -> None:
+        self._make = make
+        self._made: Mapping[str, Array] | None = None
+
+    def _found(self) -> Mapping[str, Array]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, name: str) -> Array:
+        return self._found()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found())
+
+    def __len__(self) -> int:
+        return len(self._found())
 
 
 class Tape(Protocol):

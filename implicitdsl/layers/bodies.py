@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,10 @@ Answers = tuple[list[Array], NDArray[np.int32], NDArray[np.int64], NDArray[np.in
 
 @dataclass(frozen=True)
 class Record:
-    """What one solve found out, for `layer.last`; arrays have the batch's shape in front."""
+    """What one solve found out, for `layer.last`; arrays have one axis of samples in front, `shape` is the batch's."""
 
     layer: str
+    shape: Batch
     status: NDArray[np.int32]
     notes: NDArray[np.int64]
     steps: NDArray[np.int64]
@@ -75,7 +77,7 @@ def solve(
     batch = math.prod(shape)
     good = _good(entry, args, batch)
     if batch and (good is None or good.all()):
-        return _solve_all(entry, args, batch, shape, on_fail, RunOptions(seed, np.arange(first, first + batch), keep))
+        return _solve_all(entry, args, batch, shape, on_fail, _options(seed, first, batch, keep=keep))
     good = np.ones(batch, np.bool_) if good is None else good
     outputs = [np.full((batch, *s), np.nan, engine.dtype) for s in engine.outputs]
     saved = [np.zeros((batch, *s), t) for s, t in engine.saved]
@@ -92,17 +94,23 @@ def solve(
         notes, steps = _put(notes, found.notes, rows), _put(steps, found.steps, rows)
         for name, value in found.extras.items():
             blank = np.zeros((batch, *np.shape(value)[1:]), np.asarray(value).dtype)
-            extras[name] = _put(blank, np.asarray(value), rows).reshape((*shape, *np.shape(value)[1:]))
+            extras[name] = _put(blank, np.asarray(value), rows)
     return _told(entry, outputs, status, notes, steps, saved, None, extras, shape, on_fail, seed)
+
+
+@lru_cache(maxsize=8)
+def _options(seed: int | None, first: int, batch: int, *, keep: bool) -> RunOptions:
+    numbers = np.arange(first, first + batch)
+    numbers.setflags(write=False)
+    return RunOptions(seed, numbers, keep)
 
 
 def _solve_all(entry: Entry, args: list[Array], batch: int, shape: Batch, on_fail: str, run: RunOptions) -> Answers:
     """As `solve`, where no input is bad: nothing is left out, nothing is copied."""
     found = entry.engine.solve(args, batch, run)
-    extras = {name: v.reshape((*shape, *v.shape[1:])) for name, v in found.extras.items()}
     status = np.ascontiguousarray(found.status, np.int32)
     return _told(
-        entry, found.outputs, status, found.notes, found.steps, found.saved, found.tape, extras, shape, on_fail,
+        entry, found.outputs, status, found.notes, found.steps, found.saved, found.tape, found.extras, shape, on_fail,
         run.seed,
     )  # fmt: skip
 
@@ -122,9 +130,7 @@ def _told(
 ) -> Answers:
     """The answer, after telling listeners and treating failures."""
     for heard in _listeners.stack:
-        heard.append(
-            Record(entry.layer, status.reshape(shape), notes.reshape(shape), steps.reshape(shape), seed, extras)
-        )
+        heard.append(Record(entry.layer, shape, status, notes, steps, seed, extras))
     if np.count_nonzero(status):
         _report(entry, status, shape, on_fail, "forward")
         if on_fail == "nan":

@@ -63,19 +63,20 @@ def summarise(records: Sequence[Record], layer: str) -> Last | None:
     """One `Last` of all solves of a call: the first failure of a sample counts, notes are united, steps added."""
     if not records:
         return None
-    shape = np.broadcast_shapes(*(r.status.shape for r in records))
+    shape = np.broadcast_shapes(*(r.shape for r in records))
     status, where = np.zeros(shape, np.int32), np.zeros(shape, np.int64)
     notes, steps = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     names: list[str] = [layer]
     extras: dict[str, Any] = {}
     for record in records:
-        fresh = (status == 0) & (record.status != 0)
+        own = record.status.reshape(record.shape)
+        fresh = (status == 0) & (own != 0)
         if fresh.any():
             names.append(record.layer)
             where[fresh] = len(names) - 1
-        status = np.where(status == 0, record.status, status).astype(np.int32)
-        notes, steps = notes | record.notes, steps + record.steps
-        extras |= record.extras
+        status = np.where(status == 0, own, status).astype(np.int32)
+        notes, steps = notes | record.notes.reshape(record.shape), steps + record.steps.reshape(record.shape)
+        extras |= {name: value.reshape((*record.shape, *value.shape[1:])) for name, value in record.extras.items()}
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in extras.items()}
     facts = [torch.from_numpy(np.array(fact)) for fact in (status, notes, steps, where)]
     return Last(facts[0], facts[1], facts[2], facts[3], tuple(names), records[0].seed, tensors)

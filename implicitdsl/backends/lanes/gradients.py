@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ def chunk_of(arguments: Sequence[Argument], args: Sequence[Array], groups: Seque
     return max(-(-blocks // count), 1)
 
 
+Way = tuple[tuple[int, int, int], ...]
+"""The number of a member, the element where its numbers begin, and how many they are, of all that are wanted."""
+
+
 @dataclass(frozen=True, eq=False)
 class Members:
     """What is known of the gradients of a call before it: which are made by sample, with their sizes, which are summed,
@@ -44,6 +49,12 @@ class Members:
     chunks: int
     largest: int
     """The size of the largest gradient of an argument that the samples share."""
+    ways: tuple[tuple[Packing, Way | None], ...]
+    """How the own members of each group come out of the lanes; None where some of them are sums."""
+
+    def way(self, packed: Packing) -> Way | None:
+        """That of a group."""
+        return next(way for group, way in self.ways if group is packed)
 
 
 def members_of(
@@ -59,15 +70,26 @@ def members_of(
     skipped = frozenset(i for i in chosen if wanted is not None and not wanted[i])
     own = [i for i in chosen if i not in shared]
     chunk = chunk_of(arguments, args, groups, blocks)
+    once = frozenset(i for i in own if sum(i in packed.members for packed in groups) == 1)
     return Members(
         own={i: math.prod(args[i].shape[1:]) for i in own if i not in skipped},
         sums={i: args[i].size for i in shared if i not in skipped},
         skipped=skipped,
-        once=frozenset(i for i in own if sum(i in packed.members for packed in groups) == 1),
+        once=once,
         chunk=chunk,
         chunks=max(-(-blocks // chunk), 1),
         largest=max((args[i].size for i in shared), default=0),
+        ways=tuple((packed, _way(packed, skipped, once)) for packed in groups),
     )
+
+
+def _way(packed: Packing, skipped: frozenset[int], once: frozenset[int]) -> Way | None:
+    wanted = [i for i in packed.own if i not in skipped]
+    if not once.issuperset(wanted):
+        return None
+    starts = dict(zip(packed.own, accumulate(packed.sizes, initial=0), strict=False))
+    sizes = dict(zip(packed.own, packed.sizes, strict=False))
+    return tuple((i, starts[i], sizes[i]) for i in wanted)
 
 
 class Gradients:
@@ -113,16 +135,12 @@ class Gradients:
 
     def gather(self, packed: Packing, bars: Array, first: int, rows: Rows) -> None:
         """As `add`, out of the lanes of blocks (blocks, size, width)."""
-        if self._members.skipped.issuperset(packed.own):
-            return
-        if not self._members.once.issuperset([i for i in packed.own if i not in self._members.skipped]):
+        way = self._members.way(packed)
+        if way is None:
             self.add(packed, take_lanes(bars[:, : packed.own_size], count_of(rows)), first, rows)
             return
-        start = 0
-        for i, size in zip(packed.own, packed.sizes, strict=False):
-            if i not in self._members.skipped:
-                put_rows(self._own[i], rows, bars[:, start : start + size])
-            start += size
+        for i, start, size in way:
+            put_rows(self._own[i], rows, bars[:, start : start + size])
 
     def add(self, packed: Packing, found: Array, first: int, rows: Rows) -> None:
         """The gradients of the own members (samples, own size) of blocks from `first` on; `rows` are their samples."""

@@ -107,6 +107,13 @@ def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = No
     if value.ndim == 1:
         into[...] = value[None, :, None]
         return
+    if len(value) == 1 and len(into) == 1:
+        if fill is None:
+            into[...] = value[:, :, None]
+        else:
+            into.fill(fill)
+            into[:, :, 0] = value
+        return
     if (fill is None or fill == 0.0) and transpose.moves(into, value):
         transpose.into_lanes(into, value, rows, zeros=fill is not None)
         return
@@ -123,6 +130,9 @@ def fill_lanes(into: Array, value: Array, rows: Rows, *, fill: float | None = No
 
 def put_rows(whole: Array, rows: Rows, found: Array) -> None:
     """Puts what stands in blocks (blocks, size, width) into the rows (size) of these samples."""
+    if len(whole) == 1 and len(found) == 1:
+        whole[...] = found[:, :, 0]
+        return
     if transpose.moves(found, whole):
         transpose.out_of_lanes(found, whole, rows)
         return

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Array, Gradient, RunOptions, Second, Solution, Tangents
+from implicitdsl.backends.engine import Array, DeferredFacts, Gradient, RunOptions, Second, Solution, Tangents
+from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, spread
-from implicitdsl.backends.lanes.gradients import Gradients, chunk_of
+from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.ode_plan import OdePlan, plan_of
 from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
 from implicitdsl.backends.lanes.ode_tape import BYTES, OdeTape
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, STATISTICS
+from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS
 
 
 class OdeEngine(BlockEngine):
@@ -44,6 +46,7 @@ class OdeEngine(BlockEngine):
         self.row_parts = (GRID, self._n)
         self.rows_expected = 64.0
         self.most_bytes = BYTES
+        self.plans: dict[tuple[int, ...], OdePlan] = {}
         self.cost: Array | None = None
         self.ran: tuple[Array, NDArray[np.int64] | None] | None = None
 
@@ -57,60 +60,57 @@ class OdeEngine(BlockEngine):
         """See `Engine`."""
         if self._empty:
             return self._nothing(batch)
-        values, shared = self.values(args, batch), self.layout(args, batch)
-        p, q = self.packing("p", shared), self.packing("q", shared)
-        common = self.is_common("q", values)
+        plan, values = plan_of(self, args, batch), self.values(args, batch)
+        p, q = plan.p, plan.q
         order = self.in_order(self.cost if self.cost is not None and len(self.cost) == batch else None)
-        entry = self.code.entry("solve", shared)
+        entry = self.code.entry("solve", plan.shared)
         # By instant, then by output.
         flat = np.empty((batch, self.read_size), self.dtype)
         facts = np.empty((batch, self.facts_size), self.dtype)
-
-        tape = None
-        if run.keep:
-            tape = OdeTape(self, args, values, shared, (p, q), common, order, batch)
+        tape = OdeTape(self, plan, values, order) if run.keep else None
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
-            room = self.arena(
-                (count, p.size), (1 if common else count, q.size), (count, flat.shape[1]), (count, self.facts_size),
-                (self.kept_size,),
-            )  # fmt: skip
+            room = Arena(plan.rooms(self, count).passing)
             p_at, q_at, out_at, told_at, kept_at = room.addresses
             told = None if tape is None or tape.full else tape.record(first, last, out_at, entry)
             if told is None:
                 p.pack(values, rows, room.array(0))
                 q.pack(values, rows, room.array(1))
                 told = room.array(3)
-                self.run_blocks(entry, count, p_at, q_at, 0 if common else q.size, out_at, told_at, kept_at)
+                self.run_blocks(entry, count, p_at, q_at, plan.q_step, out_at, told_at, kept_at)
             put_rows(flat, rows, room.array(2))
             put_rows(facts, rows, told)
 
-        whole = 1 if tape is None else chunk_of(self.arguments, args, (p, q), self.blocks_of(batch))
-        elements = p.size + q.size + flat.shape[1]
+        whole = 1 if tape is None else plan.whole.chunk
+        elements = p.size + q.size + self.read_size
         self.run_tasks("solve", batch, elements * self.width * self.dtype.itemsize, work, whole=whole)
-        accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
-        steps = accepted + facts[:, 1 + REJECTED].astype(np.int64)
+        # Whole numbers in floats: their sum is exact.
+        steps = (facts[:, 1 + ACCEPTED] + facts[:, 1 + REJECTED]).astype(np.int64)
         self.cost = steps if batch > self.width else None
         self.ran = steps, order
-        extras = {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted, **self.told(facts)}
         status = facts[:, 0].astype(np.int32)
         saved = self.kept(steps, facts)
         if tape is not None:
-            tape = self._close(tape, status, steps)
-        answers = self._answers(flat, facts)
+            tape = self._close(tape, status, steps, facts)
+        answers, extras = self._answers(flat, facts), DeferredFacts(lambda: self._extras(facts))
         return Solution(answers, status, np.zeros(batch, np.int64), steps, saved, extras, tape)
+
+    def _extras(self, facts: Array) -> dict[str, Array]:
+        """What `layer.last` says of a run beside its steps."""
+        accepted = facts[:, 1 + ACCEPTED].astype(np.int64)
+        return {"t_end": facts[:, 1 + LAST_TIME].copy(), "accepted": accepted, **self.told(facts)}
 
     def run_blocks(self, entry: Any, count: int, *given: int) -> None:
         """Runs `count` blocks of which nothing is kept; `given` are the arguments of the entry before its tape."""
         nowhere = given[-1]
         entry(0, count, *given, 0, nowhere, nowhere, 0)
 
-    def _close(self, tape: OdeTape, status: NDArray[np.int32], steps: Array) -> OdeTape | None:
+    def _close(self, tape: OdeTape, status: NDArray[np.int32], steps: Array, facts: Array) -> OdeTape | None:
         """The tape of a whole solve, where it can serve."""
-        if tape.full or status.any():
+        if tape.full or np.count_nonzero(status):
             return None
-        self.rows_expected = 1.1 * tape.rows_made()
+        self.rows_expected = 1.1 * float(np.add.reduce(facts[:, 1 + ROWS])) / len(facts)
         tape.steps = steps
         return tape
 
@@ -167,8 +167,10 @@ class OdeEngine(BlockEngine):
 
     def by_instant(self, cotangents: Sequence[Array], batch: int) -> Array:
         """The cotangents of each sample by instant, then by output."""
+        if len(cotangents) == 1:
+            return np.asarray(cotangents[0], self.dtype).reshape(batch, self.read_size)
         parts = [np.asarray(c, self.dtype).reshape(batch, self._instants, -1) for c in cotangents]
-        return (np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]).reshape(batch, -1)
+        return np.concatenate(parts, axis=2).reshape(batch, -1)
 
     def asked_cotangent(self, cotangents: Sequence[Array], batch: int) -> tuple[Array, NDArray[np.bool_]]:
         """The cotangents by instant, then of what else is an output, and which samples have any that is not 0."""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.engine import Array, Gradient, is_per_sample
+from implicitdsl.backends.engine import Array, Gradient
 from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.gradients import Gradients
-from implicitdsl.backends.lanes.layout import Packing, fill_lanes
-from implicitdsl.solvers.stepping import ROWS
+from implicitdsl.backends.lanes.layout import fill_lanes
+from implicitdsl.backends.lanes.ode_plan import OdePlan
 
 if TYPE_CHECKING:
     from implicitdsl.backends.lanes.ode_engine import OdeEngine
@@ -40,13 +40,9 @@ class OdeTape:
     """See `Tape`. `order` is that of the samples in the lanes, None the given one."""
 
     engine: OdeEngine
-    args: list[Array]
+    plan: OdePlan
     values: list[Array]
-    shared: tuple[int, ...]
-    groups: tuple[Packing, Packing]
-    common: bool
     order: NDArray[np.int64] | None
-    batch: int
     pieces: dict[tuple[int, int], Piece] = field(default_factory=dict[tuple[int, int], Piece])
     full: bool = False
     steps: Array | None = None
@@ -54,11 +50,10 @@ class OdeTape:
     def record(self, first: int, last: int, out_at: int, entry: Any) -> Array | None:
         """Runs blocks first … last - 1 and keeps their tapes; returns their facts, or None where the tapes are too
         large."""
-        e, (p, q), count = self.engine, self.groups, last - first
-        size = e.kept_size
-        places = e.places((count, p.size), (1 if self.common else count, q.size), (count, e.facts_size), (count, size))
-        room = Arena(places, lasting=True)
-        rows = e.samples_of(self.order, first, last, self.batch)
+        e, plan, count = self.engine, self.plan, last - first
+        p, q, size = plan.p, plan.q, e.kept_size
+        room = Arena(plan.rooms(e, count).lasting, lasting=True)
+        rows = e.samples_of(self.order, first, last, plan.batch)
         p.pack(self.values, rows, room.array(0))
         q.pack(self.values, rows, room.array(1))
         piece = Piece(room)
@@ -66,7 +61,7 @@ class OdeTape:
         limit = (
             int(min(e.most_bytes, e.spec.more["tape_bytes"]))
             * count
-            // (e.blocks_of(self.batch) * sum(e.row_parts) * e.width * e.dtype.itemsize)
+            // (e.blocks_of(plan.batch) * sum(e.row_parts) * e.width * e.dtype.itemsize)
         )
         at, each, used = 0, e.rows_expected, 0
         while at < count:
@@ -76,7 +71,7 @@ class OdeTape:
                 return None
             memory = Arena(e.places(*((capacity * k,) for k in e.row_parts)), lasting=True)
             stopped = entry(
-                at, count, p_at, q_at, 0 if self.common else q.size, out_at, facts_at, kept_at, size,
+                at, count, p_at, q_at, plan.q_step, out_at, facts_at, kept_at, size,
                 *memory.addresses, capacity,
             )  # fmt: skip
             until = count if stopped == 0 else stopped - 1
@@ -90,29 +85,23 @@ class OdeTape:
         self.pieces[first, last] = piece
         return room.array(2)
 
-    def rows_made(self) -> float:
-        """The mean number of rows of a block."""
-        made = sum(float(piece.room.array(2)[:, 1 + ROWS, 0].sum()) for piece in self.pieces.values())
-        return made / self.engine.blocks_of(self.batch)
-
     def pullback(self, cotangents: list[Array], wanted: Sequence[bool]) -> Gradient | None:
         """See `Tape`. A sum over samples is made in the order that a pullback without a tape has, or not here."""
-        e, (p, q) = self.engine, self.groups
-        asked = [w and not is_per_sample(value, a) for w, value, a in zip(wanted, self.args, e.arguments, strict=True)]
-        if any(asked) and not self._is_in_order():
+        e, plan = self.engine, self.plan
+        p, q, batch = plan.p, plan.q, plan.batch
+        members = plan.members(e, tuple(wanted))
+        if members.sums and not self._is_in_order():
             return None
         timed = int(any(wanted[i] for i in e.spec.more["timed_by"]))
-        cot = e.by_instant(cotangents, self.batch)
-        grads = Gradients(e.arguments, self.args, self.groups, e.blocks_of(self.batch), e.width, wanted)
-        entry = e.code.entry("pull", self.shared)
-        found = np.zeros(self.batch, np.int32)
+        cot = e.by_instant(cotangents, batch)
+        grads = Gradients(e.arguments, plan.shapes, (p, q), 0, e.width, members=members)
+        entry = e.code.entry("pull", plan.shared)
+        found = np.zeros(batch, np.int32)
 
         def work(first: int, last: int) -> None:
             piece, count = self.pieces[first, last], last - first
-            rows = e.samples_of(self.order, first, last, self.batch)
-            room = e.arena(
-                (count, cot.shape[1]), (count, p.size), (count, q.size), (p.size,), (e.bars_size,), (grads.waste,)
-            )
+            rows = e.samples_of(self.order, first, last, batch)
+            room = Arena(plan.rooms(e, count).back)
             fill_lanes(room.array(0), cot, rows, fill=0.0)
             p_bar = room.array(1)
             c_at, p_bar_at, q_bar_at, trial_at, work_at, waste_at = room.addresses
@@ -120,7 +109,7 @@ class OdeTape:
             p_at, q_at, facts_at, kept_at = piece.room.addresses
             for begin, end, memory, capacity in piece.rows:
                 done = entry(
-                    begin, end, p_at, q_at, 0 if self.common else q.size, c_at, p_bar_at, q_bar_at, facts_at, kept_at,
+                    begin, end, p_at, q_at, plan.q_step, c_at, p_bar_at, q_bar_at, facts_at, kept_at,
                     e.kept_size, *memory.addresses, capacity, trial_at, work_at, timed,
                 )  # fmt: skip
                 assert done == 0, "a tape is shorter than it was"
@@ -129,12 +118,12 @@ class OdeTape:
             grads.gather(q, room.array(2), first, rows)
 
         e.run_these("pull", list(self.pieces), work)
-        return Gradient(grads.result(np.zeros(self.batch, np.bool_)), found)
+        return Gradient(grads.result(), found)
 
     def _is_in_order(self) -> bool:
         assert self.steps is not None
         own = self.engine.in_order(self.steps)
         if own is self.order:
             return True
-        given = np.arange(self.batch)
+        given = np.arange(self.plan.batch)
         return bool(np.array_equal(given if own is None else own, given if self.order is None else self.order))
