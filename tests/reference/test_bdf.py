@@ -16,6 +16,9 @@ from tests.reference.cases import error, f64, leaf, models
 from tests.reference.test_implicit_methods import SLOPES, build
 from tests.reference.test_stiff_solutions import POLLUTION, RATES
 
+BOTH = pytest.mark.usefixtures("backend")
+"""Of what is told by layers; formulas and orders belong to no back end."""
+
 
 @pytest.mark.parametrize("order", range(1, HIGHEST + 1))
 def test_a_formula_is_exact_for_polynomials_of_its_order_over_any_steps(order):
@@ -49,6 +52,7 @@ def test_weights_have_the_derivatives_of_differences():
     np.testing.assert_allclose(found[2::3], change[1::3], rtol=1e-7, atol=1e-8)
 
 
+@BOTH
 def test_a_smooth_problem_takes_the_steps_of_a_high_order():
     counts = []
     for rtol in (1e-5, 1e-8):
@@ -85,6 +89,7 @@ def test_the_error_falls_with_the_order_that_is_the_highest_allowed(order):
     assert abs(slopes[1] - order) < 0.2 and abs(slopes[0] - order) < 0.4
 
 
+@BOTH
 def test_the_highest_order_bounds_the_orders_that_are_chosen():
     given = f64(3.0), f64([0.0, 10.0])
     counts = {}
@@ -101,6 +106,7 @@ def test_the_highest_order_bounds_the_orders_that_are_chosen():
         build("stiff", "ProtheroRobinson", "rodas5p", order=3)
 
 
+@BOTH
 @pytest.mark.parametrize("file", ["stiff", "dae"])
 def test_robertson_with_its_sensitivities(file):
     layer, k = build(file, "Robertson", "bdf", rtol=1e-9, atol=1e-13), leaf([0.04, 3e7, 1e4])
@@ -113,17 +119,20 @@ def test_robertson_with_its_sensitivities(file):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=0)
 
 
+@BOTH
 def test_van_der_pol_at_a_million():
     x, v = build("stiff", "VanDerPol", "bdf", rtol=1e-7, atol=1e-7)(f64(1e-6), f64(2))
     assert x.item() == pytest.approx(1.706167732170483, rel=2e-5)
     assert v.item() == pytest.approx(-0.8928097010247975, rel=2e-5)
 
 
+@BOTH
 def test_the_chemistry_of_polluted_air():
     found = build("stiff", "Pollution", "bdf", rtol=1e-8, atol=1e-14)(f64(RATES), f64(60))
     torch.testing.assert_close(found, f64(POLLUTION), rtol=2e-6, atol=1e-16)
 
 
+@BOTH
 @pytest.mark.parametrize("k", [5.0, 1e5])
 def test_prothero_robinson_between_the_steps_too(k):
     times = torch.linspace(0, 2, 9, dtype=torch.float64)
@@ -135,6 +144,7 @@ def test_prothero_robinson_between_the_steps_too(k):
         assert error(layer(f64(-k), -times), wanted) <= 1e-6
 
 
+@BOTH
 def test_derivatives_at_fixed_steps_are_those_of_differences():
     torch.manual_seed(3)
     layer = build("stiff", "Driven", "bdf", {"d": 2}, dt=0.15)
@@ -148,6 +158,7 @@ def test_derivatives_at_fixed_steps_are_those_of_differences():
     assert gradgradcheck(moved, (z0, t1, leaf([0.33, 0.8])))
 
 
+@BOTH
 def test_derivatives_of_a_dae_at_fixed_steps_are_those_of_differences():
     layer, given = build("dae", "Cubic", "bdf", dt=0.1), (leaf(0.4), leaf(1.3), leaf(1.1))
     assert gradcheck(layer, given)
@@ -157,6 +168,7 @@ def test_derivatives_of_a_dae_at_fixed_steps_are_those_of_differences():
     assert gradgradcheck(reads, (given[0], times))
 
 
+@BOTH
 def test_a_sample_that_fails_changes_no_other_and_more_times_change_no_bit():
     layer = models("stiff").Growth(dtype=torch.float64, solver="bdf", on_fail="nan")
     x0, ts = leaf([0.1, 2.0, -1.0]), f64([0.0, 0.5, 1.0])
@@ -168,6 +180,7 @@ def test_a_sample_that_fails_changes_no_other_and_more_times_change_no_bit():
     assert error(found[[0, 2]], alone[:, None] / (1 - alone[:, None] * ts)) <= 1e-4
 
 
+@BOTH
 def test_single_precision():
     layer = models("stiff").Robertson(dtype=torch.float32, solver="bdf(rtol = 1e-4, atol = 1e-8)")
     y = layer(torch.tensor([0.04, 3e7, 1e4]), torch.tensor([0.0, 40.0]))

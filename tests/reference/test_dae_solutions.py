@@ -11,6 +11,8 @@ from implicitdsl.diagnostics import ImpError
 from implicitdsl.solvers.status import status_name
 from tests.reference.cases import error, f64, leaf, models
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def build(name, **options):
     return getattr(models("dae"), name)(dtype=torch.float64, **options)
@@ -32,6 +34,7 @@ def test_robertson_with_its_sensitivities_from_a_guess_that_is_repaired(guess):
         assert by_guess.item() == 0.0
 
 
+@pytest.mark.lanes_alone("takes nine seconds as Python")
 def test_the_transistor_amplifier():
     """Values of the Test Set for IVP Solvers, whose mass matrix is singular and not diagonal."""
     found = build("Amplifier")(f64(0.2))
