@@ -231,9 +231,7 @@ def _radial(c: LaneCode, x: Any, y: Any) -> Any:
 def _logistic(c: LaneCode, x: Any, n: float) -> Any:
     # The bound keeps infinity from the power alone: beyond it exp is 0.
     y = x if n == 0.0 else _held(c, x, -800.0, 800.0)
-    e = call(c, "exp", c.neg(_absolute(c, y)))
-    more = c.add(c.one, e)
-    density = c.div(e, c.mul(more, more))
+    density = elementary_polynomials.call(c, "density", y)
     return density if n == 0.0 else c.mul(_whole_power(c, y, n), density)
 
 

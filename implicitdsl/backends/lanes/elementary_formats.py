@@ -31,6 +31,9 @@ class Format:
     """Where tanh ends as 1 - small: between the two forms of it."""
     tanh: tuple[tuple[float, ...], tuple[float, ...]]
     """P and Q of tanh(a) = (a + a^3 P(a^2))/(1 + a^2 Q(a^2)); none where exp is used."""
+    density_far: float
+    density: tuple[float, ...]
+    """(2 cosh(x) - 2)/x^2 in x^2, for |x| <= density_far; none where exp is used."""
     expm1: tuple[float, ...]
     """(exp(r) - 1 - r)/r^2 for |r| <= log(2)/2."""
     atanh: tuple[float, ...]
@@ -60,6 +63,8 @@ FORMATS: dict[Dtype, Format] = {
         tanh_most=22.0,
         tanh_far=0.55,
         tanh=((), ()),
+        density_far=0.0,
+        density=(),
         expm1=(
             0.5,
             0.1666666666666667,
@@ -114,6 +119,17 @@ FORMATS: dict[Dtype, Format] = {
         tanh=(
             (0.1190548688173294, 0.0018241715151816607),
             (0.45238807797431946, 0.01928737759590149, 7.82825009082444e-05),
+        ),
+        density_far=6.0,
+        density=(
+            0.9999998807907104,
+            0.08333353698253632,
+            0.002777688205242157,
+            4.962095044902526e-05,
+            5.492992158906418e-07,
+            4.282086241147454e-09,
+            1.952270116400978e-11,
+            1.5099469526276554e-13,
         ),
         expm1=(
             0.5,

@@ -40,7 +40,7 @@ LARGE = 1e6
 
 
 def call(code: LaneCode, name: str, x: Any) -> Any:
-    """A function of `FUNCTIONS` in every lane."""
+    """A function of `FUNCTIONS` or `PARTS` in every lane."""
     suffix = "f64" if code.dtype == "float64" else "f32"
     symbol = f"imp_{name}_{suffix if code.width == 1 else f'v{code.width}{suffix}'}"
     found: Any = code.module.globals.get(symbol)
@@ -49,7 +49,7 @@ def call(code: LaneCode, name: str, x: Any) -> Any:
         found.linkage = "internal"
         found.attributes.add("nounwind")
         body = LaneCode(found, code.dtype, code.width)
-        body.give(FUNCTIONS[name](body, found.args[0]))
+        body.give((FUNCTIONS | PARTS)[name](body, found.args[0]))
     return code.builder.call(found, [x])
 
 
@@ -122,6 +122,24 @@ def _tanh_by_ratio(c: LaneCode, y: Any, far: Any) -> tuple[Any, Any]:
     numerator = c.select(far, c.mul(apart, apart), c.mul(cube, c.sub(q, p)))
     less = c.div(numerator, c.select(far, c.fma(d, d, c.mul(n, n)), d))
     return c.sub(a, less), less
+
+
+def _density(c: LaneCode, x: Any) -> Any:
+    """exp(-|x|)/(1 + exp(-|x|))^2, the density of the logistic distribution. Of float32 it is 1/(2 + 2 cosh x) where x
+    is not far: a polynomial whose terms are all positive, for less than half of the time of exp."""
+    f = FORMATS[c.dtype]
+    size = c.intrinsic("llvm.fabs", x)
+
+    def by_exp() -> Any:
+        e = call(c, "exp", c.neg(size))
+        more = c.add(c.one, e)
+        return c.div(e, c.mul(more, more))
+
+    if not f.density:
+        return by_exp()
+    z = c.mul(x, x)
+    near = c.div(c.one, c.fma(z, horner(c, f.density, z), c.number(4.0)))
+    return _unless(c, c.compare("<=", size, c.number(f.density_far)), near, by_exp)
 
 
 # ---------------------------------------------------------------- logarithms
@@ -231,20 +249,29 @@ def _reduced_angle(c: LaneCode, x: Any, k: Any) -> Any:
 def _with_large(c: LaneCode, name: str, x: Any, value: Any) -> Any:
     """The value, but what the C library says in lanes whose argument is large (or no number)."""
     b = c.builder
-    fits = c.compare("<", c.intrinsic("llvm.fabs", x), c.number(LARGE))
+
+    def asked() -> Any:
+        symbol = name if c.dtype == "float64" else f"{name}f"
+        found = value
+        for lane in range(c.width):
+            place = ir.Constant(I32, lane)
+            item = x if c.width == 1 else b.extract_element(x, place)
+            got = c.call(symbol, c.scalar, [item])
+            found = got if c.width == 1 else b.insert_element(found, got, place)
+        return found
+
+    return _unless(c, c.compare("<", c.intrinsic("llvm.fabs", x), c.number(LARGE)), value, asked)
+
+
+def _unless(c: LaneCode, fits: Any, value: Any, other: Callable[[], Any]) -> Any:
+    """The value in lanes where it fits, in others another one, which is made only if there are such."""
+    b = c.builder
     some = b.not_(fits) if c.width == 1 else b.icmp_unsigned("!=", b.bitcast(fits, ir.IntType(c.width)), _all(c))
     before = b.block
-    large, after = c.function.append_basic_block("large"), c.function.append_basic_block("after")
-    b.cbranch(some, large, after)
-    b.position_at_end(large)
-    symbol = name if c.dtype == "float64" else f"{name}f"
-    found = value
-    for lane in range(c.width):
-        place = ir.Constant(I32, lane)
-        item = x if c.width == 1 else b.extract_element(x, place)
-        got = c.call(symbol, c.scalar, [item])
-        found = got if c.width == 1 else b.insert_element(found, got, place)
-    found = c.select(fits, value, found)
+    rare, after = c.function.append_basic_block("rare"), c.function.append_basic_block("after")
+    b.cbranch(some, rare, after)
+    b.position_at_end(rare)
+    found = c.select(fits, value, other())
     end = b.block
     b.branch(after)
     b.position_at_end(after)
@@ -267,3 +294,5 @@ FUNCTIONS: dict[str, Callable[[LaneCode, Any], Any]] = {
     "sin": _circular("sin", 0),
     "cos": _circular("cos", 1),
 }
+PARTS: dict[str, Callable[[LaneCode, Any], Any]] = {"density": _density}
+"""What no name of the table stands for alone."""
