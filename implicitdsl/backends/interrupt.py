@@ -8,18 +8,28 @@ of their results is used.
 from __future__ import annotations
 
 import ctypes
-import threading
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from implicitdsl.backends.forks import Lock
+
 _flag = ctypes.c_int32(0)
 _raised = 0
-_lock = threading.Lock()
+_lock = Lock()
 
 ADDRESS = ctypes.addressof(_flag)
 """Where the number lies: 0 while runs may go on."""
 SYMBOL = "imp_interrupted"
 """Its name in machine code."""
+
+
+def _lower() -> None:
+    # The runs that were to end are the parent's.
+    _flag.value = 0
+
+
+os.register_at_fork(after_in_child=_lower)
 
 
 def raised() -> int:

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from implicitdsl.backends import interrupt
+from implicitdsl.backends.forks import Lock
 
 WORTHWHILE = 100e-6
 """Seconds of work below which handing it over costs more than it brings."""
@@ -30,7 +31,7 @@ PATIENCE = 0.1
 _default: Callable[[], int] = _cores
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def set_default(count: Callable[[], int]) -> None:
@@ -45,8 +46,8 @@ def default() -> int:
 
 
 def _drop_pool() -> None:
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _pool
+    _pool = None
 
 
 os.register_at_fork(after_in_child=_drop_pool)

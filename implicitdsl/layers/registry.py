@@ -7,7 +7,6 @@ The registry refers to engines weakly: a key lives as long as a layer (or a resu
 from __future__ import annotations
 
 import itertools
-import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from typing import Any, Protocol
 import torch
 
 from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.forks import Lock
 from implicitdsl.layers.options import DTYPES
 from implicitdsl.problems.signature import PROBE, MemberSet
 
 _count = itertools.count()
-_lock = threading.RLock()  # building an engine may build those of the layers inside it
+_lock = Lock()  # entered again: building an engine may build those of the layers inside it
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,13 @@ def quadratic_data(problem: ArgminProblem) -> Derived:
     return Derived("quadratic_data", given.inputs, tuple(group(name, (node,)) for name, node in found))
 
 
+def smooth_data(problem: ArgminProblem) -> dict[str, Derived]:
+    """`gradient` and `hessian` of the objective, (z, p) → ∇f and ∇²f."""
+    given = (group("z", problem.unknowns), group("p", problem.signature.arguments))
+    gradient = Derived("gradient", given, (group("out", stationarity(problem)),))
+    return {"gradient": gradient, "hessian": jacobian("hessian", gradient, gradient.nodes, problem.unknowns)}
+
+
 def derive(problem: ArgminProblem) -> dict[str, Derived]:
     """What the minimisers may call: `start`; `quadratic_data` of a linear or quadratic program, else `objective`,
     `gradient`, `hessian`; and the functions of `derive_implicit` for the KKT system, whose arguments end with the
@@ -126,12 +133,7 @@ def derive(problem: ArgminProblem) -> dict[str, Derived]:
         "start": Derived("start", (group("p", arguments),), (group("z", problem.start),)),
         "objective": Derived("objective", given, (group("out", (problem.objective,)),)),
     }
-    if is_quadratic(problem):
-        functions["quadratic_data"] = quadratic_data(problem)
-    else:
-        gradient = Derived("gradient", given, (group("out", stationarity(problem)),))
-        functions["gradient"] = gradient
-        functions["hessian"] = jacobian("hessian", gradient, gradient.nodes, problem.unknowns)
+    functions |= {"quadratic_data": quadratic_data(problem)} if is_quadratic(problem) else smooth_data(problem)
     implicit = derive_implicit(
         unknowns=(*problem.unknowns, *problem.duals),
         residual=kkt_residual(problem),

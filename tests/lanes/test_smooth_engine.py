@@ -171,3 +171,31 @@ def test_the_engine_is_made_again_from_plain_data(decay: Any) -> None:
     np.testing.assert_array_equal(one.status, [0, codes.MAX_STEPS])
     for a, b in zip((*one.outputs, one.steps, one.status), (*two.outputs, two.steps, two.status), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("backend", ["lanes", "python"])
+def test_an_objective_of_degree_2_is_minimised_from_the_start_where_the_text_says_so(backend: str) -> None:
+    text = """
+argmin Near(q in positive, c[3]) -> z[3] {
+  var z[3] = 1
+  minimize q*normsq(z)/2 + (z[0] - z[1])^2 - c @ z
+  solver local()
+  return z
+}"""
+    layer = implicitdsl.loads(text).Near(dtype=F64, backend=backend, on_fail="nan")
+    q = torch.tensor([2.0, 0.5], dtype=F64, requires_grad=True)
+    c = torch.tensor([[1.0, 2.0, -0.5], [0.0, -3.0, 1.0]], dtype=F64, requires_grad=True)
+    found = layer(q, c)
+    # The normal equations, by torch.
+    apart = torch.tensor([[2.0, -2.0, 0.0], [-2.0, 2.0, 0.0], [0.0, 0.0, 0.0]], dtype=F64)
+    wanted = torch.linalg.solve(q[:, None, None] * torch.eye(3, dtype=F64) + apart, c)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-13)
+    grads = [torch.autograd.grad(y.sin().sum(), (q, c), create_graph=True) for y in (found, wanted)]
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-11, atol=1e-12)
+    second = [torch.autograd.grad(sum((g * g).sum() for g in first), (q, c)) for first in grads]
+    torch.testing.assert_close(second[0], second[1], rtol=1e-10, atol=1e-11)
+    # -z'z/2 has no minimum.
+    text = text.replace("q*normsq(z)/2", "-q*normsq(z)")
+    open_below = implicitdsl.loads(text).Near(dtype=F64, backend=backend, on_fail="nan")
+    open_below(2.0, torch.ones(3, dtype=F64))
+    assert int(open_below.last.status) == codes.UNBOUNDED

@@ -119,6 +119,50 @@ if __name__ == "__main__":
 """
 
 
+FORKED = """
+import os, threading, time
+import torch, implicitdsl
+from implicitdsl.backends import interrupt
+from implicitdsl.backends.lanes.machine_code import MachineCode
+
+layer = implicitdsl.loads("net Twice(x) -> y { return 2*x }").Twice(dtype=torch.float64, backend="lanes")
+inside, leave = threading.Event(), threading.Event()
+parent = os.getpid()
+original = MachineCode.object
+
+def object(self, part, shared):
+    if os.getpid() == parent:
+        inside.set()
+        leave.wait()
+    return original(self, part, shared)
+
+MachineCode.object = object
+thread = threading.Thread(target=lambda: layer(torch.ones(3).double()))
+thread.start()
+inside.wait()
+with interrupt.stopping():
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if layer(torch.ones(3).double()).tolist() == [2.0] * 3 else 1)
+leave.set()
+thread.join()
+for _ in range(300):
+    found, status = os.waitpid(child, os.WNOHANG)
+    if found:
+        break
+    time.sleep(0.1)
+else:
+    os.kill(child, 9)
+    raise SystemExit("the child hangs")
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_child_forked_while_another_thread_loads_code_runs_the_layer() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_forked_worker_of_a_data_loader_runs_the_layer() -> None:
     text = WORKER.format(text=TEXT)
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100, check=False)

@@ -7,12 +7,12 @@ linked in after that.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 
 from implicitdsl.backends.engine import Argument
+from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.block_engine import Spec
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
@@ -79,7 +79,7 @@ class BlockCode:
         self._blocks, self._signatures, self._calls = blocks, signatures, calls
         self._parts, self._modules = dict(parts or {}), modules
         self._simple: dict[str, Derived] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def chosen(self, part: str) -> list[Derived]:
         """The functions that a part calls."""

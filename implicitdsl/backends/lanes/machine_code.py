@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.data import Data
 from implicitdsl.backends.lanes.link import Loaded
 
@@ -39,7 +39,7 @@ class MachineCode:
         self._entries: dict[Key, Any] = {}
         self._loaded: dict[Key, Loaded] = {}
         self._objects: dict[Key, bytes] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def entry(self, name: str, shared: tuple[int, ...]) -> Any:
         """The function of an entry."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from implicitdsl.backends.adjoints import CONTINUOUS, COSTATE_METHOD, save_times_argument
 from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
+from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.apart import link_model, linking
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
@@ -275,7 +275,7 @@ class Maker:
         wholes = {} if problem.events is None else vars(event_tables(problem.events, problem.states))
         self._wholes = {f"event_{name}": table for name, table in wholes.items()}
         self._simple: dict[str, Derived] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._kept = Kept()
 
     @cached_property

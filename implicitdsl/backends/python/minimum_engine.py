@@ -1,8 +1,6 @@
-"""`argmin` on the back end `python`: interior point for linear and quadratic programs, Newton for smooth unconstrained
-ones.
+"""`argmin` on the back end `python`: interior point for linear and quadratic programs, Newton for smooth unconstrained ones.
 
-The answer w holds the unknowns, then the multipliers of the equalities and of the inequalities; derivatives are those
-of
+The answer w holds the unknowns, then the multipliers of the equalities and of the inequalities; derivatives are those of
 the KKT system with the active set frozen. A weakly active constraint (multiplier 0) counts as active, as relu'(0) = 0.
 """
 
@@ -16,7 +14,7 @@ import numpy as np
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.python.implicit_engine import ImplicitEngine
 from implicitdsl.backends.settings import Settings
-from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic
+from implicitdsl.problems.argmin import ArgminProblem, derive, is_quadratic, smooth_data
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.implicit_adjoint import implicit_adjoint, implicit_tangent
 from implicitdsl.solvers.interior_point import INACTIVE, interior_point
@@ -31,9 +29,10 @@ class MinimumEngine(ImplicitEngine):
         self._eq_size = sum(c.node.size for c in problem.equalities)
         self._ineq_size = sum(c.node.size for c in problem.inequalities)
         size = self._z_size + self._eq_size + self._ineq_size
-        super().__init__(problem.signature, derive(problem), problem.outputs, size, ((self._ineq_size,),), dtype)
-        self._settings = settings
         self._quadratic = is_quadratic(problem) and settings.solver == "interior_point"
+        functions = derive(problem) if self._quadratic else derive(problem) | smooth_data(problem)
+        super().__init__(problem.signature, functions, problem.outputs, size, ((self._ineq_size,),), dtype)
+        self._settings = settings
         self._requirements = [(node.shape, requirement) for node, requirement in problem.conditions]
 
     def arguments_of(self, values: Sequence[Array], saved: Sequence[Array]) -> Array:

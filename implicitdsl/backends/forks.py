@@ -1,0 +1,43 @@
+"""Locks that are open in a process made by a fork, whoever held them at that moment.
+
+A child has the forking thread alone. What another thread was making behind a lock is made again in the child, which is
+right where a lock guards a table that gets whole entries only; it would wait for ever for that thread to open it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+
+class Lock:
+    """A lock as `threading.RLock`, for a `with` statement, that nobody holds in the child after a fork.
+
+    The thread that forks must not hold it."""
+
+    def __init__(self) -> None:
+        self._inner = threading.RLock()
+        _every.add(self)
+
+    def __enter__(self) -> None:
+        self._inner.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._inner.release()
+
+    def renew(self) -> None:
+        """Forget who holds it."""
+        self._inner = threading.RLock()
+
+
+_every: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+def _renew_every() -> None:
+    # No other thread changes the set here: there is none.
+    for lock in list(_every):
+        lock.renew()
+
+
+os.register_at_fork(after_in_child=_renew_every)
