@@ -1,7 +1,8 @@
-"""`argmin` on the back end `python`: interior point for linear and quadratic programs, Newton for smooth unconstrained ones.
+"""`argmin` on the back end `python`: interior point for linear and quadratic programs, Newton for smooth ones.
 
-The answer w holds the unknowns, then the multipliers of the equalities and of the inequalities; derivatives are those
-of the KKT system with the active set frozen. A weakly active constraint (multiplier 0) counts as active, as relu'(0) = 0.
+The answer w holds the unknowns, then the multipliers of the equalities and of the inequalities; derivatives are
+those of the KKT system with the active set frozen. A weakly active constraint (multiplier 0) counts as active, as
+relu'(0) = 0.
 """
 
 from __future__ import annotations
