@@ -304,8 +304,15 @@ def test_prepare_then_call(case):
     plain = case.layer()(*case.inputs())
     sizes = {"T": 3} if case.shared else {}
     assert layer.prepare(batch=True, **sizes) is layer
-    layer.prepare(dtype="float32", **sizes)
     assert torch.equal(layer(*case.inputs()), plain)
+
+
+def test_another_dtype_may_be_prepared_too():
+    layer, x = models().DEQ(n=3, m=2, dtype=F64), torch.ones(2, dtype=F64)
+    plain = layer(x)
+    layer.prepare(dtype="float32")
+    assert torch.equal(layer(x), plain)
+    assert layer.float()(x.float()).dtype == torch.float32
 
 
 def test_a_layer_is_a_layer():
