@@ -21,6 +21,8 @@ from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, put_rows,
 CHUNKS = 64
 CHUNK_BYTES = 1 << 26
 """Bounds of the partial sums: their number and their memory."""
+ALIGNED = 16
+"""Numbers between whose multiples a vector is read at once."""
 
 
 def chunk_of(arguments: Sequence[Argument], args: Sequence[Array], groups: Sequence[Packing], blocks: int) -> int:
@@ -31,8 +33,15 @@ def chunk_of(arguments: Sequence[Argument], args: Sequence[Array], groups: Seque
     return max(-(-blocks // count), 1)
 
 
-Way = tuple[tuple[int, int, int], ...]
-"""The number of a member, the element where its numbers begin, and how many they are, of all that are wanted."""
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How gradients of a group come out of the lanes. `own` has the number of a member, the element where its numbers
+    begin, and how many they are, of all members that are wanted and lie in the lanes; `places` the bytes from the
+    beginning of a chunk's sums to those of each shared member, -1 where nobody wants it."""
+
+    packed: Packing
+    own: tuple[tuple[int, int, int], ...]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +58,15 @@ class Members:
     chunks: int
     largest: int
     """The size of the largest gradient of an argument that the samples share."""
-    ways: tuple[tuple[Packing, Way | None], ...]
-    """How the own members of each group come out of the lanes; None where some of them are sums."""
+    length: int
+    """Numbers of all sums of a chunk, each from a multiple of `ALIGNED` on."""
+    starts: dict[int, int]
+    """Where each of them begins."""
+    ways: tuple[Way, ...]
 
-    def way(self, packed: Packing) -> Way | None:
+    def way(self, packed: Packing) -> Way:
         """That of a group."""
-        return next(way for group, way in self.ways if group is packed)
+        return next(way for way in self.ways if way.packed is packed)
 
 
 def members_of(
@@ -71,25 +83,27 @@ def members_of(
     own = [i for i in chosen if i not in shared]
     chunk = chunk_of(arguments, args, groups, blocks)
     once = frozenset(i for i in own if sum(i in packed.members for packed in groups) == 1)
+    sums = {i: args[i].size for i in shared if i not in skipped}
+    *starts, length = accumulate((-(-size // ALIGNED) * ALIGNED for size in sums.values()), initial=0)
+    begins = dict(zip(sums, starts, strict=True))
     return Members(
         own={i: math.prod(args[i].shape[1:]) for i in own if i not in skipped},
-        sums={i: args[i].size for i in shared if i not in skipped},
+        sums=sums,
         skipped=skipped,
         once=once,
         chunk=chunk,
         chunks=max(-(-blocks // chunk), 1),
         largest=max((args[i].size for i in shared), default=0),
-        ways=tuple((packed, _way(packed, skipped, once)) for packed in groups),
+        length=length,
+        starts=begins,
+        ways=tuple(_way(packed, skipped, {i: k * args[i].itemsize for i, k in begins.items()}) for packed in groups),
     )
 
 
-def _way(packed: Packing, skipped: frozenset[int], once: frozenset[int]) -> Way | None:
-    wanted = [i for i in packed.own if i not in skipped]
-    if not once.issuperset(wanted):
-        return None
-    starts = dict(zip(packed.own, accumulate(packed.sizes, initial=0), strict=False))
-    sizes = dict(zip(packed.own, packed.sizes, strict=False))
-    return tuple((i, starts[i], sizes[i]) for i in wanted)
+def _way(packed: Packing, skipped: frozenset[int], begins: dict[int, int]) -> Way:
+    firsts = accumulate(packed.sizes, initial=0)
+    own = [(i, k, n) for i, k, n in zip(packed.own, firsts, packed.sizes, strict=False) if i not in skipped]
+    return Way(packed, tuple(own), np.array([begins.get(i, -1) for i in packed.shared], np.int64))
 
 
 class Gradients:
@@ -112,21 +126,27 @@ class Gradients:
         self.chunk = members.chunk
         self.waste = -(-members.largest // width)
         """Elements of room for a sum that nobody wants, which a task brings: two threads must not share it."""
-        self._sums = {i: np.zeros((members.chunks, size), args[i].dtype) for i, size in members.sums.items()}
-        self._places = {i: (address_of(sums), sums.strides[0]) for i, sums in self._sums.items()}
-        self._own = {i: np.zeros((len(args[i]), size), args[i].dtype) for i, size in members.own.items()}
+        self._dtype = args[0].dtype if args else np.dtype(np.float64)
+        # One piece of memory: a row of sums a chunk.
+        self._sums = np.zeros((members.chunks, members.length), self._dtype)
+        self._own = {i: np.zeros((len(args[i]), size), self._dtype) for i, size in members.own.items()}
 
     def set_addresses(self, packed: Packing, into: Array, first: int, waste: int = 0) -> None:
         """Tells the code, for blocks from `first` on, where the sums of shared members are: addresses into the places
         of a group. `waste` is where those may be summed that nobody wants."""
         if not packed.shared:
             return
-        if not self._places:
+        if not self._members.sums:
             set_addresses(into, packed.own_size, [waste] * len(packed.shared))
             return
-        places = np.array([self._places.get(i, (waste, 0)) for i in packed.shared])
-        chunk = np.arange(first, first + len(into)) // self.chunk
-        set_addresses(into, packed.own_size, places[:, 0] + chunk[:, None] * places[:, 1])
+        places = self._members.way(packed).places
+        chunk = np.arange(first, first + len(into))[:, None]
+        if self.chunk > 1:
+            chunk //= self.chunk
+        addresses = chunk * self._sums.strides[0] + (places + address_of(self._sums))
+        if len(self._members.skipped):
+            addresses[:, places < 0] = waste
+        set_addresses(into, packed.own_size, addresses)
 
     def set_waste(self, packed: Packing, into: Array, start: int, waste: int) -> None:
         """As `set_addresses` where nobody wants any, for places of a group that begin at the element `start`."""
@@ -135,42 +155,48 @@ class Gradients:
 
     def gather(self, packed: Packing, bars: Array, first: int, rows: Rows) -> None:
         """As `add`, out of the lanes of blocks (blocks, size, width)."""
-        way = self._members.way(packed)
-        if way is None:
-            self.add(packed, take_lanes(bars[:, : packed.own_size], count_of(rows)), first, rows)
-            return
-        for i, start, size in way:
-            put_rows(self._own[i], rows, bars[:, start : start + size])
+        for i, start, size in self._members.way(packed).own:
+            lanes = bars[:, start : start + size]
+            if i in self._members.once:
+                put_rows(self._own[i], rows, lanes)
+            else:
+                self._add(i, take_lanes(lanes, count_of(rows)), first, rows)
 
     def add(self, packed: Packing, found: Array, first: int, rows: Rows) -> None:
         """The gradients of the own members (samples, own size) of blocks from `first` on; `rows` are their samples."""
-        start = 0
-        for i, size in zip(packed.own, packed.sizes, strict=False):
-            part = found[:, start : start + size]
-            start += size
-            if i in self._members.skipped:
-                continue
-            if i in self._own:
-                self._own[i][rows] += part
-                continue
-            step, sums = self.chunk * self._width, self._sums[i]
-            chunk, whole = first // self.chunk, len(part) // step
-            sums[chunk : chunk + whole] += np.add.reduce(part[: whole * step].reshape(whole, step, size), axis=1)
-            if whole * step < len(part):
-                sums[chunk + whole] += np.add.reduce(part[whole * step :], axis=0)
+        for i, start, size in self._members.way(packed).own:
+            self._add(i, found[:, start : start + size], first, rows)
+
+    def _add(self, i: int, part: Array, first: int, rows: Rows) -> None:
+        if i in self._own:
+            self._own[i][rows] += part
+            return
+        step, size = self.chunk * self._width, part.shape[1]
+        sums = self._sum_of(i)
+        chunk, whole = first // self.chunk, len(part) // step
+        sums[chunk : chunk + whole] += np.add.reduce(part[: whole * step].reshape(whole, step, size), axis=1)
+        if whole * step < len(part):
+            sums[chunk + whole] += np.add.reduce(part[whole * step :], axis=0)
+
+    def _sum_of(self, i: int) -> Array:
+        """The sums of an argument, a row a chunk."""
+        start = self._members.starts[i]
+        return self._sums[:, start : start + self._members.sums[i]]
 
     def result(self, spoiled: NDArray[np.bool_] | None = None) -> list[Array | None]:
         """The gradient of every argument, None where it is not wanted; a spoiled sample has none."""
         grads: list[Array | None] = []
         any_spoiled = spoiled is not None and bool(spoiled.any())
+        # Row by row, whatever the sizes: chunk after chunk.
+        sums, starts = np.add.reduce(self._sums, axis=0), self._members.starts
         for i, (arg, argument) in enumerate(zip(self._args, self._arguments, strict=True)):
             if i in self._members.skipped:
                 grads.append(None)
                 continue
             if i in self._own:
                 grad = self._own[i].reshape(arg.shape)
-            elif i in self._sums:
-                grad = np.add.reduce(self._sums[i], axis=0).reshape(arg.shape)
+            elif i in starts:
+                grad = sums[starts[i] : starts[i] + arg.size].reshape(arg.shape)
             else:
                 grad = np.zeros(arg.shape, arg.dtype)
             if any_spoiled:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from implicitdsl.backends.lanes.arena import address_of
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.link import PIPELINE, Loaded, make_object, processor
 
@@ -72,9 +73,10 @@ def _move(way: int, lanes: Array, value: Array, rows: Rows, zeros: int) -> None:
     else:
         places, first, count = rows, 0, len(rows)
     size = lanes.itemsize
+    # Rows of both lie side by side, so that the address of the first is soon found.
     _entries(size)[way](
-        count, places.__array_interface__["data"][0] + 8 * first, lanes.__array_interface__["data"][0],
-        lanes.strides[0] // size, value.__array_interface__["data"][0], value.strides[0] // size, lanes.shape[1], zeros,
+        count, address_of(places) + 8 * first, address_of(lanes[0]), lanes.strides[0] // size, address_of(value[0]),
+        value.strides[0] // size, lanes.shape[1], zeros,
     )  # fmt: skip
 
 
