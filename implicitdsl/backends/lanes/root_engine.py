@@ -32,6 +32,7 @@ from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lane
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_root import SOLVERS, OneRoot
 from implicitdsl.backends.lanes.one_sample import code_signature
+from implicitdsl.backends.lanes.root_tape import RootPlan, RootTape, plan_of
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_newton import OPEN
 from implicitdsl.solvers.block_picard import CONTRACTED
@@ -57,6 +58,8 @@ class RootEngine(BlockEngine):
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         super().__init__(spec, code, threads)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
+        self.unknowns = self._n
+        self.plans: dict[tuple[int, ...], RootPlan] = {}
         self._work = max(work_size(self._n), spec.numbers["size_kinks"])
         self._kept = spec.numbers.get("size_kept", 0) + spec.numbers.get("size_slope", 0)
         self._cost: Array | None = None
@@ -68,7 +71,7 @@ class RootEngine(BlockEngine):
         self._contraction = Contraction(spec.more.get("slopes", ()), self._n)
         self.facts_size = FACTS
 
-    def _room(self, p: Packing) -> int:
+    def room_for(self, p: Packing) -> int:
         """Elements that a block works in."""
         return self._work + (p.size + self._kept if self._kept else 0)
 
@@ -85,8 +88,8 @@ class RootEngine(BlockEngine):
 
     def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
         """See `Engine`."""
-        values, shared = self.values(args, batch), self.layout(args, batch)
-        p, entry = self.packing("p", shared), self.code.entry(self._method, shared)
+        plan, values = plan_of(self, args, batch), self.values(args, batch)
+        p, entry = plan.packed, self.code.entry(self._method, plan.shared)
         roots, facts = np.empty((batch, self._n), self.dtype), np.empty((batch, self.facts_size), self.dtype)
         flat = roots if self._gives_roots else np.empty((batch, self._out), self.dtype)
         order = self.in_order(self._cost if self._cost is not None and len(self._cost) == batch else None)
@@ -95,9 +98,7 @@ class RootEngine(BlockEngine):
 
         def work(first: int, last: int) -> None:
             count, rows = last - first, self.samples_of(order, first, last, batch)
-            room = self.arena(
-                (count, p.size), (count, self._n), (count, self._out), (count, self.facts_size), (self._room(p),)
-            )
+            room = Arena(plan.forth(self, count))
             p.pack(values, rows, room.array(0))
             *given, own = room.addresses
             plain = entry(0, count, *given, *known.addresses, own)
@@ -113,7 +114,8 @@ class RootEngine(BlockEngine):
         self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
         steps, status = facts[:, 1].astype(np.int64), np.zeros(batch, np.int32)
         self._cost = steps.copy() if batch > self.width else None
-        if sum(map(count_of, contracted)) == batch:
+        contracts = sum(map(count_of, contracted)) == batch
+        if contracts:
             notes, saved_notes = np.zeros(batch, np.int64), np.full(batch, CONTRACTS)
         else:
             for rows in contracted:
@@ -123,9 +125,12 @@ class RootEngine(BlockEngine):
             rest = np.flatnonzero(became == OPEN)
             self._solve_rest(args, rest, flat, roots, (status, notes, steps))
             saved_notes = notes | np.where(became == CONTRACTED, CONTRACTS, 0)
+            contracts = bool((became == CONTRACTED).all())
         # An answer is its caller's, who may change it.
         saved = roots.copy() if self._gives_roots else roots
-        return Solution(split(flat, self.outputs), status, notes, steps, [saved, saved_notes])
+        by_series = run.keep and contracts and self._n >= FEWEST and "series" in self.code.signatures
+        tape = RootTape(self, plan, values, saved) if by_series else None
+        return Solution(split(flat, self.outputs), status, notes, steps, [saved, saved_notes], tape=tape)
 
     def _known(self, *, proved: bool) -> Arena:
         """The bounds and what is known of the map (`block_picard.KNOWN`), in the lanes."""
@@ -180,7 +185,7 @@ class RootEngine(BlockEngine):
             inputs = len(shapes)
             shapes += [(count, size) for size in sizes]
             shapes += [(count, p.size)] if grads else []
-            shapes += [(self._room(p),)] if works else []
+            shapes += [(self.room_for(p),)] if works else []
             room = self.arena(*shapes)
             p.pack(values, here, room.array(0))
             fill_lanes(room.array(1), roots, here)
