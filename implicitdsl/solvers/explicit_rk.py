@@ -150,15 +150,16 @@ def make_reading(
 
 
 def next_points(ok: Mask, wide: int, s: int, points: Array, stages: Array, row: int, stage_rows: int) -> Array:
-    """Where row `row` of a tape of stages begins, with stage 0 in it, after the row in `points`; beyond `stage_rows` the
-    place of the row before. A sample that made no step has its stage 0 in all places of that row."""
+    """Where row `row` of a tape of stages begins, with stage 0 in it, after the row in `points`: at its last stage. Beyond
+    `stage_rows` the place of the row before. A sample that made no step has its stage 0 in all places of that row."""
     if any_(not_(ok)):
         for i in range(1, s + 1):
             copy_where(not_(ok), wide, points, 0, points, i * wide)
     following = points
     if row < stage_rows:
-        following = view(stages, row * (s + 1) * wide, (s + 1) * wide)
-    copy(wide, points, s * wide, following, 0)
+        following = view(stages, row * s * wide, (s + 1) * wide)
+    else:
+        copy(wide, points, s * wide, points, 0)
     return following
 
 
@@ -199,7 +200,8 @@ def integrate(
     are chosen by the error estimate. Written: `values` (m*n; y0 itself at t0, the final state itself at t1, NaN at times
     not reached), `y_end` (n, the last accepted state), `statistics` (5, see above), and the first `grid_rows`, `state_rows`
     rows of the tape (0: no tape), thinned where `every` > 1. Where `wide` > n, `rhs` leaves wide - n numbers behind its
-    y, and the points of all stages, `wide` apart, are kept for the first `stage_rows` rows in `stages`. Asking for other times changes no step. Statuses: success,
+    y, and the points of all stages, `wide` apart, are kept for the first `stage_rows` rows in `stages`, the last of a row
+    being the first of the next. Asking for other times changes no step. Statuses: success,
     max_steps (accepted and rejected together), dt_underflow, nonfinite, bad_times. For the same reason a stage that only
     the dense output reads makes no step shorter: a sample that reads one which is not finite ends as nonfinite.
     """

@@ -123,7 +123,8 @@ def sweep(
 
     The first stage of a step is the last of the one before: both are transposed at once, with the earlier step. Until then
     the cotangent waits in `first_bar` (n). `opens`: the run begins with these rows; `resumed`: it goes on after them.
-    `stored`: a row of `states` holds the points of all its stages, and `rhs` finds its value behind a point."""
+    `stored`: a row of `states` holds the points of all its stages, the last of which is the first of the next row, and `rhs`
+    finds its value behind a point."""
     points = buffer(states, (s + 1) * wide)
     slopes = buffer(states, (s + 1) * n)
     k = buffer(states, (s + 1) * n)
@@ -138,7 +139,7 @@ def sweep(
         t_hi, t_lo, h, live, last, end_hi, end_lo = tape_row(row, interval, grid)
         until = s
         if stored:
-            points = view(states, row * (s + 1) * wide, (s + 1) * wide)
+            points = view(states, row * s * wide, (s + 1) * wide)
         else:
             if row < rows - 1:
                 # The last stage of a step is the first of the next, which was made before.

@@ -29,8 +29,13 @@ def point_size() -> int:
 
 
 def state_size() -> int:
-    """Numbers in a row of the stages."""
-    return (stages() + 1) * point_size()
+    """Numbers from one row of the stages to the next, whose first stage is the last of this one."""
+    return stages() * point_size()
+
+
+def end_size() -> int:
+    """Numbers behind the rows of a block: its last stage."""
+    return point_size()
 
 
 def rhs_kept(t: Any, y: Array, p: Array, out: Array) -> None:

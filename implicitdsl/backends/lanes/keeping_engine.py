@@ -36,6 +36,7 @@ class _Keeping(OdeEngine):
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None) -> None:
         super().__init__(spec, code, threads)
         self.row_parts = (GRID, spec.more["stage_row"])
+        self.end_size = spec.more["stage_point"]
         self.rows_expected = FIRST_ROWS
         self.most_bytes = BYTES
 

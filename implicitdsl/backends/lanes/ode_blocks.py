@@ -128,6 +128,11 @@ def state_size() -> int:
     return states_of_model()
 
 
+def end_size() -> int:
+    """Numbers behind the last row of the states of a block."""
+    return 0
+
+
 def needs_tape() -> bool:
     """Whether a run cannot do without its tape."""
     return False
@@ -173,7 +178,8 @@ def solve(
             view(p_all, block * size_p(), size_p()), view(q_all, block * q_step, size_q()),
             view(out_all, block * size, size), facts, view(kept_all, block * kept_step, kept_size()),
             view(grid, made * row_size(), (rows - made) * row_size()),
-            view(states, made * state_size(), (rows - made) * state_size()), rows - made,
+            view(states, made * state_size() + (block - first) * end_size(), (rows - made) * state_size() + end_size()),
+            rows - made,
         )  # fmt: skip
         if kept_step > 0 or needs_tape():
             wanted = made + rows_of(facts)
@@ -293,7 +299,8 @@ def pull(
             p, q, view(cot_all, block * size, size), view(p_bar_all, block * size_bar(), size_bar()),
             view(q_bar_all, block * size_q(), size_q()), facts, kept,
             view(grid, begin_at * row_size(), made * row_size()),
-            view(states, begin_at * state_size(), made * state_size()), made, trial, work, timed,
+            view(states, begin_at * state_size() + (block - first) * end_size(), made * state_size() + end_size()),
+            made, trial, work, timed,
         )  # fmt: skip
         begin_at = begin_at + made
     return 0

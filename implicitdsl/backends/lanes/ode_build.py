@@ -126,7 +126,7 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         either = _by_name(ALONE, Maker(narrow(spec), settings, problem), make)
         return NarrowEngine(spec, MachineCode(narrow_signatures(parts), either, data=spec.data), threads)
     if row := maker.stage_row:
-        spec = replace(spec, more={**spec.more, "stage_row": row})
+        spec = replace(spec, more={**spec.more, "stage_row": row, "stage_point": maker.stage_point})
         keeping = Maker(spec, replace(settings, solver=f"{settings.solver} {KEEPS}"), problem)
         either = _by_name(KEEPING, keeping, make)
         return KeepingEngine(spec, MachineCode(keeping_signatures(parts), either, data=spec.data), threads)
@@ -300,7 +300,12 @@ class Maker:
         method = ode_method(self._settings.solver, events=self._problem.events is not None)
         if not method.keeps_stages or not self._functions or not self._kept.size:
             return 0
-        return (method.tableau.stages + 1) * (2 * self._spec.numbers["states"] + self._kept.size)
+        return method.tableau.stages * self.stage_point
+
+    @property
+    def stage_point(self) -> int:
+        """Numbers of one stage there."""
+        return 2 * self._spec.numbers["states"] + self._kept.size
 
     @cached_property
     def _pattern(self) -> StepPattern | None:

@@ -44,6 +44,7 @@ class OdeEngine(BlockEngine):
         self.kept_size = self._m * (self._n + 1) + self._n
         self.bars_size = self._m * (self._n + 1)
         self.row_parts = (GRID, self._n)
+        self.end_size = 0
         self.rows_expected = 64.0
         self.most_bytes = BYTES
         self.plans: dict[tuple[int, ...], OdePlan] = {}

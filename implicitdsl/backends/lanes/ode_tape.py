@@ -69,7 +69,8 @@ class OdeTape:
             if capacity <= 0:
                 self.full = True
                 return None
-            memory = Arena(e.places(*((capacity * k,) for k in e.row_parts)), lasting=True)
+            grid, states = (capacity * k for k in e.row_parts)
+            memory = Arena(e.places((grid,), (states + (count - at) * e.end_size,)), lasting=True)
             stopped = entry(
                 at, count, p_at, q_at, plan.q_step, out_at, facts_at, kept_at, size,
                 *memory.addresses, capacity,
