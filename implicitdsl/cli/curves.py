@@ -54,6 +54,8 @@ MOST_PANELS, MOST_LINES = 6, 200
 
 def picture(call: Call, answer: Answer) -> Picture:
     """What to draw of an answer. Raises UsageError where nothing runs along an axis."""
+    if not answer.samples:
+        raise UsageError("there is no sample to draw")
     if any(output.timed for output in answer.outputs):
         return _over_times(call, answer)
     if answer.batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,7 +153,7 @@ def _columns(output: Output) -> list[tuple[str, list[str]]]:
         rows = output.rows()
         title = f"at {output.shape[0]} times"
         return [(f"{entry} {title}", [head(v, 4) for v in rows[:, :, k]]) for k, entry in enumerate(output.entries)]
-    values = output.value.reshape(-1, *output.shape)
+    values = output.value.reshape(math.prod(output.batch), *output.shape)
     return [(f"{output.title} {shape_text(output.shape)}".rstrip(), [head(v) for v in values])]
 
 

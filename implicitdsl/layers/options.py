@@ -55,7 +55,7 @@ def read_options(**given: object) -> Options:
 
 def named_by_environment() -> str | None:
     """The back end of layers that are told none, where the environment names one."""
-    return os.environ.get(BACKEND)
+    return os.environ.get(BACKEND) or None
 
 
 def inherited(inner: Options, outer: Options) -> Options:

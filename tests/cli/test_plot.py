@@ -102,6 +102,7 @@ def test_wrong_uses(models: Path, tmp_path: Path) -> None:
     assert call("plot", f"{models}:Kepler", "M=[1, 2]", "-o", tmp_path / "a.doc").exit_code == 2
     assert call("plot", f"{models}:Kepler", "M=1", "e=0.5").exit_code == 2
     assert call("plot", models).exit_code == 2
+    assert call("plot", f"{models}:Kepler", "M=zeros(0)", "e=0.5").exit_code == 2
 
 
 def test_without_matplotlib_the_command_says_how_to_get_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,13 @@ def test_an_empty_batch_is_no_failure(kepler: Path) -> None:
     assert "no samples" in result.output
 
 
+def test_an_output_without_entries_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "square.imp"
+    path.write_text("net Square[n](x[n]) -> (y[n], s) { return x^2, sum(x) }\n")
+    result = call("run", path, "n=0", "x=zeros(2, 0)")
+    assert (result.exit_code, squeezed(result.output).count("success 0 [] 0")) == (0, 2)
+
+
 def test_wrong_uses(kepler: Path, nets: Path, tmp_path: Path) -> None:
     for words in (["q=1"], ["M=[1, [2]]"], ["-o", str(tmp_path / "a.xlsx")], ["--data", "none.npz"], ["rtol=-1"]):
         assert call("run", kepler, *words).exit_code == 2, words

@@ -85,3 +85,39 @@ def test_the_layer_is_torchs() -> None:
     assert torch.autograd.gradgradcheck(layer, (x,))
     expected = torch.tanh(x @ layer.W.T + layer.b) @ layer.V.T + layer.c
     close(layer(x).detach().numpy(), expected.detach().numpy(), 1e-14)
+
+
+EMPTY = {
+    "net": "net A[n](x[n], b) -> (y[n], c) { return x^2, b + sum(x) }",
+    "bvp": """bvp A[n](x[n], b) -> (y[n], c) {
+  state y[n] = x, u = b, v = 0
+  dy/dt = -y
+  du/dt = v
+  dv/dt = 0
+  y(0) = x
+  u(0) = 0
+  u(1) = b
+  from t = 0 to 1
+  return y, u
+}""",
+}
+
+
+@pytest.mark.parametrize("backend", ["lanes", "python"])
+@pytest.mark.parametrize("kind", EMPTY)
+def test_an_output_without_entries_stands_beside_one_with_some(kind: str, backend: str) -> None:
+    layer = implicitdsl.loads(EMPTY[kind]).A(n=0, dtype=torch.float64, backend=backend)
+    b = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)
+    y, c = layer(torch.zeros(3, 0, dtype=torch.float64), b)
+    assert y.shape == (3, 0)
+    torch.testing.assert_close(c, b, rtol=1e-9, atol=1e-9)
+    (slope,) = torch.autograd.grad(c.sum(), b)
+    torch.testing.assert_close(slope, torch.ones_like(slope), rtol=1e-9, atol=1e-9)
+
+
+def test_no_times_of_several_outputs() -> None:
+    text = "ode A(x, ts[T]) -> (y[T], z[T, 2]) {\n  state y = x\n  dy/dt = -y\n  return y, [y, y] at ts\n}"
+    x = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    y, z = implicitdsl.loads(text).A(dtype=torch.float64, backend="lanes")(x, torch.zeros(0, dtype=torch.float64))
+    assert (y.shape, z.shape) == ((3, 0), (3, 0, 2))
+    assert torch.autograd.grad(y.sum() + z.sum(), x)[0].tolist() == [0.0, 0.0, 0.0]

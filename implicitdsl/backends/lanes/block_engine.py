@@ -270,7 +270,7 @@ def spread(whole: Sequence[Array], rows: Rows, flat: Array) -> None:
     start = 0
     for array in whole:
         size = math.prod(array.shape[1:])
-        array[rows] = flat[:, start : start + size].reshape(-1, *array.shape[1:])
+        array[rows] = flat[:, start : start + size].reshape(len(flat), *array.shape[1:])
         start += size
 
 

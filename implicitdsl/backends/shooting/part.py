@@ -54,7 +54,7 @@ class Part:
         self.places = tuple(place[a.name] for a in engine.arguments[own:])
 
     def _flat(self, array: Array) -> Array:
-        return np.ascontiguousarray(array).reshape(-1, *array.shape[2:])
+        return np.ascontiguousarray(array).reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
     def _args(self, own: Sequence[Array], outer: Sequence[Array], legs: int) -> list[Array]:
         """Inputs (batch, legs, …) and the outer arguments, for a batch of all legs."""
