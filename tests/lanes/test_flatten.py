@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 
 import llvmlite.binding as llvm
+import pytest
 
 from implicitdsl.backends.lanes.flatten import optimise_whole
 from implicitdsl.backends.lanes.link import PIPELINE, Loaded, keep_inside, make_object
@@ -83,3 +84,51 @@ def test_no_operation_is_fused_or_reordered() -> None:
 
 def test_objects_are_found_by_how_they_are_optimised() -> None:
     assert "backends/lanes/flatten.py" in PIPELINE
+
+
+def _sum(name: str, count: int) -> str:
+    """A function that adds multiples of a number, `count` instructions and some more."""
+    terms = "".join(
+        f"  %y{i} = call double @llvm.fma.f64(double %x, double {i}.5, double %y{i - 1})\n" for i in range(1, count)
+    )
+    return f"define internal double @{name}(double %x) {{\n  %y0 = fmul double %x, %x\n{terms}  ret double %y{count - 1}\n}}\n"
+
+
+SHARED = f"""
+declare double @llvm.fma.f64(double, double, double)
+{_sum("small", 20)}{_sum("large", 300)}
+define i64 @imp_run(ptr %place) {{
+  %x = load double, ptr %place
+  %a = call double @small(double %x)
+  %b = call double @large(double %a)
+  %c = call double @small(double %b)
+  %d = call double @large(double %c)
+  %e = call double @small(double %d)
+  %f = call double @large(double %e)
+  store double %f, ptr %place
+  ret i64 0
+}}
+"""
+
+
+def test_what_is_small_becomes_part_of_its_callers_and_what_is_large_stays_a_function() -> None:
+    module = llvm.parse_assembly(SHARED, llvm.create_context())
+    keep_inside(module, ["imp_run"])
+    optimise_whole(module, _machine(), sizes=[64])
+    left = [f for f in module.functions if not f.is_declaration]
+    run = next(f for f in left if f.name == "imp_run")
+    assert len(left) == 2
+    assert sum("call" in line and "double @own" in line for line in str(run).splitlines()) == 3
+    assert str(run).count("@llvm.fma") == 3 * 19
+
+
+@pytest.mark.parametrize("text", [CHAIN, SHARED])
+def test_every_way_of_simplifying_keeps_the_bits(text: str) -> None:
+    found = set[float]()
+    for sizes in ([], [2], [6], [64]):
+        for inline_all in (False, True):
+            place = ctypes.c_double(1e-3 / 7)
+            code = make_object([text], ["imp_run"], sizes=sizes, inline_all=inline_all)
+            Loaded(code).function("imp_run", ctypes.c_int64, ctypes.c_void_p)(ctypes.addressof(place))
+            found.add(place.value)
+    assert len(found) == 1

@@ -1,76 +1,154 @@
-"""A linked kernel, optimised: functions that are called from one place become part of their caller before all else.
+"""A linked kernel, optimised: what is one function in the end becomes one before it is simplified.
 
 LLVM inlines from the bottom up and simplifies every caller anew after what it calls has become part of it. A solver is
-a chain of functions, each called by one other, so the innermost is simplified as often as the chain is long: most of
-the time a kernel took. Joined first, the chain is simplified once.
+a chain of functions, each called by one other, so the innermost is simplified as often as the chain is long, and its
+entry, which is most of the code, again when the last small function has become part of it. So chains are joined before
+all else, and a function is simplified by itself, with its loops of few known rounds written out.
 
-A function is then simplified by itself, with its loops of few known rounds written out. Where several are left,
-called from many places, LLVM's own pipeline judges which to inline, and writes out no more loops: with vectors of
-samples, rounds of a loop have nothing to share, and code for loops of unknown length was what objects mostly held.
+What is called from several places and small becomes part of its callers before those are simplified, and LLVM's
+pipeline for modules is left out; with vectors of samples it has nothing to add. Two kinds of code are still given to it
+where several functions are left, without writing out more loops. That of one lane: it makes vectors of the loops over
+the states of a sample. And that of small models: loops whose lengths are the counts of others have known ones when
+those are written out, which takes simplifying twice.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 
 from implicitdsl.backends.lanes.passes import optimise
+from implicitdsl.backends.lanes.word_functions import LARGEST
 
+FEW = 4
+"""The largest size of models for which the quick level finds what there is to find in code of one function."""
+QUICK, FULL = 1, 3
+"""Levels of LLVM's passes for functions; the quick one does not look for values that lie in memory already."""
+
+_CALLED = re.compile(r'\bcall\b[^@\n]*@("[^"]*"|[\w.$-]+)\(')
 _NAMED = re.compile(r'@("[^"]*"|[\w.$-]+)')
 _DEFINITION = 1
 """How often the text of a module names a function that nothing uses."""
 
 
-def optimise_whole(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
-    """Optimises a module of solver, model and words for a machine, where the model is known. Bits stay what they are:
-    no pass may reorder or fuse an operation."""
+@dataclass(frozen=True)
+class _Inlining:
+    """What becomes part of its callers, in instructions: a function of at most `size` that adds at most `growth` to
+    them, or one of two places and at most `twice`."""
+
+    size: int
+    growth: int
+    twice: int
+
+    def takes(self, size: int, calls: int) -> bool:
+        return (size <= self.size and size * (calls - 1) <= self.growth) or (calls == 2 and size <= self.twice)
+
+
+_SMALL = _Inlining(200, 1000, 600)
+_MAY_BE_SMALL = _Inlining(400, 1_000_000, 1000)
+"""The same of functions that are yet to be simplified."""
+
+
+def optimise_whole(
+    module: llvm.ModuleRef, machine: llvm.TargetMachine, *, sizes: Collection[int] = (), is_narrow: bool = False
+) -> None:
+    """Optimises a module of solver, model and words for a machine, where the model is known. `sizes` are those of the
+    model, as far as they are known; `is_narrow` says that vectors have one lane. Bits stay what they are: no pass may
+    reorder or fuse an operation."""
     builder = _builder(machine)
-    _settle(module, builder)
+    most = max(sizes, default=LARGEST + 1)
+    is_one = all(_is(function, b"alwaysinline") for function in _inner(module))
+    _settle(module, builder, is_one=is_one)
     _join_chains(module, builder)
-    functions = _defined(module)
-    simplify = builder.getFunctionPassManager()
-    for function in functions:
-        simplify.run(function, builder)
-    if len(functions) > 1:
+    if len(_defined(module)) == 1:
+        if most <= FEW:
+            _simplify(module, machine, QUICK)
+            _run(module, builder, "jump_threading", "simplify_cfg")
+        else:
+            _simplify(module, machine, FULL)
+    elif most <= LARGEST or is_narrow:
+        _simplify(module, machine, FULL)
         optimise(module, machine, unrolls=False)
+    else:
+        _inline_small(module, builder)
+        _simplify(module, machine, FULL)
+        _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
-def _builder(machine: llvm.TargetMachine) -> llvm.PassBuilder:
-    return llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+def _builder(machine: llvm.TargetMachine, *, level: int = FULL) -> llvm.PassBuilder:
+    return llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
 
 
-def _settle(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
-    """Sizes of the model are put into all functions that they are handed to, and what is never run goes: half of a
-    stiff solver."""
+def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
     passes = llvm.create_new_module_pass_manager()
-    passes.add_ipsccp_pass()
-    passes.add_always_inliner_pass()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.add_ipsccp_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_sroa_pass()
+    for name in names:
+        getattr(passes, f"add_{name}_pass")()
     passes.run(module, builder)
 
 
+def _simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int) -> None:
+    """Simplifies all functions, each by itself."""
+    builder = _builder(machine, level=level)
+    passes = builder.getFunctionPassManager()
+    for function in _defined(module):
+        passes.run(function, builder)
+
+
+def _settle(module: llvm.ModuleRef, builder: llvm.PassBuilder, *, is_one: bool) -> None:
+    """Sizes of the model are put into all functions that they are handed to, and what is never run goes: half of a
+    stiff solver."""
+    known = "sccp" if is_one else "ipsccp"
+    before = () if is_one else (known,)
+    _run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg", "sroa")
+
+
 def _join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
-    inner = [f for f in _defined(module) if f.linkage == llvm.Linkage.internal]
+    """What is called from one place becomes part of its caller."""
+    inner = _inner(module)
     if not inner:
         return
     for place, function in enumerate(inner):
         # Names were stripped, and a text calls what has none by a number that llvmlite does not tell.
         function.name = f"own.{place}"
     named = Counter(_NAMED.findall(str(module)))
-    for function in inner:
-        once = named[function.name] == _DEFINITION + 1
-        if once and not any(b"noinline" in words for words in function.attributes):
+    _inline(module, builder, [f for f in inner if named[f.name] == _DEFINITION + 1])
+
+
+def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
+    """Functions that are small once they are simplified become part of their callers."""
+    passes = builder.getFunctionPassManager()
+    calls, small = Counter(_CALLED.findall(str(module))), list[llvm.ValueRef]()
+    for function in _inner(module):
+        if _MAY_BE_SMALL.takes(_size(function), calls[function.name]):
+            passes.run(function, builder)
+            if _SMALL.takes(_size(function), calls[function.name]):
+                small.append(function)
+    _inline(module, builder, small)
+
+
+def _inline(module: llvm.ModuleRef, builder: llvm.PassBuilder, functions: Collection[llvm.ValueRef]) -> None:
+    for function in functions:
+        # What may not be inlined says so itself, and LLVM refuses both.
+        if not _is(function, b"noinline"):
             function.add_function_attribute("alwaysinline")
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, builder)
+    _run(module, builder, "always_inliner", "global_dead_code_eliminate")
 
 
 def _defined(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
     return [function for function in module.functions if not function.is_declaration]
+
+
+def _inner(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
+    return [function for function in _defined(module) if function.linkage == llvm.Linkage.internal]
+
+
+def _is(function: llvm.ValueRef, attribute: bytes) -> bool:
+    return any(attribute in words for words in function.attributes)
+
+
+def _size(function: llvm.ValueRef) -> int:
+    return sum(1 for block in function.blocks for _ in block.instructions)

@@ -125,7 +125,7 @@ def make_object(
     def make() -> bytes:
         whole = linked(parts, entries, sizes=sizes)
         keep_inside(whole, entries, inline_all=inline_all)
-        return compiled(whole, cpu)
+        return compiled(whole, cpu, sizes=sizes)
 
     return kept_object(key, make)
 
@@ -172,9 +172,9 @@ def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: 
                 function.add_function_attribute("alwaysinline")
 
 
-def compiled(module: llvm.ModuleRef, cpu: str, *, is_apart: bool = False) -> bytes:
-    """The object file of a module, after all passes; `is_apart` if another one is loaded beside it, whose numbers it
-    does not know."""
+def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_apart: bool = False) -> bytes:
+    """The object file of a module, after all passes; `sizes` are those of the model in it, `is_apart` if another one is
+    loaded beside it, whose numbers it does not know."""
     module.verify()
     is_narrow = any(width == 1 for _, width in types_of(function.name for function in module.functions))
     machine = _machine(cpu, is_apart=is_apart, is_narrow=is_narrow)
@@ -182,7 +182,7 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, is_apart: bool = False) -> byt
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
     else:
-        optimise_whole(module, machine)
+        optimise_whole(module, machine, sizes=sizes, is_narrow=is_narrow)
     return machine.emit_object(module)
 
 
