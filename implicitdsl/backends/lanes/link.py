@@ -176,13 +176,14 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_
     """The object file of a module, after all passes; `sizes` are those of the model in it, `is_apart` if another one is
     loaded beside it, whose numbers it does not know."""
     module.verify()
-    is_narrow = any(width == 1 for _, width in types_of(function.name for function in module.functions))
-    machine = _machine(cpu, is_apart=is_apart, is_narrow=is_narrow)
+    widths = {width for _, width in types_of(function.name for function in module.functions)}
+    machine = _machine(cpu, is_apart=is_apart, is_narrow=1 in widths)
     if is_apart:
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
     else:
-        optimise_whole(module, machine, sizes=sizes, is_narrow=is_narrow)
+        # Solvers of one sample know no widths. What they name and never need goes only with LLVM's own pipeline.
+        optimise_whole(module, machine, sizes=sizes, is_narrow=1 in widths or not widths)
     return machine.emit_object(module)
 
 
