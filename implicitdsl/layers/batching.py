@@ -35,8 +35,8 @@ def in_order(layer: str, specs: Sequence[InputSpec], given: Sequence[Any], named
 
 def read_inputs(layer: str, specs: Sequence[InputSpec], given: Sequence[Any]) -> list[tuple[Tensor, bool]]:
     """Each input as a CPU tensor, and whether its type takes part in promotion (Python numbers, integer and bool
-    tensors do not). Raises TypeError for a wrong number of inputs and for half or complex ones, ValueError for another
-    device."""
+    tensors do not). Raises TypeError for a wrong number of inputs and for half, complex or sparse ones, ValueError for
+    another device."""
     if len(given) != len(specs):
         names = ", ".join(spec.name for spec in specs)
         raise TypeError(f"{layer} takes {len(specs)} inputs ({names}), not {len(given)}")
@@ -45,7 +45,7 @@ def read_inputs(layer: str, specs: Sequence[InputSpec], given: Sequence[Any]) ->
 
 def _read(layer: str, spec: InputSpec, value: Any) -> tuple[Tensor, bool]:
     if isinstance(value, Tensor):
-        if value.dtype in FLOATS and value.is_cpu:
+        if value.dtype in FLOATS and value.is_cpu and value.layout is torch.strided and not value.is_nested:
             return value, True
         tensor = value
     elif isinstance(value, (bool, int, float)):
@@ -66,6 +66,9 @@ def _read(layer: str, spec: InputSpec, value: Any) -> tuple[Tensor, bool]:
         )
     if tensor.device.type != "cpu":
         raise ValueError(f"{layer}: input `{spec.name}` is on {tensor.device}; layers are solved on the CPU (`.cpu()`)")
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        kind, cure = ("nested", "unbind") if tensor.is_nested else ("sparse", "to_dense")
+        raise TypeError(f"{layer}: input `{spec.name}` is {kind}; layers compute with dense tensors (`.{cure}()`)")
     return tensor, tensor.dtype.is_floating_point
 
 
