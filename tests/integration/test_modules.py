@@ -186,7 +186,7 @@ def test_other_devices_are_refused_with_what_to_do():
     layer = models().DEQ(n=3, m=2)
     with pytest.raises(ValueError, match=r"meta.*cpu"):
         layer(torch.empty(2, device="meta"))
-    with pytest.raises(TypeError, match="sparse.*dense"):
+    with pytest.raises(TypeError, match=r"sparse.*dense"):
         layer(torch.ones(2).to_sparse())
     with pytest.raises(ValueError, match="processor"):
         models().DEQ(n=3, m=2, device="cuda")
