@@ -121,6 +121,13 @@ def test_another_word_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         linking()
 
 
+def test_no_word_is_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LINK, "")
+    assert linking() == "whole"
+    monkeypatch.delenv(LINK)
+    assert linking() == "whole"
+
+
 def test_pieces_come_apart_as_they_were_joined() -> None:
     for objects in ([b"one"], [b"", b"two\0", b"x" * 300], [b"imp pieces\n", b"a"]):
         assert pieces(joined(objects)) == objects

@@ -41,8 +41,8 @@ _NEVER = "define void @{name}() {{\n  call void @llvm.trap()\n  unreachable\n}}\
 
 def linking() -> Linking:
     """How solvers and models are linked here: packages, and code for devices, are always made whole. Raises ValueError
-    for another word than the two."""
-    given = os.environ.get(LINK, "whole")
+    for another word than the two; no word counts as none said."""
+    given = os.environ.get(LINK) or "whole"
     if given not in get_args(Linking):
         raise ValueError(f"{LINK} is `whole` or `apart`, not `{given}`")
     return "whole" if is_for_package() or device() is not None else cast(Linking, given)
