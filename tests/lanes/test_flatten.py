@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import llvmlite.binding as llvm
 import pytest
 
 from implicitdsl.backends.lanes.flatten import optimise_whole
-from implicitdsl.backends.lanes.link import PIPELINE, Loaded, keep_inside, make_object
+from implicitdsl.backends.lanes.link import PIPELINE, Loaded, compiled, keep_inside, linked
 
 CHAIN = """
 declare double @llvm.fma.f64(double, double, double)
@@ -54,6 +55,15 @@ def _machine() -> llvm.TargetMachine:
     return llvm.Target.from_default_triple().create_target_machine(opt=3)
 
 
+def _found(text: str, x: float, *, sizes: Sequence[int] = (), inline_all: bool = False) -> float:
+    """What `imp_run` of a module makes of a number."""
+    module = linked([text], ["imp_run"], sizes=sizes)
+    keep_inside(module, ["imp_run"], inline_all=inline_all)
+    code, place = Loaded(compiled(module, "native", sizes=sizes)), ctypes.c_double(x)
+    code.function("imp_run", ctypes.c_int64, ctypes.c_void_p)(ctypes.addressof(place))
+    return place.value
+
+
 def _optimised() -> llvm.ModuleRef:
     module = llvm.parse_assembly(CHAIN, llvm.create_context())
     keep_inside(module, ["imp_run"])
@@ -75,11 +85,8 @@ def test_no_operation_is_fused_or_reordered() -> None:
     assert text.count("fmul") == 1
     assert text.count("fadd") == 1
     assert " fast " not in text
-    run = Loaded(make_object([CHAIN], ["imp_run"])).function("imp_run", ctypes.c_int64, ctypes.c_void_p)
-    place = ctypes.c_double(0.1)
-    run(ctypes.addressof(place))
     once = 0.1 * 3.0 + 1.0  # 1.3 in one rounding and in two: both are the double next to it
-    assert place.value == once * once + 0.5
+    assert _found(CHAIN, 0.1) == once * once + 0.5
 
 
 def test_objects_are_found_by_how_they_are_optimised() -> None:
@@ -124,11 +131,9 @@ def test_what_is_small_becomes_part_of_its_callers_and_what_is_large_stays_a_fun
 
 @pytest.mark.parametrize("text", [CHAIN, SHARED])
 def test_every_way_of_simplifying_keeps_the_bits(text: str) -> None:
-    found = set[float]()
-    for sizes in ([], [2], [6], [64]):
-        for inline_all in (False, True):
-            place = ctypes.c_double(1e-3 / 7)
-            code = make_object([text], ["imp_run"], sizes=sizes, inline_all=inline_all)
-            Loaded(code).function("imp_run", ctypes.c_int64, ctypes.c_void_p)(ctypes.addressof(place))
-            found.add(place.value)
+    found = {
+        _found(text, 1e-3 / 7, sizes=sizes, inline_all=inline_all)
+        for sizes in ([], [2], [6], [64])
+        for inline_all in (False, True)
+    }
     assert len(found) == 1
