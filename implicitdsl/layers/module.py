@@ -142,10 +142,11 @@ class Layer(torch.nn.Module):
     def _route(
         self, call: batching.Call, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]
     ) -> routes.Route | None:
-        if len(self.blueprint.program) > 1:
+        program = self.blueprint.program
+        if len(program) != 1 or not isinstance(program[0], EnginePiece):
             return None
         entry = registry.find(self._plan(0, call)[0])
-        return routes.route_of(self.blueprint, entry, call, read, values)
+        return routes.route_of(self.blueprint, program[0], entry, call, read, values)
 
     def _plan_call(self, read: list[tuple[Tensor, bool]], values: Mapping[str, Tensor]) -> batching.Call:
         blueprint = self.blueprint

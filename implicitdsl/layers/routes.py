@@ -55,15 +55,15 @@ class Route:
 
 def route_of(
     blueprint: Blueprint,
+    piece: EnginePiece,
     entry: Entry,
     call: Call,
     read: Sequence[tuple[Tensor, bool]],
     values: Mapping[str, Tensor],
 ) -> Route | None:
-    """The route of calls like this one, or None for a layer of several pieces and for one that gives back an input or
-    draws random signs."""
-    (piece,) = blueprint.program if len(blueprint.program) == 1 else (None,)
-    if not isinstance(piece, EnginePiece) or not set(blueprint.results) <= set(piece.outputs):
+    """The route of calls like this one through the only piece of a layer, or None for a layer that gives back an input
+    or draws random signs."""
+    if not set(blueprint.results) <= set(piece.outputs):
         return None
     places = {name: k for k, (name, _) in enumerate(call.inputs)}
     names = [argument.name for argument in entry.engine.arguments]

@@ -18,7 +18,6 @@ from implicitdsl.backends.lanes.arena import Arena
 from implicitdsl.backends.lanes.block_engine import split
 from implicitdsl.backends.lanes.layout import fill_lanes, put_rows, take_lanes
 from implicitdsl.backends.lanes.program_derivatives import ProgramEngine
-from implicitdsl.backends.lanes.program_plan import plan_of
 from implicitdsl.backends.lanes.program_rest import are_convex
 from implicitdsl.backends.lanes.program_tape import ProgramTape
 from implicitdsl.solvers import status as codes
@@ -59,7 +58,7 @@ class MinimumEngine(ProgramEngine):
     ) -> tuple[Array, Array, Array, NDArray[np.int64], NDArray[np.bool_], ProgramTape | None]:
         """Answers, active sets, outputs with distances to kinks, the passes made, which samples are settled; and a tape
         where one is to be kept, which has the answers and active sets instead."""
-        plan = plan_of(self, args, batch)
+        plan = self.plans.of(self, args, batch)
         p, n, e, count, width, shared = plan.packed, self._n, self._e, self._count, self.width, plan.shared
         vectors, outputs = self.code.entry("vectors", shared), self.code.entry("outputs", shared)
         find = self.program_entry("solve")

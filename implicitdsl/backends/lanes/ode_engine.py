@@ -19,9 +19,10 @@ from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, l
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
-from implicitdsl.backends.lanes.ode_plan import OdePlan, plan_of
+from implicitdsl.backends.lanes.ode_plan import OdePlan, make_plan
 from implicitdsl.backends.lanes.ode_sweeps import spacing_of, swept
 from implicitdsl.backends.lanes.ode_tape import BYTES, OdeTape
+from implicitdsl.backends.lanes.plans import Plans
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.stepping import ACCEPTED, GRID, LAST_TIME, REJECTED, ROWS, STATISTICS
 
@@ -47,7 +48,7 @@ class OdeEngine(BlockEngine):
         self.end_size = 0
         self.rows_expected = 64.0
         self.most_bytes = BYTES
-        self.plans: dict[tuple[int, ...], OdePlan] = {}
+        self.plans: Plans[OdePlan] = Plans(make_plan)
         self.cost: Array | None = None
         self.ran: tuple[Array, NDArray[np.int64] | None] | None = None
 
@@ -61,7 +62,7 @@ class OdeEngine(BlockEngine):
         """See `Engine`."""
         if self._empty:
             return self._nothing(batch)
-        plan, values = plan_of(self, args, batch), self.values(args, batch)
+        plan, values = self.plans.of(self, args, batch), self.values(args, batch)
         p, q = plan.p, plan.q
         order = self.in_order(self.cost if self.cost is not None and len(self.cost) == batch else None)
         entry = self.code.entry("solve", plan.shared)

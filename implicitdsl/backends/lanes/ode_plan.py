@@ -16,9 +16,6 @@ from implicitdsl.backends.lanes.layout import Packing
 if TYPE_CHECKING:
     from implicitdsl.backends.lanes.ode_engine import OdeEngine
 
-PLANS = 64
-"""Plans that an engine keeps."""
-
 
 class Rooms(NamedTuple):
     """Places of the arrays of one task."""
@@ -76,19 +73,8 @@ class OdePlan:
         return found
 
 
-def plan_of(engine: OdeEngine, args: Sequence[Array], batch: int) -> OdePlan:
-    """The plan of a call."""
-    case = (batch, *[value.ndim for value in args])
-    plans = engine.plans
-    found = plans.get(case)
-    if found is None:
-        if len(plans) >= PLANS:
-            plans.clear()
-        found = plans[case] = _made(engine, args, batch)
-    return found
-
-
-def _made(engine: OdeEngine, args: Sequence[Array], batch: int) -> OdePlan:
+def make_plan(engine: OdeEngine, args: Sequence[Array], batch: int) -> OdePlan:
+    """The plan of calls like this one."""
     shared = engine.layout(args, batch)
     p, q = engine.packing("p", shared), engine.packing("q", shared)
     is_common = engine.is_common("q", engine.values(args, batch))

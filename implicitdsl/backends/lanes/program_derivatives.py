@@ -18,7 +18,8 @@ from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, f
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows, take_lanes
 from implicitdsl.backends.lanes.machine_code import MachineCode
-from implicitdsl.backends.lanes.program_plan import ProgramPlan, plan_of
+from implicitdsl.backends.lanes.plans import Plans
+from implicitdsl.backends.lanes.program_plan import ProgramPlan, make_plan
 from implicitdsl.backends.lanes.program_rest import OneByOne
 from implicitdsl.backends.lanes.program_sizes import OWN, PATIENCE, SERVES_ALL
 from implicitdsl.backends.lanes.program_tape import Program
@@ -52,7 +53,7 @@ class ProgramEngine(BlockEngine):
         self.size_of_outputs = self._out + self._kinks
         self._no_masks = np.zeros(self._masks, self.dtype)
         self._prepared: tuple[bytes, Program] | None = None
-        self.plans: dict[tuple[int, ...], ProgramPlan] = {}
+        self.plans: Plans[ProgramPlan] = Plans(make_plan)
         self._has_own, self._spent = "program_own" in code.parts, 0.0
         # The masks of the active set are an argument more to the code.
         self._sizes = (*self._sizes, self._masks)
@@ -158,7 +159,7 @@ class ProgramEngine(BlockEngine):
         entries = {name: self.code.entry(name, shared) for name in names}
         n, count, whole = self._n, self._count, self._whole
         room_size = max(room_of_prepare(n, count), room_of_solve(n, count))
-        common = self._common(values, plan_of(self, args, batch)) if told is None else None
+        common = self._common(values, self.plans.of(self, args, batch)) if told is None else None
 
         def work(first: int, last: int) -> None:
             blocks, rows = last - first, self.samples_of(order, first, last, len(order))

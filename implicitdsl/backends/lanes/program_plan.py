@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 1 << 26
 """Bytes of factors that a tape may hold; a pullback makes more of them again."""
-PLANS = 64
-"""Plans that an engine keeps."""
 
 
 class Rooms(NamedTuple):
@@ -94,19 +92,8 @@ class ProgramPlan:
         return Rooms(e.places(*lasting), e.places(*passing), e.places(*passing, *lasting[:-1], (0,)), e.places(*back))
 
 
-def plan_of(engine: ProgramEngine, args: Sequence[Array], batch: int) -> ProgramPlan:
-    """The plan of a call."""
-    case = (batch, *(value.ndim for value in args))
-    plans = engine.plans
-    found = plans.get(case)
-    if found is None:
-        if len(plans) >= PLANS:
-            plans.clear()
-        found = plans[case] = _made(engine, args, batch)
-    return found
-
-
-def _made(engine: ProgramEngine, args: Sequence[Array], batch: int) -> ProgramPlan:
+def make_plan(engine: ProgramEngine, args: Sequence[Array], batch: int) -> ProgramPlan:
+    """The plan of calls like this one."""
     shared = engine.layout(args, batch)
     packed = engine.packing("p", shared)
     masks = (batch, engine.rows - engine.equations)

@@ -32,7 +32,8 @@ from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lane
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_root import SOLVERS, OneRoot
 from implicitdsl.backends.lanes.one_sample import code_signature
-from implicitdsl.backends.lanes.root_tape import RootPlan, RootTape, plan_of
+from implicitdsl.backends.lanes.plans import Plans
+from implicitdsl.backends.lanes.root_tape import RootPlan, RootTape, make_plan
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_newton import OPEN
 from implicitdsl.solvers.block_picard import CONTRACTED
@@ -59,7 +60,7 @@ class RootEngine(BlockEngine):
         super().__init__(spec, code, threads)
         self._n, self._out = spec.numbers["states"], spec.numbers["size_out"]
         self.unknowns = self._n
-        self.plans: dict[tuple[int, ...], RootPlan] = {}
+        self.plans: Plans[RootPlan] = Plans(make_plan)
         self._work = max(work_size(self._n), spec.numbers["size_kinks"])
         self._kept = spec.numbers.get("size_kept", 0) + spec.numbers.get("size_slope", 0)
         self._cost: Array | None = None
@@ -88,7 +89,7 @@ class RootEngine(BlockEngine):
 
     def solve(self, args: list[Array], batch: int, run: RunOptions) -> Solution:
         """See `Engine`."""
-        plan, values = plan_of(self, args, batch), self.values(args, batch)
+        plan, values = self.plans.of(self, args, batch), self.values(args, batch)
         p, entry = plan.packed, self.code.entry(self._method, plan.shared)
         roots, facts = np.empty((batch, self._n), self.dtype), np.empty((batch, self.facts_size), self.dtype)
         flat = roots if self._gives_roots else np.empty((batch, self._out), self.dtype)

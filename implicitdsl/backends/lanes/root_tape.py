@@ -22,9 +22,6 @@ from implicitdsl.backends.lanes.layout import Packing, fill_lanes
 if TYPE_CHECKING:
     from implicitdsl.backends.lanes.root_engine import RootEngine
 
-PLANS = 64
-"""Plans that an engine keeps."""
-
 
 @dataclass(frozen=True, eq=False)
 class RootPlan:
@@ -69,18 +66,11 @@ class RootPlan:
         return found
 
 
-def plan_of(engine: RootEngine, args: Sequence[Array], batch: int) -> RootPlan:
-    """The plan of a call."""
-    case = (batch, *[value.ndim for value in args])
-    plans = engine.plans
-    found = plans.get(case)
-    if found is None:
-        if len(plans) >= PLANS:
-            plans.clear()
-        shared = engine.layout(args, batch)
-        shapes = [np.broadcast_to(np.zeros((), engine.dtype), value.shape) for value in args]
-        found = plans[case] = RootPlan(shared, engine.packing("p", shared), batch, shapes)
-    return found
+def make_plan(engine: RootEngine, args: Sequence[Array], batch: int) -> RootPlan:
+    """The plan of calls like this one."""
+    shared = engine.layout(args, batch)
+    shapes = [np.broadcast_to(np.zeros((), engine.dtype), value.shape) for value in args]
+    return RootPlan(shared, engine.packing("p", shared), batch, shapes)
 
 
 @dataclass(frozen=True, eq=False)
