@@ -74,14 +74,15 @@ def radial(x: Any, y: Any) -> Any:
 
 def bell(x: Any, n: float, c: float) -> Any:
     """x^n * exp(-c*x*x), 0 at infinity."""
-    return np.power(np.clip(x, -40.0, 40.0), n) * gaussian(x, c)
+    return np.power(clip(x, -40.0, 40.0), n) * gaussian(x, c)
 
 
 def logistic(x: Any, n: float) -> Any:
     """x^n times the density of the logistic distribution, exp(-x)/(1 + exp(-x))^2; 0 at infinity."""
-    y = np.clip(x, -800.0, 800.0)
+    y = clip(x, -800.0, 800.0)
     e = np.exp(-np.abs(y))
-    return np.power(y, n) * (e / ((1.0 + e) * (1.0 + e)))
+    density = e / ((1.0 + e) * (1.0 + e))
+    return density if n == 0.0 else np.power(y, n) * density
 
 
 def sigmoid(x: Any) -> Any:

@@ -8,7 +8,7 @@ unexpanded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,6 @@ class Function:
         self.inputs = inputs
         self.source = source
         self._bodies: dict[np.dtype[Any], Callable[..., tuple[Array, ...]]] = {}
-        self._constants: dict[str, Array] = {k: v for k, v in namespace.items() if isinstance(v, np.ndarray)}
         self._namespace = namespace
         self._code = compile(source, f"<{name}>", "exec")
         self._shapes = [leaf.shape for leaf in inputs]
@@ -70,13 +69,12 @@ class Function:
 
     def scope(self, dtype: np.dtype[Any]) -> dict[str, Any]:
         """What the text refers to, constants in the dtype."""
-        floats = {k: _frozen(v.astype(dtype)) for k, v in self._constants.items() if v.dtype.kind == "f"}
-        return self._namespace | floats | {"dtype": dtype}
+        return scope(self._namespace, dtype)
 
     def _body(self, dtype: np.dtype[Any]) -> Callable[..., tuple[Array, ...]]:
-        scope = self.scope(dtype)
-        exec(self._code, scope)
-        body: Callable[..., tuple[Array, ...]] = scope["body"]
+        names = self.scope(dtype)
+        exec(self._code, names)
+        body: Callable[..., tuple[Array, ...]] = names["body"]
         self._bodies[dtype] = body
         return body
 
@@ -93,6 +91,30 @@ def function(inputs: Sequence[Leaf], outputs: Sequence[Node], name: str = "f") -
     return _Writer(tuple(inputs), tuple(outputs), name).write()
 
 
+class Text(NamedTuple):
+    """Statements, the texts of the outputs after them, what both refer to, and the inputs that they read. A text gives
+    an array of the output's shape, a scalar where that is (), and may be a view of an input."""
+
+    lines: list[str]
+    outputs: list[str]
+    namespace: dict[str, Any]
+    used: frozenset[Leaf]
+
+
+def text(inputs: Sequence[Leaf], names: Sequence[str], outputs: Sequence[Node], name: str = "f") -> Text:
+    """What `function` runs, for whoever writes functions of a signature of their own: the inputs are arrays of their
+    leaves' shapes (scalars where those are ()) of one dtype in variables of the names given; floating point warnings
+    are the caller's to suppress. What is referred to has to be brought to that dtype: `scope`."""
+    return _Writer(tuple(inputs), tuple(outputs), name, tuple(names)).text()
+
+
+def scope(namespace: Mapping[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """What a text refers to, constants in the dtype."""
+    arrays: dict[str, Array] = {k: v for k, v in namespace.items() if isinstance(v, np.ndarray)}
+    floats = {k: _frozen(v.astype(dtype)) for k, v in arrays.items() if v.dtype.kind == "f"}
+    return {**namespace, **floats, "dtype": dtype}
+
+
 def evaluate(outputs: Sequence[Node], values: Mapping[Leaf, Any]) -> tuple[Array, ...]:
     """The outputs for given values of the leaves."""
     leaves = tuple(values)
@@ -102,8 +124,11 @@ def evaluate(outputs: Sequence[Node], values: Mapping[Leaf, Any]) -> tuple[Array
 class _Writer:
     """The text of one function, statement by statement."""
 
-    def __init__(self, inputs: tuple[Leaf, ...], outputs: tuple[Node, ...], name: str) -> None:
+    def __init__(
+        self, inputs: tuple[Leaf, ...], outputs: tuple[Node, ...], name: str, names: tuple[str, ...] = ()
+    ) -> None:
         self.inputs = inputs
+        self.names = names or tuple(f"x{k}" for k in range(len(inputs)))
         self.outputs = outputs
         self.name = name
         self.order = list(walk(outputs))
@@ -119,8 +144,19 @@ class _Writer:
         self._place = {node: k for k, node in enumerate(self.order)}
 
     def write(self) -> Function:
-        names = [f"x{k}" for k in range(len(self.inputs))]
-        self.texts.update(zip(self.inputs, names, strict=True))
+        self._write_lines()
+        results = ", ".join(f"routines.result({self._full(o)}, {o.shape}, dtype)" for o in self.outputs)
+        text = "\n    ".join([*self.lines, f"return ({results}{',' if results else ''})"])
+        source = f"def body({', '.join(self.names)}):\n    {text}\n"
+        return Function(self.name, self.inputs, source, self.namespace)
+
+    def text(self) -> Text:
+        self._write_lines()
+        used = frozenset(node for node in self.order if isinstance(node, Leaf))
+        return Text(self.lines, [self._full(o) for o in self.outputs], self.namespace, used)
+
+    def _write_lines(self) -> None:
+        self.texts.update(zip(self.inputs, self.names, strict=True))
         last = self._last_uses()
         for k, node in enumerate(self.order):
             if node not in self.texts:
@@ -128,10 +164,6 @@ class _Writer:
             gone = [self.texts[n] for n in last.get(k, ()) if n.shape and self.texts[n].startswith("v")]
             if gone:
                 self.lines.append(f"del {', '.join(gone)}")
-        results = ", ".join(f"routines.result({self._full(o)}, {o.shape}, dtype)" for o in self.outputs)
-        text = "\n    ".join([*self.lines, f"return ({results}{',' if results else ''})"])
-        source = f"def body({', '.join(names)}):\n    {text}\n"
-        return Function(self.name, self.inputs, source, self.namespace)
 
     def _last_uses(self) -> dict[int, list[Node]]:
         """By place in the order, the nodes whose variable nobody reads from there on."""

@@ -8,22 +8,26 @@ structurally zero output is left alone (or zeroed).
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from implicitdsl.ir import evaluate
 from implicitdsl.ir.node import Leaf
+from implicitdsl.kernels.groups import CACHED_GROUPS, SCALAR_GROUPS
+from implicitdsl.kernels.on_floats import write_on_floats
 from implicitdsl.problems.derived import Derived, Group
 
-SCALAR_GROUPS = ("t", "t_dot")
-CACHED_GROUPS = ("p", "p2")
 KEPT = 1024
 _made: dict[tuple[object, ...], FlatFunction] = {}
 
 
 class FlatFunction(Protocol):
-    """A derived function as a call on flat arrays; `source` is its text."""
+    """A derived function as a call on flat arrays; `source` is its text, `on_floats()` the same on memoryviews of
+    float64."""
 
     source: str
+    on_floats: Callable[[], Callable[..., None]]
 
     def __call__(self, *arrays: Any) -> None: ...
 
@@ -82,13 +86,26 @@ def _make(function: Derived) -> FlatFunction:
     arguments = ", ".join(g.name for g in (*function.inputs, *function.outputs))
     body = "\n    ".join(lines) or "pass"
     source = f"def {function.name}({arguments}):\n    {body}\n"
+    text = source
+    if function.outputs:
+        # Functions that a solver on floats calls by way of an engine.
+        first, name = function.outputs[0].name, function.name
+        turn = f"if type({first}) is memoryview: return {name}.on_floats()({arguments})"
+        text = f"def {name}({arguments}):\n    {turn}\n    {body}\n"
     # `kept` holds the last flat p with its unpacked values: a solver passes one array many times and never writes into
     # it.
     namespace: dict[str, Any] = {"core": core, "kept": [None, ()]}
-    exec(compile(source, f"<flat {function.name}>", "exec"), namespace)
+    exec(compile(text, f"<flat {function.name}>", "exec"), namespace)
     made: FlatFunction = namespace[function.name]
     made.source = f"{source}\n{core.source}"
+    made.on_floats = functools.cache(lambda: _floats(function))
     return made
+
+
+def _floats(function: Derived) -> Callable[..., None]:
+    source, names = write_on_floats(function)
+    exec(compile(source, f"<{function.name} on floats>", "exec"), names)
+    return names["on_floats"]
 
 
 def _unpack(group: Group, number: int) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ class WatchedEngine(OdeEngine):
         s, real = self._settings, self._dtype.type
         run = self._new_run(rows, every)
         run.status = int(
-            integrate_until_stiff(
+            self.runs(integrate_until_stiff)(
                 self._functions["rhs"], self._n, start.y0, start.p, start.interval, self._m, start.times,
                 self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
                 real(s.rtol), real(s.atol), real(0.0), s.max_steps, run.values, run.end, run.statistics, run.grid, rows,

@@ -52,7 +52,7 @@ class BdfEngine(StiffEngine):
             return self._not_begun(start)
         run = self._new_run(rows, every)
         run.status = int(
-            integrate(
+            self.runs(integrate)(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
                 self._m, start.times, self._highest, self._dense, self._control, *self._tolerances,
                 self._dtype.type(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows,
@@ -63,7 +63,7 @@ class BdfEngine(StiffEngine):
 
     def _transpose(self, start: Start, run: Run, *bars: Array) -> int:
         f = self._functions
-        pullback(
+        self.runs(pullback)(
             f["rhs"], f["linearise"], f["rhs_vjp"], self._n, self._mass, self._pattern, start.p, start.interval,
             self._m, start.times, self._dense, *self._tolerances, run.grid, run.rows, run.states, *bars,
         )  # fmt: skip
@@ -72,7 +72,7 @@ class BdfEngine(StiffEngine):
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         f, tangent = self._functions, self._new_tangent_run(run)
-        tangent_replay(
+        self.runs(tangent_replay)(
             f["rhs"], f["linearise"], f["rhs_tangent"], self._n, self._mass, self._pattern, slope.y2, slope.p2,
             start.interval, slope.interval_dot, self._m, start.times, slope.times_dot, self._dense, *self._tolerances,
             run.grid, run.rows, tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
@@ -81,7 +81,7 @@ class BdfEngine(StiffEngine):
 
     def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
         f = self._functions
-        tangent_pullback(
+        self.runs(tangent_pullback)(
             f["rhs"], f["linearise"], f["rhs_tangent"], self._rhs_tangent_vjp, self._n, self._mass, self._pattern,
             slope.p2, start.interval, slope.interval_dot, self._m, start.times, slope.times_dot, self._dense,
             *self._tolerances, run.grid, run.rows, tangent.states2, *bars,

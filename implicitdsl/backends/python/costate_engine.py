@@ -93,7 +93,7 @@ class ByCostate(OdeEngine):
         dt = self._dtype.type(self._settings.dt or 0.0)
         stages, _, _ = self._polynomial()
         return int(
-            sweep_costate(
+            self.runs(sweep_costate)(
                 self._remake, self._advance, self._slope_at, self._through_equations, self._functions["rhs"], self._n,
                 start.y0, start.p, start.interval, self._m, start.times, (stages + 1) * self._n, self.final,
                 self._costate_control(), dt, run.values, run.y_end, run.grid, run.rows, run.states, *bars,
@@ -116,7 +116,7 @@ class CostateEngine(ByCostate):
         self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
         k: Array,
     ) -> Any:  # fmt: skip
-        return explicit_rk_row.remake_step(
+        return self.runs(explicit_rk_row.remake_step)(
             self._functions["rhs"], self._n, p, self._tableau.stages, self._a, self._c, t_hi, t_lo, h, end_hi, live,
             row, states, k,
         )  # fmt: skip
@@ -133,7 +133,7 @@ class CostateEngine(ByCostate):
 
     def _advance(self, p: Array, unit: Any, *rest: Any) -> Any:
         rtol, atol, dt, max_steps = self._limits
-        return integrate_costate(
+        return self.runs(integrate_costate)(
             *self._costate_model,
             p,
             0,
@@ -161,7 +161,7 @@ class CostateEngine(ByCostate):
         if not self._continuous.carried:
             return super()._transpose(start, run, *bars)
         return int(
-            backsolve_costate(
+            self.runs(backsolve_costate)(
                 *self._costate_model, start.y0, start.p, start.interval, self._m, start.times, *self._own,
                 *self._limits, run.values, run.y_end, run.statistics[ACCEPTED], *bars,
             )
@@ -186,22 +186,22 @@ class StiffByCostate(ByCostate):
 
     def _advance(self, p: Array, unit: Any, *rest: Any) -> Any:
         f, (rtol, atol, dt, max_steps) = self._functions, self._limits
-        return integrate_stiff_costate(
+        return self.runs(integrate_stiff_costate)(
             f["linearise"], f["rhs_costate"], f["rhs_costate_rate"], f["rhs_gradient"], self._n, self._algebraic,
             self._mass, self._pattern, p, *self._polynomial(), self._rule.size // 2, self._rule, *self._backwards,
             self._costate_control(), rtol, atol, unit, dt, max_steps, *rest,
         )  # fmt: skip
 
     def _slope_at(self, p: Array, t: Any, value: Array, sigma: Any, h: Any, k: Array, out: Array) -> None:
-        step_slope(self._n, *self._polynomial(), sigma, h, k, out)
+        self.runs(step_slope)(self._n, *self._polynomial(), sigma, h, k, out)
         if self._algebraic:
-            algebraic_slope(
+            self.runs(algebraic_slope)(
                 self._functions["linearise"], self._n, self._algebraic, self._mass, self._pattern, t, value, p, out
             )
 
     def _through_equations(self, live: Any, t: Any, y: Array, p: Array, bar: Array, t_bar: Array, p_bar: Array) -> None:
         if self._algebraic:
-            transpose_consistent(
+            self.runs(transpose_consistent)(
                 live, self._functions["rhs_vjp"], self._functions["linearise"], self._n, self._algebraic, self._mass,
                 self._pattern, t, y, p, bar, t_bar, p_bar,
             )  # fmt: skip
@@ -224,7 +224,7 @@ class RosenbrockCostateEngine(StiffByCostate, StiffEngine):
         k: Array,
     ) -> Any:  # fmt: skip
         stages, _, gamma, a, couple, c, drive = self._method
-        return rosenbrock_row.remake_step(
+        return self.runs(rosenbrock_row.remake_step)(
             *self._stiff_model, p, stages, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, row, states, k
         )
 
@@ -241,7 +241,7 @@ class EsdirkCostateEngine(StiffByCostate, EsdirkEngine):
         k: Array,
     ) -> Any:  # fmt: skip
         last, readers, _, gamma, couple, predict, c, _ = self._numbers
-        return esdirk_row.remake_step(
+        return self.runs(esdirk_row.remake_step)(
             *self._stiff_model, p, last, readers, gamma, couple, predict, c, *self._tolerances, t_hi, t_lo, h, end_hi,
             live, row, states, k,
         )  # fmt: skip
@@ -259,7 +259,7 @@ class BdfCostateEngine(StiffByCostate, BdfEngine):
         self, p: Array, t_hi: Any, t_lo: Any, h: Any, end_hi: Any, live: Any, row: int, grid: Array, states: Array,
         k: Array,
     ) -> Any:  # fmt: skip
-        return bdf_row.remake_step(
+        return self.runs(bdf_row.remake_step)(
             *self._stiff_model, p, *self._tolerances, t_hi, h, end_hi, live, row, grid, states, k
         )
 

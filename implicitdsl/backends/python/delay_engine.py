@@ -76,7 +76,7 @@ class DelayEngine(OdeEngine):
         run = DelayedRun(codes.SUCCESS, *(self._zeros(k) for k in sizes), every=1, lags=self._zeros(self._count))
         self._functions["lags"](start.p, run.lags)
         run.status = int(
-            integrate_with_delays(
+            self.runs(integrate_with_delays)(
                 f["rhs"], f["history"], n, self._count, run.lags, self._break_points, self._breaks, start.y0,
                 start.p, start.interval, self._m, start.times, t.stages, t.degree, self._a, self._c, self._error,
                 self._dense, self._control, real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values,
@@ -94,7 +94,7 @@ class DelayEngine(OdeEngine):
         values_bar, end_bar, y0_bar, p_bar, interval_bar, times_bar = bars
         t, made, f = self._tableau, run.rows, self._functions
         lags_bar = self._zeros(self._count)
-        pullback_with_delays(
+        self.runs(pullback_with_delays)(
             f["rhs"], f["rhs_vjp"], f["history"], f["history_vjp"], self._n, self._count, run.lags,
             self._break_points, self._breaks, start.p, start.interval, self._m, start.times, t.stages, t.degree,
             self._a, self._c, self._dense, run.grid, run.states, made, self._room_of(made), self._zeros(2 * made),
@@ -113,7 +113,7 @@ class DelayEngine(OdeEngine):
             self._zeros(self._count),
         )  # fmt: skip
         f["lags_jvp"](start.p, slope.p_dot, tangent.lags_dot)
-        tangent_replay_with_delays(
+        self.runs(tangent_replay_with_delays)(
             f["rhs_tangent"], f["history"], f["history_jvp"], n, self._count, run.lags, tangent.lags_dot,
             self._break_points, self._breaks, slope.y2, slope.p2, start.p.size, start.interval, slope.interval_dot,
             self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid,
@@ -127,7 +127,7 @@ class DelayEngine(OdeEngine):
         values_bar, values_dot_bar, end2_bar, y2_bar, p2_bar, interval_bar, interval_dot_bar, times_bar, dots_bar = bars
         t, made, size, f = self._tableau, run.rows, start.p.size, self._functions
         lags_bar, lags_dot_bar = self._zeros(self._count), self._zeros(self._count)
-        tangent_pullback_with_delays(
+        self.runs(tangent_pullback_with_delays)(
             f["rhs_tangent"], self._rhs_tangent_vjp, f["history"], f["history_vjp"], f["history_jvp"],
             f["history_jvp_vjp"], self._n, self._count, run.lags,
             tangent.lags_dot, self._break_points, self._breaks, slope.p2, size, size, start.interval, self._m,

@@ -51,7 +51,7 @@ class EsdirkEngine(StiffEngine):
             return self._not_begun(start)
         run = self._new_run(rows, every)
         run.status = int(
-            integrate(
+            self.runs(integrate)(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
                 self._m, start.times, *self._numbers, self._control, *self._tolerances, self._dtype.type(s.dt or 0.0),
                 s.max_steps, run.values, run.y_end, run.statistics, run.grid, rows, run.states, rows,
@@ -67,15 +67,15 @@ class EsdirkEngine(StiffEngine):
             self._m, start.times, *self._numbers, *self._tolerances, run.grid, run.rows, run.states,
         )  # fmt: skip
         if run.every > 1:
-            pullback_thinned(*common, run.every, *self._segment(run), *bars)
+            self.runs(pullback_thinned)(*common, run.every, *self._segment(run), *bars)
         else:
-            pullback(*common, *bars)
+            self.runs(pullback)(*common, *bars)
         self._transpose_start(start, *bars)
         return codes.SUCCESS
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         f, tangent = self._functions, self._new_tangent_run(run)
-        tangent_replay(
+        self.runs(tangent_replay)(
             f["rhs"], f["linearise"], f["rhs_tangent"], self._n, self._mass, self._pattern, slope.y2, slope.p2,
             start.interval, slope.interval_dot, self._m, start.times, slope.times_dot, *self._numbers,
             *self._tolerances, run.grid, run.rows, tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
@@ -84,7 +84,7 @@ class EsdirkEngine(StiffEngine):
 
     def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
         f = self._functions
-        tangent_pullback(
+        self.runs(tangent_pullback)(
             f["rhs"], f["linearise"], f["rhs_tangent"], self._rhs_tangent_vjp, self._n, self._mass, self._pattern,
             slope.p2, start.interval, slope.interval_dot, self._m, start.times, slope.times_dot, *self._numbers,
             *self._tolerances, run.grid, run.rows, tangent.states2, *bars,

@@ -30,7 +30,7 @@ class EventsByCostate(ByCostate, EventsEngine):
     ) -> Any:  # fmt: skip
         stages, last_row, _, gamma, a, couple, c, drive = self._method
         rhs, linearise = self._model("rhs", self._linear)
-        return remake_event_step(
+        return self.runs(remake_event_step)(
             self._steps.take_step, self._steps.look_back, self._steps.room_size, rhs, linearise, self._n, self._mass,
             self._pattern, p, stages, last_row, gamma, a, couple, c, drive, t_hi, t_lo, h, end_hi, live, row,
             self._width, grid, states, k,
@@ -43,7 +43,7 @@ class EventsByCostate(ByCostate, EventsEngine):
         end_time_bar = interval_bar[1].copy()
         interval_bar[1] = 0.0
         rhs, guards_rate, guards_vjp = self._model("rhs", "guards_rate", "guards_vjp")
-        found = sweep_costate_with_events(
+        found = self.runs(sweep_costate_with_events)(
             self._remake, self._advance, self._slope_at, self._through_equations, rhs, guards_rate, guards_vjp,
             self._reset("_vjp"), self._n, self._algebraic, start.p.size, self._guards, self._modes, self._blocks, pm,
             start.interval, self._m, start.times, *self._polynomial(), self._costate_control(),

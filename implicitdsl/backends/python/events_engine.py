@@ -126,7 +126,7 @@ class EventsEngine(OdeEngine):
             "rhs", self._linear, "guards", "guards_rate", "guards_vjp_y", "modes", "conditions"
         )
         run.status = int(
-            integrate_with_events(
+            self.runs(integrate_with_events)(
                 rhs, linearise, steps.take_step, steps.slope_at_end, steps.slope_at_start, steps.mend,
                 steps.room_size, steps.judge, steps.finish_step, guards, guards_rate, guards_vjp_y, modes,
                 conditions, self._reset(), *self._sizes(start), tables.places, tables.steps, tables.strict,
@@ -167,7 +167,7 @@ class EventsEngine(OdeEngine):
         rhs, linearise, rhs_vjp, linearise_vjp, guards_vjp, guards_vjp_y = self._model(
             "rhs", self._linear, "rhs_vjp", f"{self._linear}_vjp", "guards_vjp", "guards_vjp_y"
         )
-        found = pullback_with_events(
+        found = self.runs(pullback_with_events)(
             rhs, linearise, steps.take_step, steps.transpose_step, steps.transpose_mend, steps.room_size,
             steps.window_size, steps.look_back, rhs_vjp, self._without("rhs_vjp_y"), linearise_vjp,
             self._without(f"{self._linear}_vjp_y"), guards_vjp, guards_vjp_y, self._reset("_vjp"), *self._sizes(start),
@@ -197,7 +197,7 @@ class EventsEngine(OdeEngine):
         rhs_tangent, linearise_tangent, guards_jvp, guards_rate = self._model(
             "rhs_tangent", linear, "guards_jvp", "guards_rate"
         )
-        tangent.end_dot = replay_with_events(
+        tangent.end_dot = self.runs(replay_with_events)(
             self._functions["rhs"], rhs_tangent, self._at_rest("rhs_tangent_y"), linearise_tangent,
             self._at_rest(f"{linear}_y"), self._functions[self._linear], self._steps.take_dual_step,
             self._steps.mend_dual, self._steps.room_size, self._steps.look_back_dual, guards_jvp, guards_rate,
@@ -224,7 +224,7 @@ class EventsEngine(OdeEngine):
         rhs_tangent, linearise_tangent, guards_vjp, guards_vjp_y, guards_jvp_vjp, guards_jvp_vjp_y = self._model(
             "rhs_tangent", linear, "guards_vjp", "guards_vjp_y", "guards_jvp_vjp", "guards_jvp_vjp_y"
         )
-        found = replay_pullback_with_events(
+        found = self.runs(replay_pullback_with_events)(
             self._functions["rhs"], self._functions[self._linear], rhs_tangent, linearise_tangent, steps.take_dual_step,
             steps.transpose_dual_step, steps.transpose_mend_dual, steps.room_size, steps.window_size,
             steps.look_back_dual, self._apart("rhs_tangent_vjp"), self._without("rhs_tangent_vjp_y", 2),
@@ -265,6 +265,6 @@ class EventsEngine(OdeEngine):
         function = self._functions[name]
 
         def called(t: Any, t_dot: Any, y2: Array, pm2: Array, *out: Array) -> None:
-            function(t, t_dot, y2, pm2[: pm2.size // 2], *out)
+            function(t, t_dot, y2, pm2[: len(pm2) // 2], *out)
 
         return called

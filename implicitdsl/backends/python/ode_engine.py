@@ -118,7 +118,7 @@ class OdeEngine(SampleEngine):
         run = self._new_run(rows, every)
         real = self._dtype.type
         run.status = int(
-            integrate(
+            self.runs(integrate)(
                 self._functions["rhs"], self._n, self._n, start.y0, start.p, start.interval, self._m, start.times,
                 self._tableau.stages, self._tableau.degree, self._a, self._c, self._error, self._dense, self._control,
                 real(s.rtol), real(s.atol), real(s.dt or 0.0), s.max_steps, run.values, run.y_end, run.statistics,
@@ -135,15 +135,15 @@ class OdeEngine(SampleEngine):
             run.states,
         )  # fmt: skip
         if run.every > 1:
-            pullback_thinned(*common, run.every, *self._segment(run), *bars)
+            self.runs(pullback_thinned)(*common, run.every, *self._segment(run), *bars)
         else:
-            pullback(*common, *bars)
+            self.runs(pullback)(*common, *bars)
         return codes.SUCCESS
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         """The run again with tangents."""
         t, tangent = self._tableau, self._new_tangent_run(run)
-        tangent_replay(
+        self.runs(tangent_replay)(
             self._functions["rhs_tangent"], self._n, slope.y2, slope.p2, start.interval, slope.interval_dot, self._m,
             start.times, slope.times_dot, t.stages, t.degree, self._a, self._c, self._dense, run.grid, run.rows,
             tangent.values, tangent.values_dot, tangent.end2, tangent.states2,
@@ -154,7 +154,7 @@ class OdeEngine(SampleEngine):
         """The transpose of `_replay`: `bars` of the values and their tangents, the end, y2, p2, then interval and
         times, each followed by that of its tangent. Returns a status."""
         t = self._tableau
-        tangent_pullback(
+        self.runs(tangent_pullback)(
             self._functions["rhs_tangent"], self._rhs_tangent_vjp, self._n, slope.p2, start.interval,
             slope.interval_dot, self._m, start.times, slope.times_dot, t.stages, t.degree, self._a, self._c,
             self._dense, run.grid, run.rows, tangent.states2, *bars,

@@ -8,7 +8,7 @@ arguments summed in the order of the samples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from implicitdsl.backends.engine import (
     Tangents,
     is_per_sample,
 )
+from implicitdsl.backends.python.twins import on_floats
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.signature import Signature
 from implicitdsl.solvers import status as codes
@@ -78,6 +79,10 @@ class SampleEngine(ABC):
     @property
     def layer_name(self) -> str:
         return self._layer_name
+
+    def runs(self, solver: Callable[..., Any]) -> Callable[..., Any]:
+        """The function of a solver as it is run: on Python's floats, or on NumPy's where those are too long."""
+        return on_floats(solver) if self._dtype == np.float64 else solver
 
     # ------------------------------------------------------------ one sample
 

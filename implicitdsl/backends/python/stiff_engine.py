@@ -51,7 +51,7 @@ class StiffEngine(OdeEngine):
         start, f = super()._start(values), self._functions
         if self._algebraic:
             atol = self._dtype.type(self._settings.atol)
-            found = consistent_start(
+            found = self.runs(consistent_start)(
                 f["rhs"],
                 f["linearise"],
                 self._n,
@@ -72,7 +72,7 @@ class StiffEngine(OdeEngine):
             return self._not_begun(start)
         run, real = self._new_run(rows, every), self._dtype.type
         run.status = int(
-            integrate(
+            self.runs(integrate)(
                 f["rhs"], f["linearise"], self._n, self._mass, self._pattern, start.y0, start.p, start.interval,
                 self._m, start.times, *self._method, t["error"], t["dense"], self._control, real(s.rtol),
                 real(s.atol), real(s.dt or 0.0), self._limit(start), run.values, run.y_end, run.statistics, run.grid,
@@ -101,9 +101,9 @@ class StiffEngine(OdeEngine):
             start.interval, self._m, start.times, *self._method, self._table["dense"], run.grid, run.rows, run.states,
         )  # fmt: skip
         if run.every > 1:
-            pullback_thinned(*common, run.every, *self._segment(run), *bars)
+            self.runs(pullback_thinned)(*common, run.every, *self._segment(run), *bars)
         else:
-            pullback(*common, *bars)
+            self.runs(pullback)(*common, *bars)
         self._transpose_start(start, *bars)
         return codes.SUCCESS
 
@@ -112,7 +112,7 @@ class StiffEngine(OdeEngine):
         if self._algebraic:
             _, _, y0_bar, p_bar, interval_bar, _ = bars
             f = self._functions
-            start_pullback(
+            self.runs(start_pullback)(
                 f["rhs_vjp"], f["linearise"], self._n, self._algebraic, self._mass, self._pattern,
                 start.interval[0], start.y0, start.p, y0_bar,
                 interval_bar[:1], p_bar,
@@ -121,7 +121,7 @@ class StiffEngine(OdeEngine):
     def _slope(self, start: Start, directions: Sequence[Array]) -> Slope:
         slope, f = super()._slope(start, directions), self._functions
         if self._algebraic:
-            start_tangent(
+            self.runs(start_tangent)(
                 f["rhs_tangent"], f["linearise"], self._n, self._algebraic, self._mass, self._pattern,
                 start.interval[0], slope.interval_dot[0],
                 slope.y2, slope.p2,
@@ -130,7 +130,7 @@ class StiffEngine(OdeEngine):
 
     def _replay(self, start: Start, run: Run, slope: Slope) -> TangentRun:
         f, tangent = self._functions, self._new_tangent_run(run)
-        tangent_replay(
+        self.runs(tangent_replay)(
             f["rhs_tangent"], f["linearise_tangent"], self._n, self._mass, self._pattern, slope.y2, slope.p2,
             start.interval, slope.interval_dot, self._m, start.times, slope.times_dot, *self._method,
             self._table["dense"], run.grid, run.rows, tangent.values, tangent.values_dot, tangent.end2,
@@ -140,7 +140,7 @@ class StiffEngine(OdeEngine):
 
     def _transpose_replay(self, start: Start, run: Run, slope: Slope, tangent: TangentRun, *bars: Array) -> int:
         f = self._functions
-        tangent_pullback(
+        self.runs(tangent_pullback)(
             f["rhs_tangent"], f["linearise_tangent"], self._rhs_tangent_vjp, self._linearise_tangent_vjp, self._n,
             self._mass, self._pattern, slope.p2, start.interval, slope.interval_dot, self._m, start.times,
             slope.times_dot, *self._method, self._table["dense"], run.grid, run.rows, tangent.states2, *bars,
@@ -153,7 +153,7 @@ class StiffEngine(OdeEngine):
         if self._algebraic:
             _, _, _, y2_bar, p2_bar, interval_bar, interval_dot_bar, _, _ = bars
             t2_bar = self._zeros(2)
-            start_tangent_pullback(
+            self.runs(start_tangent_pullback)(
                 self._rhs_tangent_vjp, self._functions["linearise_tangent"], self._n, self._algebraic, self._mass,
                 self._pattern, start.interval,
                 slope.interval_dot, slope.y2, slope.p2, y2_bar, t2_bar, p2_bar,
