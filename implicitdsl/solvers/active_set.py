@@ -21,7 +21,16 @@ from implicitdsl.solvers.linear_algebra import (
     rounding,
 )
 from implicitdsl.solvers.rank_revealing import orthogonal_factor, orthogonal_solve
-from implicitdsl.solvers.vocabulary import Array, all_finite, buffer, copy, vabs
+from implicitdsl.solvers.row_terms import is_stationary, measure_strains, measure_units, sum_terms, vanishing
+from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, vabs
+
+SHARE = 1e2
+"""Last bits of the terms of a row that its residual may have."""
+LEAKED = 8.0
+"""Last bits of what unknowns are measured by that a row held may be off by where dependent rows share their rounding."""
+USUAL = 3
+SWEEPS = 6
+"""Corrections that end at rounding by the largest entry, and at most, where rows of small terms need more."""
 
 
 def polish(
@@ -42,15 +51,38 @@ def polish(
     rows (count*n) holds the equations first, then the inequalities. active[i] receives 1 for a row held, 0 for one that is free;
     singular[0] 1 if the KKT matrix was singular, else 0.
     """
-    eps = epsilon_of(x)
     guess = np.zeros(count, np.int64)
+    slack = buffer(x, count)
+    matvec(count, n, rows, x, slack)
+    for i in range(count):
+        guess[i] = 1 if i < equations or multipliers[i] > sides[i] - slack[i] else 0
+    return certify(n, equations, count, quadratic, linear, rows, sides, guess, x, multipliers, active, singular)
+
+
+def certify(
+    n: int,
+    equations: int,
+    count: int,
+    quadratic: Array,
+    linear: Array,
+    rows: Array,
+    sides: Array,
+    guess: Array,
+    x: Array,
+    multipliers: Array,
+    active: Array,
+    singular: Array,
+) -> bool:
+    """As `polish`, from the rows of guess = 1, which is mended."""
+    eps = epsilon_of(x)
     slack = buffer(x, count)
     point = buffer(x, n)
     trial = buffer(x, count)
-    matvec(count, n, rows, x, slack)
-    for i in range(count):
-        slack[i] = sides[i] - slack[i]
-        guess[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
+    forces = buffer(x, n)
+    sizes = buffer(x, count)
+    strains = buffer(x, count)
+    units = buffer(x, n)
+    share = rounding(eps, SHARE + 4.0 * (n + count))
     for _ in range(12):
         copy(n, x, 0, point, 0)
         for i in range(count):
@@ -59,23 +91,24 @@ def polish(
         if rank_lost < 0:
             return False
         matvec(count, n, rows, point, slack)
-        # Equilibrated data: rounding in a row is measured by the sizes of x and of its side.
-        size = 1.0 + largest(n, point)
-        force = 1.0 + largest(count, trial)
+        sum_terms(n, count, quadratic, linear, rows, sides, point, trial, forces, sizes)
+        measure_strains(n, count, rows, trial, forces, strains)
+        measure_units(n, count, quadratic, linear, rows, point, sizes, guess, units)
+        floor = vanishing(x, 1.0 + largest(n, point))
         changed = 0
         for i in range(count):
             slack[i] = sides[i] - slack[i]
-            room = rounding(eps, 1e4) * (size + vabs(sides[i]))
-            if i >= equations and guess[i] == 1 and trial[i] < -rounding(eps, 1e5) * force:
+            room = share * sizes[i] + floor
+            if i >= equations and guess[i] == 1 and trial[i] < -10.0 * share * strains[i]:
                 guess[i] = 0
                 changed += 1
             elif i >= equations and guess[i] == 0 and slack[i] < -room:
                 guess[i] = 1
                 changed += 1
-            elif guess[i] == 1 and not (vabs(slack[i]) <= room):
+            elif guess[i] == 1 and not (vabs(slack[i]) <= max(room, LEAKED * eps * units_of_row(n, i, rows, units))):
                 return False
         if changed == 0:
-            if not stationary(n, count, quadratic, linear, rows, point, trial):
+            if not is_stationary(n, count, quadratic, linear, rows, point, trial, forces, share):
                 return False
             copy(n, point, 0, x, 0)
             for i in range(count):
@@ -86,16 +119,9 @@ def polish(
     return False
 
 
-def stationary(n: int, count: int, quadratic: Array, linear: Array, rows: Array, x: Array, multipliers: Array) -> bool:
-    """Whether Q x + q + C' multipliers is 0 to rounding."""
-    gradient = buffer(x, n)
-    pull = buffer(x, n)
-    matvec(n, n, quadratic, x, gradient)
-    size = 1.0 + largest(n, gradient) + largest(n, linear) + largest(count, multipliers)
-    gradient += linear
-    matvec_transposed(count, n, rows, multipliers, pull)
-    gradient += pull
-    return all_finite(n, gradient, 0) and largest(n, gradient) <= rounding(epsilon_of(x), 1e4) * size
+def units_of_row(n: int, i: int, rows: Array, units: Array) -> Element:
+    """The sum of |C_ik| units_k."""
+    return np.sum(np.abs(rows[i * n : i * n + n]) * units[:n])
 
 
 def held_rows_matrix(n: int, count: int, quadratic: Array, rows: Array, guess: Array, kkt: Array) -> int:
@@ -150,7 +176,9 @@ def held_rows_solution(
     gradient = buffer(x, n)
     pull = buffer(x, n)
     image = buffer(x, count)
-    for _ in range(3):
+    forces = buffer(x, n)
+    sizes = buffer(x, count)
+    for sweep in range(SWEEPS):
         matvec(n, n, quadratic, x, gradient)
         matvec_transposed(count, n, rows, multipliers, pull)
         matvec(count, n, rows, x, image)
@@ -161,6 +189,10 @@ def held_rows_solution(
             if guess[i] == 1:
                 rest[place] = sides[i] - image[i]
                 place += 1
+        if sweep >= USUAL:
+            sum_terms(n, count, quadratic, linear, rows, sides, x, multipliers, forces, sizes)
+            if at_rounding(n, count, guess, rest, forces, sizes, rounding(eps, SHARE + 4.0 * (n + count))):
+                break
         if regular:
             copy(size, rest, 0, step, 0)
             lu_solve(size, factors, pivots, step)
@@ -175,3 +207,17 @@ def held_rows_solution(
                 multipliers[i] += step[place]
                 place += 1
     return size - rank
+
+
+def at_rounding(n: int, count: int, guess: Array, rest: Array, forces: Array, sizes: Array, share: Element) -> bool:
+    """Whether every row of the residual `rest` of the held system is at most that share of its terms."""
+    for k in range(n):
+        if not (vabs(rest[k]) <= share * forces[k]):
+            return False
+    place = n
+    for i in range(count):
+        if guess[i] == 1:
+            if not (vabs(rest[place]) <= share * sizes[i]):
+                return False
+            place += 1
+    return True

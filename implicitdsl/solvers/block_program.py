@@ -26,6 +26,7 @@ from implicitdsl.solvers.block_prepared import (
     start_of,
     weights_of,
 )
+from implicitdsl.solvers.block_rows import holds_by_rows
 from implicitdsl.solvers.block_scaling import scale_vectors
 from implicitdsl.solvers.held_rows import held_rows_solve, is_regular, still, total_size
 from implicitdsl.solvers.vocabulary import (
@@ -192,6 +193,9 @@ def block_program(
             exact = and_(
                 total_size(n, rest) <= n * rounding * eps * (size + strain),
                 total_size(count, gap) <= count * rounding * eps * size,
+            )
+            exact = holds_by_rows(
+                n, count, quadratic, rows, columns, linear, sides, point, force, rest, gap, and_(trying, exact)
             )
             doubt = doubt_of_guess(equations, count, sides, change, force, guess, size, strain, margin, push)
             right = doubt < 2.0

@@ -16,12 +16,15 @@ from implicitdsl.solvers.linear_algebra import (
     matvec,
     matvec_transposed,
 )
+from implicitdsl.solvers.row_terms import holds_by_rows
 from implicitdsl.solvers.status import INFEASIBLE, MAX_STEPS, STALLED, SUCCESS, UNBOUNDED
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, dot, vabs
 
 PATIENCE = 2
 """Iterations without progress after which there is no second-order corrector: with it Mehrotra's steps may run in a circle (Cartis,
 Appl. Numer. Math. 59 (2009))."""
+VAIN = 8
+"""Iterations after which rows that do not hold where the largest do are left to others."""
 CENTRE = 0.5
 """Of the mean complementarity, how much such a step aims at."""
 
@@ -66,6 +69,7 @@ def central_path(
     inner = count - equations
     best = np.inf + 0.0 * eps
     stuck = 0
+    vain = 0
     proximal = delta
     for iteration in range(max_steps + 1):
         worst = residuals(n, equations, count, hessian, cost, rows, sides, x, multipliers, slack, rest)
@@ -78,9 +82,14 @@ def central_path(
         ):
             return SUCCESS
         if near <= 1e-3 * tol or (near <= tol and stuck >= 6):
-            for i in range(count):
-                held[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
-            return SUCCESS
+            if holds_by_rows(n, equations, count, hessian, cost, rows, sides, x, multipliers, slack, rest, tol):
+                for i in range(count):
+                    held[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
+                return SUCCESS
+            # The largest rows are settled: a few steps more may settle small ones, many only take products to where they vanish.
+            vain += 1
+            if vain > VAIN:
+                return STALLED
         if proves_infeasible(n, count, rows, sides, multipliers):
             return INFEASIBLE
         if proves_unbounded(n, equations, count, hessian, cost, rows, x):

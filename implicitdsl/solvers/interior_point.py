@@ -25,6 +25,8 @@ from implicitdsl.solvers.linear_algebra import (
 )
 from implicitdsl.solvers.presolve import drop_dependent, gather_rows, scale_program
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor
+from implicitdsl.solvers.row_terms import measure_strains, measure_units, sum_terms
+from implicitdsl.solvers.scale_levels import solve_by_levels
 from implicitdsl.solvers.status import (
     DEPENDENT_ROWS,
     INFEASIBLE,
@@ -140,9 +142,13 @@ def interior_point(
             status = INFEASIBLE
         elif status != UNBOUNDED and find_ray(n, equations, count, hessian, cost, rows, tol, max_steps, x, steps):
             status = UNBOUNDED
+        elif status == STALLED and solve_by_levels(
+            n, equations, count, hessian, cost, rows, sides, tol, max_steps, x, multipliers, held, singular, steps
+        ):
+            status = SUCCESS
     if status == SUCCESS:
         kinds = np.zeros(count, np.int64)
-        notes[0] = notes[0] | classify(n, equations, count, hessian, rows, sides, x, multipliers, held, kinds)
+        notes[0] = notes[0] | classify(n, equations, count, hessian, cost, rows, sides, x, multipliers, held, kinds)
         for i in range(equations, count):
             active[origin[i] - p] = kinds[i]
     if status == INFEASIBLE:
@@ -205,6 +211,7 @@ def classify(
     equations: int,
     count: int,
     hessian: Array,
+    linear: Array,
     rows: Array,
     sides: Array,
     x: Array,
@@ -217,14 +224,20 @@ def classify(
     slack = buffer(x, count)
     matvec(count, n, rows, x, slack)
     near = rounding(eps, 1e6)
-    size = 1.0 + largest(n, x)
-    force = 1.0 + largest(count, multipliers)
+    forces = buffer(x, n)
+    sizes = buffer(x, count)
+    units = buffer(x, n)
+    strains = buffer(x, count)
+    sum_terms(n, count, hessian, linear, rows, sides, x, multipliers, forces, sizes)
+    measure_units(n, count, hessian, linear, rows, x, sizes, held, units)
+    measure_strains(n, count, rows, multipliers, forces, strains)
+    matvec(count, n, np.abs(rows[: count * n]), units, sizes)
     marks = np.zeros(count, np.int64)
     notes = 0
     total = 0
     for i in range(count):
-        touching = held[i] == 1 or vabs(sides[i] - slack[i]) <= near * (size + vabs(sides[i]))
-        pressed = multipliers[i] > near * force
+        touching = held[i] == 1 or vabs(sides[i] - slack[i]) <= near * (sizes[i] + vabs(sides[i]))
+        pressed = multipliers[i] > near * strains[i]
         if i >= equations and touching:
             kinds[i] = ACTIVE if pressed else WEAK
             if not pressed:

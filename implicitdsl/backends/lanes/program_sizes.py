@@ -35,6 +35,7 @@ SOLVERS = tuple(
         "block_prepared",
         "held_rows",
         "block_path",
+        "block_rows",
         "block_program",
         "block_held",
     )
