@@ -82,7 +82,8 @@ def measure_units(
     for i in range(count):
         if held[i] == 1:
             row = np.abs(rows[i * n : i * n + n])
-            units[:n] = np.maximum(units[:n], sizes[i] / np.where(row > 0.0, row, np.inf))
+            entries = np.sign(row)
+            units[:n] = np.maximum(units[:n], sizes[i] * entries / (row + (1.0 - entries)))
     units[:n] = np.minimum(units[:n], top)
 
 
@@ -92,7 +93,8 @@ def measure_strains(n: int, count: int, rows: Array, multipliers: Array, forces:
     top = 1.0 + largest(count, multipliers)
     for i in range(count):
         row = np.abs(rows[i * n : i * n + n])
-        strains[i] = min(np.max(forces[:n] / np.where(row > 0.0, row, np.inf)), top)
+        entries = np.sign(row)
+        strains[i] = min(np.max(forces[:n] * entries / (row + (1.0 - entries))), top)
 
 
 def holds_by_rows(
