@@ -21,7 +21,14 @@ from implicitdsl.solvers.linear_algebra import (
     rounding,
 )
 from implicitdsl.solvers.rank_revealing import orthogonal_factor, orthogonal_solve
-from implicitdsl.solvers.row_terms import is_stationary, measure_strains, measure_units, sum_terms, vanishing
+from implicitdsl.solvers.row_terms import (
+    is_stationary,
+    measure_strains,
+    measure_units,
+    sum_terms,
+    units_of_row,
+    vanishing,
+)
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, vabs
 
 SHARE = 1e2
@@ -117,11 +124,6 @@ def certify(
             singular[0] = 1 if rank_lost > 0 else 0
             return True
     return False
-
-
-def units_of_row(n: int, i: int, rows: Array, units: Array) -> Element:
-    """The sum of |C_ik| units_k."""
-    return np.sum(np.abs(rows[i * n : i * n + n]) * units[:n])
 
 
 def held_rows_matrix(n: int, count: int, quadratic: Array, rows: Array, guess: Array, kkt: Array) -> int:

@@ -25,7 +25,7 @@ from implicitdsl.solvers.linear_algebra import (
 )
 from implicitdsl.solvers.presolve import drop_dependent, gather_rows, scale_program
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor
-from implicitdsl.solvers.row_terms import measure_strains, measure_units, sum_terms
+from implicitdsl.solvers.row_terms import measure_strains, measure_units, size_empty_rows, sum_terms
 from implicitdsl.solvers.scale_levels import solve_by_levels
 from implicitdsl.solvers.status import (
     DEPENDENT_ROWS,
@@ -231,12 +231,12 @@ def classify(
     sum_terms(n, count, hessian, linear, rows, sides, x, multipliers, forces, sizes)
     measure_units(n, count, hessian, linear, rows, x, sizes, held, units)
     measure_strains(n, count, rows, multipliers, forces, strains)
-    matvec(count, n, np.abs(rows[: count * n]), units, sizes)
+    size_empty_rows(n, count, rows, sides, units, sizes)
     marks = np.zeros(count, np.int64)
     notes = 0
     total = 0
     for i in range(count):
-        touching = held[i] == 1 or vabs(sides[i] - slack[i]) <= near * (sizes[i] + vabs(sides[i]))
+        touching = held[i] == 1 or vabs(sides[i] - slack[i]) <= near * sizes[i]
         pressed = multipliers[i] > near * strains[i]
         if i >= equations and touching:
             kinds[i] = ACTIVE if pressed else WEAK

@@ -97,6 +97,18 @@ def measure_strains(n: int, count: int, rows: Array, multipliers: Array, forces:
         strains[i] = min(np.max(forces[:n] * entries / (row + (1.0 - entries))), top)
 
 
+def size_empty_rows(n: int, count: int, rows: Array, sides: Array, units: Array, sizes: Array) -> None:
+    """sizes_i := at least the sum of |C_ik| units_k where the side is 0, so that all terms may vanish."""
+    for i in range(count):
+        if sides[i] == 0.0:
+            sizes[i] = max(sizes[i], units_of_row(n, i, rows, units))
+
+
+def units_of_row(n: int, i: int, rows: Array, units: Array) -> Element:
+    """The sum of |C_ik| units_k."""
+    return np.sum(np.abs(rows[i * n : i * n + n]) * units[:n])
+
+
 def holds_by_rows(
     n: int,
     equations: int,
@@ -123,15 +135,14 @@ def holds_by_rows(
         held[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
     measure_units(n, count, quadratic, linear, rows, x, sizes, held, units)
     measure_strains(n, count, rows, multipliers, forces, strains)
-    matvec(count, n, np.abs(rows[: count * n]), units, sizes)
+    size_empty_rows(n, count, rows, sides, units, sizes)
     floor = vanishing(x, 1.0 + largest(n, forces))
     for k in range(n):
         if not (vabs(rest[k]) <= tol * forces[k] + floor):
             return False
     for i in range(count):
-        size = sizes[i] + vabs(sides[i])
-        if not (vabs(rest[n + i]) <= tol * size + floor):
+        if not (vabs(rest[n + i]) <= tol * sizes[i] + floor):
             return False
-        if i >= equations and not (slack[i] * multipliers[i] <= tol * size * strains[i] + floor):
+        if i >= equations and not (slack[i] * multipliers[i] <= tol * sizes[i] * strains[i] + floor):
             return False
     return True
