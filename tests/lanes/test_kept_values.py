@@ -43,7 +43,7 @@ def test_a_transpose_reads_what_its_function_has_kept() -> None:
     # Neither the product with W nor a tanh is left: one product with V and one with W, and the gradients of both.
     products = [n for n in walk(reading.nodes) if isinstance(n, Contract) and len(n.args) == 2]
     assert len(products) == 4
-    assert not any(kept_values._cost(n) > 4 * n.size for n in walk(reading.nodes) if isinstance(n, Map))
+    assert not any(kept_values.cost_of(n) > 4 * n.size for n in walk(reading.nodes) if isinstance(n, Map))
 
 
 def test_what_is_cheap_or_too_large_is_computed_again() -> None:

@@ -24,9 +24,10 @@ from llvmlite import ir
 
 from implicitdsl.backends.lanes import elementary, emit_layout, emit_nodes, emit_sums
 from implicitdsl.backends.lanes.emit_nodes import NodeEmission
-from implicitdsl.backends.lanes.kept_values import KEPT
+from implicitdsl.backends.lanes.kept_values import KEPT, cost_of
 from implicitdsl.backends.lanes.lane_code import POINTER, Dtype, LaneCode
-from implicitdsl.backends.lanes.values import Store, Value, elements, plain
+from implicitdsl.backends.lanes.target import device
+from implicitdsl.backends.lanes.values import OnEntry, Store, Value, elements, plain
 from implicitdsl.ir.contraction import is_layout
 from implicitdsl.ir.layout import is_sum
 from implicitdsl.ir.node import Contract, Leaf, Map, Node, Place, walk
@@ -34,6 +35,8 @@ from implicitdsl.problems.derived import Derived, Group
 
 SCALAR_GROUPS = ("t", "t_dot")
 ADDRESS_BYTES = 8
+DEAR = 1000
+"""Operations from which on there is one copy of a function, whoever calls it."""
 
 
 def emit_functions(
@@ -86,7 +89,6 @@ class Emission:
         kinds = [element if g.name in SCALAR_GROUPS else POINTER for g in function.inputs]
         kinds += [POINTER] * len(function.outputs)
         made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), f"imp_{function.name}")
-        made.attributes.add("alwaysinline")
         made.attributes.add("nounwind")
         self.code = LaneCode(made, dtype, width)
         self.arguments = list(made.args)
@@ -112,6 +114,15 @@ class Emission:
         self._give_outputs()
         self._give_sums()
         self.code.finish()
+        self._say_how_called()
+
+    def _say_how_called(self) -> None:
+        """Functions become part of their callers, but of dear ones there is one copy: a call costs them nothing."""
+        summed = [term.node for term in self.sums if term.is_product]
+        cost = sum(map(cost_of, (*self.order, *summed)))
+        # A GPU's threads would have what such a function reads in memory instead of registers.
+        is_own = cost >= DEAR and device() is None
+        self.code.function.attributes.add("noinline" if is_own else "alwaysinline")
 
     # ------------------------------------------------------------ groups
 
@@ -130,7 +141,7 @@ class Emission:
         if leaf in self.shared:
             return plain(Store(pointer=self._floats_of(leaf, argument, start), shared=True), leaf.shape)
         pointer = self.code.address(argument, start)
-        items = [self.code.load(pointer, k) for k in range(leaf.size)] if leaf.size <= emit_nodes.SMALL else None
+        items = OnEntry(self.code, argument, start, leaf.size) if leaf.size <= emit_nodes.SMALL else None
         return plain(Store(items=items, pointer=pointer), leaf.shape)
 
     def _destinations(self, summed: frozenset[Leaf]) -> tuple[list[tuple[Node | None, Value]], list[emit_sums.Term]]:
@@ -182,7 +193,7 @@ class Emission:
                 value = self.nodes.values[member]
                 if value is target:
                     continue
-                if value.store.items is not None and value.size <= emit_nodes.SMALL:
+                if self._is_in_registers(value):
                     for k, item in enumerate(elements(code, value)):
                         place = target.offset + k
                         if adds:
@@ -190,6 +201,12 @@ class Emission:
                         code.store(item, target.store.pointer, place)
                 else:
                     emit_layout.copy_into(code, value, target, adds=adds)
+
+    def _is_in_registers(self, value: Value) -> bool:
+        """Whether a value is given by instructions of its own for every element."""
+        store = value.store
+        lies = store.pointer is not None or store.numbers is not None or value.is_uniform
+        return store.items is not None and value.size <= (emit_nodes.IN_REGISTERS if lies else emit_nodes.SMALL)
 
     def _give_sums(self) -> None:
         if not self.sums:

@@ -38,6 +38,8 @@ from implicitdsl.ir.routines import are_disjoint, window_places
 
 SMALL = 64
 """Scalars of a node beyond which it lives in memory."""
+IN_REGISTERS = 16
+"""Scalars of a node beyond which it is a loop where it reads what lies in memory alone."""
 NODE_BUDGET = 64
 """Operations of a node beyond which it is a loop."""
 FUNCTION_BUDGET = 4000
@@ -111,6 +113,8 @@ class NodeEmission:
     def _unrolls(self, size: int, operations: int, args: Iterable[Value]) -> bool:
         """Whether a node is written out: it is small, and so is what it reads. Counts it."""
         if size > SMALL or operations > NODE_BUDGET or self._spent + operations > FUNCTION_BUDGET:
+            return False
+        if size > IN_REGISTERS and any(v.store.items is None and v.store.numbers is None for v in args):
             return False
         self._spent += operations
         return True

@@ -23,6 +23,8 @@ from implicitdsl.ir.node import Contract, Node, Place, Reshape
 
 ROWS = 4
 VECTORS = 2
+FEW = 16
+"""Numbers of a cotangent that are looked at one by one, without a loop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def alive(code: LaneCode, cotangents: Sequence[Value]) -> Any:
         flat = value.reshaped((value.size,))
         assert flat is not None
         mask = joined(mask, read(code, flat, (0,)))
-        if flat.store.items is not None:
+        if flat.store.items is not None and (flat.store.pointer is None or value.size <= FEW):
             for k in range(1, value.size):
                 mask = joined(mask, read(code, flat, (k,)))
         else:

@@ -26,6 +26,8 @@ from implicitdsl.backends.lanes.word_functions import LARGEST
 
 FEW = 4
 """The largest size of models for which the quick level finds what there is to find in code of one function."""
+MIDDLE, WIDE = 16, 32
+"""The largest sizes for which loops over the states are written out: of solvers of several functions, and of one."""
 QUICK, FULL = 1, 3
 """Levels of LLVM's passes for functions; the quick one does not look for values that lie in memory already."""
 
@@ -61,26 +63,30 @@ def optimise_whole(
     reorder or fuse an operation."""
     builder = _builder(machine)
     most = max(sizes, default=LARGEST + 1)
-    is_one = all(_is(function, b"alwaysinline") for function in _inner(module))
+    is_one = all(_is(function, b"alwaysinline") or _is(function, b"noinline") for function in _inner(module))
     _settle(module, builder, is_one=is_one)
     _join_chains(module, builder)
-    if len(_defined(module)) == 1:
+    own = [function for function in _defined(module) if _is(function, b"noinline")]
+    if len(_defined(module)) - len(own) == 1:
         if most <= FEW:
             _simplify(module, machine, QUICK)
             _run(module, builder, "jump_threading", "simplify_cfg")
         else:
-            _simplify(module, machine, FULL)
+            # Beside dear functions of a model, the loops over its states cost nothing.
+            _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own else WIDE))
     elif most <= LARGEST or is_narrow:
         _simplify(module, machine, FULL)
         optimise(module, machine, unrolls=False)
     else:
         _inline_small(module, builder)
-        _simplify(module, machine, FULL)
+        _simplify(module, machine, FULL, unrolls=LARGEST < max(sizes, default=0) <= MIDDLE)
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
-def _builder(machine: llvm.TargetMachine, *, level: int = FULL) -> llvm.PassBuilder:
-    return llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
+def _builder(machine: llvm.TargetMachine, *, level: int = FULL, unrolls: bool = True) -> llvm.PassBuilder:
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
+    options.loop_unrolling = unrolls
+    return llvm.create_pass_builder(machine, options)
 
 
 def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
@@ -90,9 +96,9 @@ def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None
     passes.run(module, builder)
 
 
-def _simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int) -> None:
+def _simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *, unrolls: bool = True) -> None:
     """Simplifies all functions, each by itself."""
-    builder = _builder(machine, level=level)
+    builder = _builder(machine, level=level, unrolls=unrolls)
     passes = builder.getFunctionPassManager()
     for function in _defined(module):
         passes.run(function, builder)

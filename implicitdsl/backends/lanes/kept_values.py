@@ -91,7 +91,7 @@ def dear_values(
             if node not in moving:
                 found.update(dict.fromkeys(_dear(node)))
     nodes = tuple(found)
-    if not nodes or sum(map(_cost, walk(nodes))) < WORTHWHILE or sum(n.size for n in nodes) > most:
+    if not nodes or sum(map(cost_of, walk(nodes))) < WORTHWHILE or sum(n.size for n in nodes) > most:
         return Kept()
     return Kept(nodes, tuple(Leaf("kept", f"{name}.{k}", n.shape) for k, n in enumerate(nodes)), known)
 
@@ -139,14 +139,14 @@ def _dear(node: Node) -> Iterable[Node]:
             continue
         made = [a for a in node.args if not isinstance(a, Leaf | Constant)]
         moves = is_layout(node) or isinstance(node, Pick | Place | Reshape | Window | Factor)
-        if moves or (isinstance(node, Map) and _cost(node) <= 4 * node.size and len(made) <= 1):
+        if moves or (isinstance(node, Map) and cost_of(node) <= 4 * node.size and len(made) <= 1):
             pending += made
         else:
             found[node] = None
     return found
 
 
-def _cost(node: Node) -> int:
+def cost_of(node: Node) -> int:
     """Operations of one node."""
     match node:
         case Map():

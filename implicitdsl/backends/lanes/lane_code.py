@@ -190,6 +190,14 @@ class LaneCode:
         found.align = self.item_bytes
         return found
 
+    def load_on_entry(self, pointer: Any, index: int) -> Any:
+        """The element at a place of an argument, as it is when the function is called."""
+        entry = ir.IRBuilder(self._entry)
+        place = entry.gep(pointer, [ir.Constant(I64, index)], source_etype=self.element) if index else pointer
+        found = entry.load(place, typ=self.element)
+        found.align = self.item_bytes
+        return found
+
     def load_shared(self, pointer: Any, index: Index) -> Any:
         """The float at a place, in every lane."""
         found = self.builder.load(self.address(pointer, index, self.scalar), typ=self.scalar)

@@ -18,12 +18,28 @@ from implicitdsl.backends.lanes.lane_code import Index, LaneCode
 Shape = tuple[int, ...]
 
 
+class OnEntry(Sequence[Any]):
+    """Elements of an argument, in registers from the beginning of a function on: those that are asked for."""
+
+    def __init__(self, code: LaneCode, pointer: Any, start: int, count: int) -> None:
+        self._code, self._pointer, self._start, self._count = code, pointer, start, count
+        self._found: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if index not in self._found:
+            self._found[index] = self._code.load_on_entry(self._pointer, self._start + index)
+        return self._found[index]
+
+
 @dataclass(eq=False)
 class Store:
     """Elements side by side: `items` in registers, `pointer` in memory, or both. `shared`: the memory holds single
     floats, the same for all lanes. `numbers`: they are constants. `owned`: elements of the function's own buffer."""
 
-    items: list[Any] | None = None
+    items: Sequence[Any] | None = None
     pointer: Any = None
     shared: bool = False
     numbers: np.ndarray[Any, np.dtype[np.float64]] | None = None
