@@ -2,7 +2,9 @@
 
 The iteration of `picard` in the words of the vocabulary, every sample on its own, by mask; as there, the rate of
 contraction is measured on the undamped residual, and Newton's method has the last word, unless power iteration proves
-that it is not needed. Samples are settled or left open as `block_newton` says; those of the proof are CONTRACTED.
+that it is not needed. Samples of that proof are CONTRACTED, those for Newton's method are left WAITING by `block_picard`,
+and `finish_picard` settles them or leaves them open as `block_newton` says: two functions, so that code for the second is
+made only where there are such samples.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from implicitdsl.solvers.vocabulary import (
 )
 
 CONTRACTED = 3
-"""What becomes of a sample, beside those of `block_newton`: a simple root, where f contracts in every direction."""
+WAITING = 4
+"""What becomes of a sample, beside those of `block_newton`: a simple root, where f contracts in every direction; one that
+Newton's method has yet to see."""
 
 KNOWN = 2
 """Numbers that tell what is known of the map."""
@@ -60,12 +64,12 @@ def certain_rate(n: int) -> float:
 
 
 def block_picard(
-    first: Any, residual: Any, jacobian: Any, along: Any, slope: Any, along_slope: Any, n: int, z: Array, p: Array,
+    first: Any, residual: Any, slope: Any, along_slope: Any, n: int, z: Array, p: Array,
     lower: Array, upper: Array, known: Array, tol: Element, max_steps: int, work: Array, steps: Array,
 ) -> Element:  # fmt: skip
-    """Solves f(z, p) = z from the start in z; arguments and what it gives are those of `block_newton`, with
-    residual(z, p, out) writing f(z) - z. slope(z, p) prepares along_slope(z, p, v, out), which then is along(z, p, v, out)
-    at this point. steps[0] receives the steps of both methods.
+    """Solves f(z, p) = z from the start in z; gives CONTRACTED, WAITING or OPEN as elements. Arguments are those of
+    `block_newton`, with residual(z, p, out) writing f(z) - z. slope(z, p) prepares along_slope(z, p, v, out), which then is
+    (df/dz - 1) v at this point. steps[0] receives the steps.
 
     `known` tells of the map, where it is not 0: [0] df/dz is bounded by `certain_rate` everywhere, so that the proof of
     contraction is taken as made; [1] first(z, p, out) gives what residual gives at the start, for less."""
@@ -129,20 +133,27 @@ def block_picard(
         going = and_(going, not_(stop))
     steps[0] = taken
     copy_where(not_(or_(met, rate < 1.0)), n, start, 0, z, 0)
-    left = vmax(max_steps - taken, 1.0)
-    # Only whether a step more is allowed matters, so that half of an odd number needs no rounding.
-    most = select(left < FEW, left, 0.5 * left - 0.5)
     begun = and_(begun, or_(met, taken < max_steps))
     certain = contracts_everywhere(
         slope, along_slope, n, z, p, f, lower, upper, and_(met, rate <= FAST), known[0] != 0.0, v, image
     )  # fmt: skip
-    begun = and_(begun, not_(certain))
-    verdict = zero + OPEN
-    if any_(begun):
-        verdict = block_newton(
-            residual, jacobian, along, n, z, p, lower, upper, tol, most, begun, largest_of(n, z), work, steps
-        )
-    return select(certain, zero + CONTRACTED, verdict)
+    return select(certain, zero + CONTRACTED, select(begun, zero + WAITING, zero + OPEN))
+
+
+def finish_picard(
+    residual: Any, jacobian: Any, along: Any, n: int, z: Array, p: Array, lower: Array, upper: Array, tol: Element,
+    max_steps: int, verdict: Element, work: Array, steps: Array,
+) -> Element:  # fmt: skip
+    """Newton's method for the samples that `block_picard` has left WAITING, with its points and steps; gives the verdict
+    with theirs in it. Arguments are those of `block_newton`; steps[0] is raised by the steps taken."""
+    waiting = verdict == WAITING
+    left = vmax(max_steps - steps[0], 1.0)
+    # Only whether a step more is allowed matters, so that half of an odd number needs no rounding.
+    most = select(left < FEW, left, 0.5 * left - 0.5)
+    found = block_newton(
+        residual, jacobian, along, n, z, p, lower, upper, tol, most, waiting, largest_of(n, z), work, steps
+    )  # fmt: skip
+    return select(waiting, found, verdict)
 
 
 def advance(residual: Any, n: int, z: Array, p: Array, f: Array, going: Mask) -> None:

@@ -37,7 +37,7 @@ MOST_CHOSEN = 3
 """Matrices among the inputs up to which every choice of shared ones is a layout to compile ahead."""
 APART = ("one", "program")
 """How the names of parts begin that know no model, or take a sample's arguments one by one: they have one layout."""
-LATER = re.compile("one|push|bend|thin|.*second")
+LATER = re.compile("one|push|bend|thin|picard_rest|.*second")
 """Parts that a forward and a backward pass do not call, or seldom."""
 
 

@@ -15,7 +15,15 @@ from typing import Any
 from implicitdsl.backends.lanes.model_functions import model
 from implicitdsl.solvers.block_implicit import block_adjoint, block_tangent, factor_at
 from implicitdsl.solvers.block_newton import block_newton
-from implicitdsl.solvers.block_picard import CONTRACTED, FEW, KNOWN, begin_within, block_picard
+from implicitdsl.solvers.block_picard import (
+    CONTRACTED,
+    FEW,
+    KNOWN,
+    WAITING,
+    begin_within,
+    block_picard,
+    finish_picard,
+)
 from implicitdsl.solvers.block_series import block_series
 from implicitdsl.solvers.block_system import largest_of, work_size
 from implicitdsl.solvers.vocabulary import any_, buffer, copy, fill, or_, select, view, vmax
@@ -85,7 +93,8 @@ def newton(
 def picard(
     first: int, last: int, p_all: Array, z_all: Array, out_all: Array, facts_all: Array, bounds: Array, work: Array
 ) -> int:  # fmt: skip
-    """Fixed points by Picard iteration and Newton's method; 1 where all samples are CONTRACTED, none at a kink."""
+    """Fixed points by Picard iteration; 1 where all samples are CONTRACTED, none at a kink, 2 where some are
+    WAITING for `picard_rest`."""
     n = states()
     plain = 1
     for block in range(first, last):
@@ -93,13 +102,32 @@ def picard(
         facts = view(facts_all, block * FACTS, FACTS)
         start(p, z)
         facts[0] = block_picard(
-            begin, residual_kept, residual_jacobian, residual_along, slope, along_slope, n, z, prepared(p, work),
-            bounds, view(bounds, n, n), view(bounds, 2 * n, KNOWN), rtol(z), max_steps(), work, view(facts, 1, 1),
+            begin, residual_kept, slope, along_slope, n, z, prepared(p, work), bounds, view(bounds, n, n),
+            view(bounds, 2 * n, KNOWN), rtol(z), max_steps(), work, view(facts, 1, 1),
         )  # fmt: skip
         finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
-        if any_(or_(facts[0] != CONTRACTED, facts[2] != 0.0)):
+        if any_(facts[0] == WAITING):
+            plain = 2
+        if plain == 1 and any_(or_(facts[0] != CONTRACTED, facts[2] != 0.0)):
             plain = 0
     return plain
+
+
+def picard_rest(
+    first: int, last: int, p_all: Array, z_all: Array, out_all: Array, facts_all: Array, bounds: Array, work: Array
+) -> int:  # fmt: skip
+    """Newton's method for what `picard` has left WAITING in the same arrays."""
+    n = states()
+    for block in range(first, last):
+        p, z = view(p_all, block * size_p(), size_p()), view(z_all, block * n, n)
+        facts = view(facts_all, block * FACTS, FACTS)
+        if any_(facts[0] == WAITING):
+            facts[0] = finish_picard(
+                residual_kept, residual_jacobian, residual_along, n, z, prepared(p, work), bounds, view(bounds, n, n),
+                rtol(z), max_steps(), facts[0], work, view(facts, 1, 1),
+            )  # fmt: skip
+            finish(z, p, view(out_all, block * size_out(), size_out()), facts, work)
+    return 0
 
 
 def finish(z: Array, p: Array, out: Array, facts: Array, work: Array) -> None:

@@ -30,10 +30,10 @@ from implicitdsl.problems.fixpoint import FixpointProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.solvers.block_series import FEWEST
 
-SOLVING = ("start", "prepare", "residual_kept", "residual_jacobian", "residual_along", "output", "kinks")
 CALLS = {
-    "newton": SOLVING,
-    "picard": (*SOLVING, "begin", "slope", "along_slope"),
+    "newton": ("start", "prepare", "residual_kept", "residual_jacobian", "residual_along", "output", "kinks"),
+    "picard": ("start", "prepare", "residual_kept", "begin", "slope", "along_slope", "output", "kinks"),
+    "picard_rest": ("prepare", "residual_kept", "residual_jacobian", "residual_along", "output", "kinks"),
     "series": ("prepare", "slope", "output_z", "residual_z_slope", "output_p", "residual_p_slope"),
     "adjoint": ("residual_jacobian", "output_z"),
     "gather": ("output_p", "residual_p"),
@@ -83,7 +83,7 @@ def build_root(
         spec, leaves, functions, blocks="root_blocks", signatures=SIGNATURES, calls=CALLS, parts=PARTS,
         modules=tuple(f"solvers/{name}" for name in SOLVERS),
     )  # fmt: skip
-    unused = {"newton"} if settings.solver == "picard" else {"picard", "series"}
+    unused = {"newton"} if settings.solver == "picard" else {"picard", "picard_rest", "series"}
     unused |= {"series"} if n < FEWEST else set()
     parts = {part: signature for part, signature in SIGNATURES.items() if part not in unused}
     return RootEngine(spec, MachineCode(parts, maker.make, PARTS, data=spec.data), threads)

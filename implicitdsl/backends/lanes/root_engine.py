@@ -41,10 +41,15 @@ from implicitdsl.solvers.block_series import FEWEST
 from implicitdsl.solvers.block_system import work_size
 
 SIGNATURES = {
-    "newton": "nnaaaaaa", "picard": "nnaaaaaa", "series": "nnaaaaaa", "adjoint": "nnaaaaaa", "gather": "nnaaaaa",
-    "push": "nnaaaaaa", "second_adjoint": "nnaaaaaaa", "second_gather": "nnaaaaaa", "one": "a",
+    "newton": "nnaaaaaa", "picard": "nnaaaaaa", "picard_rest": "nnaaaaaa", "series": "nnaaaaaa",
+    "adjoint": "nnaaaaaa", "gather": "nnaaaaa", "push": "nnaaaaaa", "second_adjoint": "nnaaaaaaa",
+    "second_gather": "nnaaaaaa", "one": "a",
     **{part: code_signature(signature) for part, (_, signature) in SOLVERS.items()},
 }  # fmt: skip
+REST = "picard_rest"
+"""The part for what Picard iteration leaves to Newton's method, which is made where there is such a sample."""
+PLAIN, WAITING = 1, 2
+"""What a part that solves says of its samples: none needs a second look; some wait for `REST`."""
 FACTS = 3
 CONTRACTS = 1 << 40
 """Beside the notes that are kept of a sample: the map contracts at its fixed point, in every direction."""
@@ -102,11 +107,13 @@ class RootEngine(BlockEngine):
             room = Arena(plan.forth(self, count))
             p.pack(values, rows, room.array(0))
             *given, own = room.addresses
-            plain = entry(0, count, *given, *known.addresses, own)
+            became = entry(0, count, *given, *known.addresses, own)
+            if became == WAITING:
+                self.code.entry(REST, plan.shared)(0, count, *given, *known.addresses, own)
             put_rows(roots, rows, room.array(1))
             if not self._gives_roots:
                 put_rows(flat, rows, room.array(2))
-            if plain:
+            if became == PLAIN:
                 facts[rows, 1] = room.array(3)[:, 1].reshape(-1)[: count_of(rows)]
                 contracted.append(rows)
             else:
