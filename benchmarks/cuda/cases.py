@@ -265,7 +265,8 @@ def fixpoint(work: Work, device: Device) -> Made:
     proved = m.lanes._contraction.is_proved(m.lanes.values(one, 1), 1)
     m.hold("bounds", e._known(proved=proved).array(0))
     m.room(z=n, out=out, facts=e.facts_size, work=e.room_for(p))
-    m.launch(m.module("picard", shared), "picard", 0, 1, "p", "z", "out", "facts", "bounds", "work")
+    for part in ("picard", "picard_rest"):
+        m.launch(m.module(part, shared), part, 0, 1, "p", "z", "out", "facts", "bounds", "work")
     m.case.outputs = {"values": Output("z", 0, n), "facts": Output("facts", 1, 1, exact=True)}
 
     def expected(rows: Array) -> dict[str, Array]:

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]] = {
     "bdf": ("Robertson", "float64", {"solver": "bdf"}, ("solve",)),
     "events": ("Bouncing", "float64", {"solver": "tsit5"}, ("solve",)),
     "delays": ("Late", "float64", {"solver": "tsit5"}, ("solve",)),
-    "picard": ("Deq", "float64", {"solver": "picard"}, ("picard", "pull")),
+    "picard": ("Deq", "float64", {"solver": "picard"}, ("picard", "picard_rest", "pull")),
     "newton": ("Circle", "float64", {"solver": "newton"}, ("newton",)),
     "program": ("Program", "float64", {}, ("solve", "program_own", "pull")),
     "smooth": ("Ridge", "float64", {}, ("minimise",)),

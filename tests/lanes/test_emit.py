@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from implicitdsl.backends.lanes import emit, emit_algebra, emit_nodes
+from implicitdsl.backends.lanes.target import Device, made_for
 from implicitdsl.ir import build as b
 from implicitdsl.ir import node
 from implicitdsl.ir.evaluate import function
@@ -199,6 +200,36 @@ def test_times_come_by_value_and_missing_members_are_zero():
     x, times = rng.normal(size=(4, 21)), rng.normal(size=(4, 1))
     (got,) = Compiled([f], width=4)("rhs", [times, x])
     np.testing.assert_array_equal(got, np.concatenate([times * x, np.zeros((4, 3)), x - times], axis=1))
+
+
+def attributes(f):
+    """How LLVM is told to call the function."""
+    text = emit.emit_functions([f], "float64", 8)
+    (line,) = [line for line in text.splitlines() if line.startswith("define") and f.name in line]
+    return line
+
+
+@pytest.mark.parametrize(("size", "kind"), [(8, "alwaysinline"), (40, "noinline")])
+def test_of_a_dear_function_there_is_one_copy(size, kind):
+    W, y = node.Leaf("input", "W", (size, size)), node.Leaf("state", "y", (size,))
+    product = b.matmul(W, y)
+    given = (group("y", (y,)), group("p", (W,)))
+    assert kind in attributes(Derived("rhs", given, (group("out", (product,)),)))
+    # Its transpose too, where the gradient of a matrix is the dearest part of it.
+    assert kind in attributes(simplified(transpose(Derived("rhs", given, (group("out", (product,)),)), ("y", "p"))))
+
+
+def test_on_a_gpu_functions_are_part_of_their_callers():
+    W, y = node.Leaf("input", "W", (40, 40)), node.Leaf("state", "y", (40,))
+    f = Derived("rhs", (group("y", (y,)), group("p", (W,))), (group("out", (b.matmul(W, y),)),))
+    with made_for(Device(1, lambda modules, entries, sizes: b"")):
+        assert "alwaysinline" in attributes(f)
+
+
+def test_what_is_not_used_of_an_argument_is_not_loaded():
+    y = node.Leaf("state", "y", (50,))
+    f = Derived("rhs", (group("y", (y,)),), (group("out", (b.mul(b.pick(y, ((7, 8),)), b.pick(y, ((9, 10),))),)),))
+    assert emit.emit_functions([f], "float64", 8).count(" load ") == 2
 
 
 def test_a_leaf_that_is_no_input_is_refused():

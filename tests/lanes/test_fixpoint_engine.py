@@ -70,6 +70,19 @@ def test_weights_that_do_not_contract() -> None:
     close(one.outputs[0][good], two.outputs[0][good], 1e-11)
 
 
+def test_newtons_method_is_made_only_for_samples_that_need_it() -> None:
+    fast, _ = both(TEXT, "Scalar", {})
+    still, fixed = np.zeros(20), np.linspace(0.5, 1, 20)
+    found = fast.solve([np.full(20, 0.2), fixed, still], 20, RUN)
+    assert not found.status.any()
+    assert {part for part, _ in fast.code.made} == {"picard"}
+    # A slope of -2 at the fixed point 0.
+    found = fast.solve([np.full(20, -2.0), 0.0 * fixed, still], 20, RUN)
+    assert not found.status.any()
+    assert np.abs(found.outputs[0]).max() < 1e-12
+    assert {"picard", "picard_rest"} <= {part for part, _ in fast.code.made}
+
+
 @pytest.mark.parametrize(("layer", "given"), [
     ("Escape", ([1.0, 2.0, -3.0],)),
     ("Everywhere", ([0.3, 0.0, 2.0],)),
