@@ -79,7 +79,7 @@ def optimise_whole(
         optimise(module, machine, unrolls=False)
     else:
         _inline_small(module, builder)
-        _simplify(module, machine, FULL, unrolls=LARGEST < max(sizes, default=0) <= MIDDLE)
+        _simplify(module, machine, FULL, unrolls=max(sizes, default=0) <= MIDDLE)
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
