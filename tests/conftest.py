@@ -44,13 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # test that does (`lanes/test_minimum_engine.py`) says so.
     program_derivatives.PATIENCE = 1e9
     config.pluginmanager.register(Cost(config), "what the tests cost")
-    config.addinivalue_line(
-        "markers", "lanes_alone(reason): a test that would take seconds as Python, or asks about machine code"
-    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items[:] = [item for item in items if not _is_left_out(item)]
     items.sort(key=lambda item: next((k for k, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST)))
 
 
@@ -72,15 +68,6 @@ def _keep_what_is_left() -> None:
     through it again and again, which takes it seconds each time by the end of a run."""
     gc.collect()
     gc.freeze()
-
-
-def _is_left_out(item: pytest.Item) -> bool:
-    marker = item.get_closest_marker("lanes_alone")
-    if marker is None:
-        return False
-    assert marker.args and len(marker.args[0]) > 10, f"{item.nodeid}: the reason is missing"
-    callspec: Any = getattr(item, "callspec", None)
-    return callspec is not None and callspec.params.get("backend") == "python"
 
 
 @pytest.fixture(params=["lanes", "python"])

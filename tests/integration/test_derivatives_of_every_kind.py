@@ -10,7 +10,6 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp,
 from tests.integration.zoo import CASES
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-SLOW = pytest.mark.lanes_alone("the differences of a boundary value problem take half a minute as Python")
 
 
 def pure(layer):
@@ -24,9 +23,7 @@ def pure(layer):
     return call, tuple(p.detach() for p in params.values())
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=SLOW if name == "bvp" else ()) for name, case in CASES.items()], ids=CASES
-)
+@EVERY
 def test_gradcheck_and_gradgradcheck_in_inputs_and_params(case):
     call, params = pure(case.layer())
     given = [v.clone().requires_grad_() for v in (*params, *case.inputs())]

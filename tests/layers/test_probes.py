@@ -102,7 +102,6 @@ def both(**options: str) -> tuple[implicitdsl.Layer, implicitdsl.Layer, torch.Te
     return flow, exact, torch.randn(6, 3, dtype=torch.float64)
 
 
-@pytest.mark.lanes_alone("two hundred solves take seconds as Python")
 @EVERY
 def test_the_estimate_is_unbiased() -> None:
     flow, exact, x = both()

@@ -34,7 +34,6 @@ def test_robertson_with_its_sensitivities_from_a_guess_that_is_repaired(guess):
         assert by_guess.item() == 0.0
 
 
-@pytest.mark.lanes_alone("takes nine seconds as Python")
 def test_the_transistor_amplifier():
     """Values of the Test Set for IVP Solvers, whose mass matrix is singular and not diagonal."""
     found = build("Amplifier")(f64(0.2))

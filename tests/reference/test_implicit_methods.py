@@ -73,7 +73,6 @@ def test_prothero_robinson_and_both_derivatives(method, k):
 
 
 @every_method
-@pytest.mark.lanes_alone("takes nine seconds as Python")
 def test_the_transistor_amplifier(method):
     """Values of the Test Set for IVP Solvers."""
     found = build("dae", "Amplifier", method, rtol=1e-8, atol=1e-8)(f64(0.2))
@@ -87,7 +86,7 @@ def test_the_transistor_amplifier(method):
 @every_method
 def test_gradients_at_fixed_steps_are_those_of_differences(method, backend):
     torch.manual_seed(3)
-    # As Python smaller, which would take ten seconds.
+    # As Python smaller, which would take some seconds.
     batch, d = (2, 2) if backend == "lanes" else (1, 1)
     layer = build("stiff", "Driven", method, {"d": d}, dt=0.3)
     z0, t1 = torch.randn(batch, d, dtype=torch.float64).requires_grad_(), leaf(1.0)

@@ -83,7 +83,7 @@ def test_asking_for_more_times_changes_no_other_value_by_a_bit():
 
 def test_gradients_at_fixed_steps_are_those_of_differences(backend):
     torch.manual_seed(3)
-    # As Python smaller, which would take ten seconds.
+    # As Python smaller, which would take some seconds.
     batch, d = (2, 2) if backend == "lanes" else (1, 1)
     layer = build("Driven", d=d)
     z0, t1, ts = torch.randn(batch, d, dtype=torch.float64).requires_grad_(), leaf(1.0), leaf([0.0, 0.33, 0.8, 0.8])

@@ -147,7 +147,10 @@ def scatter_add(mask: Mask, n: int, x: Array, x_at: int, row: Element, step: int
 
 
 def axpy(n: int, alpha: Element, x: Array, x_at: int, y: Array, y_at: int) -> None:
-    if n <= LONG:
+    if n == 2:
+        y[y_at] += alpha * x[x_at]
+        y[y_at + 1] += alpha * x[x_at + 1]
+    elif n <= LONG:
         for v in x[x_at : x_at + n]:
             y[y_at] += alpha * v
             y_at += 1
