@@ -108,7 +108,7 @@ def _settle(module: llvm.ModuleRef, builder: llvm.PassBuilder, *, is_one: bool) 
     """Sizes of the model are put into all functions that they are handed to, and what is never run goes: half of a
     stiff solver."""
     known = "sccp" if is_one else "ipsccp"
-    before = () if is_one else (known,)
+    before = () if is_one else ("merge_functions", known)
     _run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg", "sroa")
 
 
