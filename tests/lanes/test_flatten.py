@@ -137,3 +137,44 @@ def test_every_way_of_simplifying_keeps_the_bits(text: str) -> None:
         for inline_all in (False, True)
     }
     assert len(found) == 1
+
+
+def test_what_several_solvers_hold_alike_is_one_function() -> None:
+    twice = SHARED.replace("@large(double %c)", "@other(double %c)") + _sum("other", 300)
+    module = llvm.parse_assembly(twice, llvm.create_context())
+    keep_inside(module, ["imp_run"])
+    optimise_whole(module, _machine(), sizes=[64])
+    assert str(module).count("double @llvm.fma.f64(double %") == 3 * 19 + 299
+
+
+WORDS = """
+declare void @imp_word_axpy.v8f64(i64, <8 x double>, ptr, i64, ptr, i64)
+define internal void @imp_rhs(ptr %x) HOW {
+  %y = load <8 x double>, ptr %x
+  %z = fmul <8 x double> %y, %y
+  store <8 x double> %z, ptr %x
+  ret void
+}
+define i64 @imp_run(ptr %x) {
+  call void @imp_rhs(ptr %x)
+  %e = load <8 x double>, ptr %x
+  call void @imp_word_axpy.v8f64(i64 40, <8 x double> %e, ptr %x, i64 0, ptr %x, i64 40)
+  call void @imp_word_axpy.v8f64(i64 40, <8 x double> %e, ptr %x, i64 40, ptr %x, i64 0)
+  ret i64 0
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "size", "is_one", "called"),
+    [("noinline", 40, True, True), ("alwaysinline", 40, True, False), ("noinline", 8, True, False),
+     ("noinline", 40, False, False)],
+)  # fmt: skip
+def test_words_are_called_beside_a_dear_function_of_many_states(
+    how: str, size: int, is_one: bool, called: bool
+) -> None:
+    module = linked([WORDS.replace("HOW", how)], ["imp_run"], sizes=[size], is_one=is_one)
+    keep_inside(module, ["imp_run"], inline_all=is_one)
+    optimise_whole(module, _machine(), sizes=[size])
+    (run,) = (f for f in module.functions if f.name == "imp_run")
+    assert ("fma" not in str(run)) == called

@@ -35,7 +35,7 @@ from implicitdsl.problems.derived import Derived, Group
 
 SCALAR_GROUPS = ("t", "t_dot")
 ADDRESS_BYTES = 8
-DEAR = 1000
+DEAR = 700
 """Operations from which on there is one copy of a function, whoever calls it."""
 
 

@@ -26,7 +26,7 @@ from implicitdsl.backends.lanes.flatten import optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.target import device
-from implicitdsl.backends.lanes.word_functions import word_functions
+from implicitdsl.backends.lanes.word_functions import LARGEST, word_functions
 from implicitdsl.backends.lanes.word_names import types_of
 
 llvm.initialize_native_target()
@@ -123,7 +123,7 @@ def make_object(
     key = key_of_modules(parts, cpu, list(entries), inline_all, sizes)
 
     def make() -> bytes:
-        whole = linked(parts, entries, sizes=sizes)
+        whole = linked(parts, entries, sizes=sizes, is_one=inline_all)
         keep_inside(whole, entries, inline_all=inline_all)
         return compiled(whole, cpu, sizes=sizes)
 
@@ -139,9 +139,10 @@ def key_of_modules(modules: Iterable[str | bytes], cpu: str, *more: object) -> s
 
 
 def linked(
-    modules: Sequence[str | bytes], entries: Container[str] = (), *, sizes: Sequence[int] = ()
+    modules: Sequence[str | bytes], entries: Container[str] = (), *, sizes: Sequence[int] = (), is_one: bool = False
 ) -> llvm.ModuleRef:
-    """The modules as one, with the words that they call; entries and what begins with `imp_` are seen from outside."""
+    """The modules as one, with the words that they call; entries and what begins with `imp_` are seen from outside.
+    `is_one` says that all of a solver will be one function."""
     context = llvm.create_context()
     parsed = [
         llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
@@ -154,8 +155,11 @@ def linked(
     whole = parsed[0]
     for other in parsed[1:]:
         whole.link_in(other)
+    # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
+    are_called = is_one and max(sizes, default=0) > LARGEST and any(map(_is_own, whole.functions))
     for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
-        whole.link_in(llvm.parse_assembly(word_functions(dtype, width, sizes), context))
+        words = word_functions(dtype, width, sizes, are_called=are_called)
+        whole.link_in(llvm.parse_assembly(words, context))
     for variable in whole.global_variables:
         if not (variable.is_declaration or is_of_data(variable.name)):
             variable.linkage = "internal"
@@ -168,8 +172,13 @@ def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: 
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
             # What may not be inlined says so itself, and LLVM refuses both.
-            if inline_all and not any(b"noinline" in words for words in function.attributes):
+            if inline_all and not _is_own(function):
                 function.add_function_attribute("alwaysinline")
+
+
+def _is_own(function: llvm.ValueRef) -> bool:
+    """Whether a function may not become part of others."""
+    return any(b"noinline" in words for words in function.attributes)
 
 
 def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_apart: bool = False) -> bytes:

@@ -148,22 +148,24 @@ WORDS = {
 }
 
 
-def word_functions(dtype: str, width: int, sizes: Sequence[int]) -> str:
-    """The LLVM text of a module with all words, written out for such of the sizes as are small."""
-    return _text(dtype, width, tuple(sorted({n for n in sizes if 0 < n <= LARGEST})))
+def word_functions(dtype: str, width: int, sizes: Sequence[int], *, are_called: bool = False) -> str:
+    """The LLVM text of a module with all words, written out for such of the sizes as are small. They become part of
+    their callers, or are called."""
+    return _text(dtype, width, tuple(sorted({n for n in sizes if 0 < n <= LARGEST})), are_called=are_called)
 
 
 @cache
-def _text(dtype: str, width: int, sizes: tuple[int, ...]) -> str:
+def _text(dtype: str, width: int, sizes: tuple[int, ...], *, are_called: bool) -> str:
     scalar, short = SCALARS[dtype]
     element, suffix = f"<{width} x {scalar}>", f"v{width}{short}"
     lines = [f"declare {element} @llvm.fma.{suffix}({element}, {element}, {element})"]
     for name, word in WORDS.items():
-        lines += _function(name_of(name, dtype, width), word, _Code(element, suffix, "zeroinitializer"), sizes)
+        code, inlining = _Code(element, suffix, "zeroinitializer"), "noinline" if are_called else "alwaysinline"
+        lines += _function(name_of(name, dtype, width), word, code, sizes, inlining)
     return "\n".join(lines) + "\n"
 
 
-def _function(name: str, word: Word, c: _Code, sizes: tuple[int, ...]) -> list[str]:
+def _function(name: str, word: Word, c: _Code, sizes: tuple[int, ...], inlining: str) -> list[str]:
     kinds = {
         "n": "i64 %n",
         "e": f"{c.element} %e",
@@ -173,7 +175,7 @@ def _function(name: str, word: Word, c: _Code, sizes: tuple[int, ...]) -> list[s
     }
     given = ", ".join(kinds[letter] for letter in word.parameters)
     returns = {"void": "void", "element": c.element, "mask": c.mask}[word.returns]
-    c.say(f"define {returns} @{name}({given}) alwaysinline nounwind {{", "entry:")
+    c.say(f"define {returns} @{name}({given}) {inlining} nounwind {{", "entry:")
     for letter in "xy":
         if letter in word.parameters:
             c.say(f"  %{letter} = getelementptr {c.element}, ptr %{letter}s, i64 %{letter}.at")
