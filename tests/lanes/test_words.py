@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from implicitdsl.backends.lanes.word_functions import words_of_calls
 from implicitdsl.solvers.vocabulary import (
     add_products,
     all_,
@@ -309,3 +311,22 @@ def test_every_lane_reads_and_writes_rows_of_its_own(dtype: str, width: int) -> 
             scatter_add(mask[0, lane] > 0, 2, x[:, lane], 2 * i, rows[i, lane], 2, total)
         assert (found[:, lane] == wanted).all()
         assert (summed[:, lane] == total).all()
+
+
+def test_words_are_written_out_for_the_sizes_that_calls_name() -> None:
+    text = """
+  call void @imp_word_fill.v8f64(i64 14, <8 x double> %e, ptr %x, i64 0)
+  call void @imp_word_fill.v8f64(i64 2, <8 x double> zeroinitializer, ptr %x, i64 0)
+  call void @imp_word_copy.v8f64(i64 %n, ptr %x, i64 0, ptr %y, i64 0)
+  call void @imp_word_copy_where.v8f64(<8 x i1> %m, i64 noundef 3, ptr %x, i64 0, ptr %y, i64 0)
+  %a = call <8 x i1> @imp_word_all_finite.v8f64(i64 100000, ptr %x, i64 0)
+  %b = call <16 x i1> @imp_word_all_finite.v16f32(i64 5, ptr %x, i64 0)
+"""
+    found = words_of_calls("float64", 8, text)
+    cases = dict(re.findall(r"@imp_word_(\w+)\.v8f64.*?switch i64 %n, label %any \[(.*?)\]", found, re.DOTALL))
+    assert {word: re.findall(r"i64 (\d+)", sizes) for word, sizes in cases.items()} == {
+        "fill": ["2", "14"],
+        "copy": [],
+        "copy_where": ["3"],
+        "all_finite": [],
+    }

@@ -49,13 +49,15 @@ def linking() -> Linking:
 
 
 def link_model(
-    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, sizes: Iterable[int] = ()
-) -> bytes:
+    modules: Iterable[str | bytes], entries: Sequence[str], *, model: Iterable[str] = (), inline_all: bool = False,
+    sizes: Iterable[int] = (),
+) -> bytes:  # fmt: skip
     """The object file of solvers, which are bitcode and may be none, and of a model, whose modules are texts; all else
     is as in `make_object`."""
-    given = list(modules)
+    modules, model = list(modules), list(model)
     if linking() == "whole":
-        return make_object(given, entries, inline_all=inline_all, sizes=sizes)
+        return make_object(modules, entries, model=model, inline_all=inline_all, sizes=sizes)
+    given = [*modules, *model]
     solvers = [module for module in given if isinstance(module, bytes)]
     texts = [module for module in given if isinstance(module, str)]
     if not solvers:

@@ -108,9 +108,8 @@ class BlockCode:
         given, every = arranged(chosen, common)
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
         model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
-        modules = [*code, model]
-        modules = [self._constants(modules, shared), *modules]
-        return link_model(modules, [f"imp_{e}" for e in entries], sizes=sizes_of(spec.numbers))
+        modules = [self._constants([*code, model], shared), *code]
+        return link_model(modules, [f"imp_{e}" for e in entries], model=[model], sizes=sizes_of(spec.numbers))
 
     def flat_sizes(self) -> list[int]:
         """Numbers in each argument of the flat groups."""

@@ -5,6 +5,10 @@ a chain of functions, each called by one other, so the innermost is simplified a
 entry, which is most of the code, again when the last small function has become part of it. So chains are joined before
 all else, and a function is simplified by itself, with its loops of few known rounds written out.
 
+Before the functions of the model and the words become part of a solver, it is a third of what it is afterwards. So its
+numbers are put in and its loops written out first: then each word comes as what it does for one size, and all places on
+the stack are known and become values at once, which leaves little to simplify.
+
 What is called from several places and small becomes part of its callers before those are simplified, and LLVM's
 pipeline for modules is left out; with vectors of samples it has nothing to add. Two kinds of code are still given to it
 where several functions are left, without writing out more loops. That of one lane: it makes vectors of the loops over
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import llvmlite.binding as llvm
@@ -30,6 +34,10 @@ MIDDLE, WIDE = 16, 32
 """The largest sizes for which loops over the states are written out: of solvers of several functions, and of one."""
 QUICK, FULL = 1, 3
 """Levels of LLVM's passes for functions; the quick one does not look for values that lie in memory already."""
+LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
+"""What is left to do where all places on the stack have become values."""
+WRITE_OUT = ("loop_unroll", "simplify_cfg")
+"""Loops of few known rounds become what they do; those inside others have known rounds the second time."""
 
 _CALLED = re.compile(r'\bcall\b[^@\n]*@("[^"]*"|[\w.$-]+)\(')
 _NAMED = re.compile(r'@("[^"]*"|[\w.$-]+)')
@@ -51,34 +59,53 @@ class _Inlining:
 
 
 _SMALL = _Inlining(200, 1000, 600)
-_MAY_BE_SMALL = _Inlining(400, 1_000_000, 1000)
+_SMALL_OF_FEW = _Inlining(260, 1500, 600)
+"""In models of few states, which are to be one function."""
+_MAY_BE_SMALL = _Inlining(600, 1_000_000, 1000)
 """The same of functions that are yet to be simplified."""
 
 
 def optimise_whole(
-    module: llvm.ModuleRef, machine: llvm.TargetMachine, *, sizes: Collection[int] = (), is_narrow: bool = False
+    module: llvm.ModuleRef,
+    machine: llvm.TargetMachine,
+    *,
+    rest: Callable[[], None] | None = None,
+    sizes: Collection[int] = (),
+    is_narrow: bool = False,
 ) -> None:
-    """Optimises a module of solver, model and words for a machine, where the model is known. `sizes` are those of the
-    model, as far as they are known; `is_narrow` says that vectors have one lane. Bits stay what they are: no pass may
-    reorder or fuse an operation."""
+    """Optimises a module of solver, model and words for a machine, where the model is known. `rest`, if given, links
+    what the module lacks: functions of the model and words. `sizes` are those of the model, as far as they are known;
+    `is_narrow` says that vectors have one lane. Bits stay what they are: no pass may reorder or fuse an operation."""
     builder = _builder(machine)
     most = max(sizes, default=LARGEST + 1)
     is_one = all(_is(function, b"alwaysinline") or _is(function, b"noinline") for function in _inner(module))
     _settle(module, builder, is_one=is_one)
     _join_chains(module, builder)
+    if rest is not None:
+        _run(module, builder, "instruction_combine", *WRITE_OUT)
+        rest()
+        _run(module, builder, "always_inliner", "global_dead_code_eliminate")
+    _run(module, builder, "sroa")
     own = [function for function in _defined(module) if _is(function, b"noinline")]
-    if len(_defined(module)) - len(own) == 1:
+    is_single = len(_defined(module)) - len(own) == 1
+    if rest is None and is_single:
         if most <= FEW:
             _simplify(module, machine, QUICK)
             _run(module, builder, "jump_threading", "simplify_cfg")
         else:
             # Beside dear functions of a model, the loops over its states cost nothing.
             _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own else WIDE))
-    elif most <= LARGEST or is_narrow:
+    elif is_one and is_single and not own:
+        _run(module, builder, *LIGHT)
+    elif is_narrow or (rest is None and most <= LARGEST):
         _simplify(module, machine, FULL)
         optimise(module, machine, unrolls=False)
     else:
-        _inline_small(module, builder)
+        if rest is None:
+            _inline_small(module, builder, _SMALL)
+        else:
+            _inline_small(module, builder, _SMALL_OF_FEW)
+            _run(module, builder, *WRITE_OUT, *WRITE_OUT)
         _simplify(module, machine, FULL, unrolls=max(sizes, default=0) <= MIDDLE)
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
@@ -97,7 +124,7 @@ def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None
 
 
 def _simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *, unrolls: bool = True) -> None:
-    """Simplifies all functions, each by itself."""
+    """Simplifies all functions, each by itself, with LLVM's passes for functions."""
     builder = _builder(machine, level=level, unrolls=unrolls)
     passes = builder.getFunctionPassManager()
     for function in _defined(module):
@@ -109,7 +136,7 @@ def _settle(module: llvm.ModuleRef, builder: llvm.PassBuilder, *, is_one: bool) 
     stiff solver."""
     known = "sccp" if is_one else "ipsccp"
     before = () if is_one else ("merge_functions", known)
-    _run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg", "sroa")
+    _run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg")
 
 
 def _join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
@@ -124,14 +151,14 @@ def _join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     _inline(module, builder, [f for f in inner if named[f.name] == _DEFINITION + 1])
 
 
-def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
+def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: _Inlining) -> None:
     """Functions that are small once they are simplified become part of their callers."""
     passes = builder.getFunctionPassManager()
     calls, small = Counter(_CALLED.findall(str(module))), list[llvm.ValueRef]()
     for function in _inner(module):
         if _MAY_BE_SMALL.takes(_size(function), calls[function.name]):
             passes.run(function, builder)
-            if _SMALL.takes(_size(function), calls[function.name]):
+            if limits.takes(_size(function), calls[function.name]):
                 small.append(function)
     _inline(module, builder, small)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -22,11 +22,11 @@ from llvmlite.binding import ffi
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
-from implicitdsl.backends.lanes.flatten import optimise_whole
+from implicitdsl.backends.lanes.flatten import FEW, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.target import device
-from implicitdsl.backends.lanes.word_functions import LARGEST, word_functions
+from implicitdsl.backends.lanes.word_functions import LARGEST, word_functions, words_of_calls
 from implicitdsl.backends.lanes.word_names import types_of
 
 llvm.initialize_native_target()
@@ -76,6 +76,11 @@ _hold_over_fork()
 CODE_MODEL = "large"
 """LLVM lays code, constants and tables of addresses wherever the process has room, which may be more than 2 GiB apart;
 the smaller models reach no further, and LLVM then ends the process."""
+SHORT = 60_000
+"""Bytes of solvers, and characters of the functions of a model, up to which a kernel is small; beyond them what is
+written out early takes longer than it saves."""
+LINE = 64
+"""Bytes of a line of the cache."""
 PIPELINE = tuple(
     f"backends/lanes/{name}.py"
     for name in ("apart", "data", "flatten", "link", "passes", "pieces", "word_functions", "word_names")
@@ -108,24 +113,43 @@ def _machine(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) -> ll
 
 
 def make_object(
-    modules: Iterable[str | bytes], entries: Sequence[str], *, inline_all: bool = False, sizes: Iterable[int] = (),
-    cpu: str | None = None,
+    modules: Iterable[str | bytes], entries: Sequence[str], *, model: Iterable[str] = (), inline_all: bool = False,
+    sizes: Iterable[int] = (), cpu: str | None = None,
 ) -> bytes:  # fmt: skip
-    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `sizes`
+    """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `model`
+    are texts of functions that the modules call, all of whose own numbers are in the modules. `sizes`
     are those of a model that words are written out for. `cpu` is a processor by LLVM's name, or `native`; without it,
     that of `aiming_at`.
 
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
-    parts, cpu, sizes = list(modules), cpu or aim(), sorted(set(sizes))
+    parts, functions, cpu, sizes = list(modules), list(model), cpu or aim(), sorted(set(sizes))
     if (elsewhere := device()) is not None:
-        return elsewhere.make(parts, entries, sizes)
-    key = key_of_modules(parts, cpu, list(entries), inline_all, sizes)
+        return elsewhere.make([*parts, *functions], entries, sizes)
+    key = key_of_modules([*parts, *functions], cpu, len(functions), list(entries), inline_all, sizes)
 
     def make() -> bytes:
-        whole = linked(parts, entries, sizes=sizes, is_one=inline_all)
-        keep_inside(whole, entries, inline_all=inline_all)
-        return compiled(whole, cpu, sizes=sizes)
+        context = llvm.create_context()
+        whole = joined(parts, entries, context)
+        if functions:
+            align_frames(whole, entries, context)
+        if inline_all:
+            _inline_all(whole)
+
+        def complete() -> None:
+            calls = str(whole) if is_small else None
+            if functions:
+                whole.link_in(joined(functions, entries, context))
+            add_words(whole, sizes, context, calls=calls, is_one=inline_all)
+            keep_inside(whole, entries, inline_all=inline_all)
+
+        is_small = bool(functions) and max(sizes, default=FEW + 1) <= FEW
+        is_small = is_small and sum(len(part) for part in parts if isinstance(part, bytes)) <= SHORT
+        # What a model asks to stay a function is large.
+        is_small = is_small and sum(map(len, functions)) <= SHORT and not any("noinline" in text for text in functions)
+        if not is_small:
+            complete()
+        return compiled(whole, cpu, sizes=sizes, rest=complete if is_small else None)
 
     return kept_object(key, make)
 
@@ -144,6 +168,13 @@ def linked(
     """The modules as one, with the words that they call; entries and what begins with `imp_` are seen from outside.
     `is_one` says that all of a solver will be one function."""
     context = llvm.create_context()
+    whole = joined(modules, entries, context)
+    add_words(whole, sizes, context, is_one=is_one)
+    return whole
+
+
+def joined(modules: Sequence[str | bytes], entries: Container[str], context: llvm.ContextRef) -> llvm.ModuleRef:
+    """The modules as one, without words. Raises RuntimeError for a wrong module, and for two that do not fit."""
     parsed = [
         llvm.parse_assembly(m, context) if isinstance(m, str) else llvm.parse_bitcode(m, context) for m in modules
     ]
@@ -155,15 +186,48 @@ def linked(
     whole = parsed[0]
     for other in parsed[1:]:
         whole.link_in(other)
-    # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
-    are_called = is_one and max(sizes, default=0) > LARGEST and any(map(_is_own, whole.functions))
-    for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
-        words = word_functions(dtype, width, sizes, are_called=are_called)
-        whole.link_in(llvm.parse_assembly(words, context))
+    whole.verify()
     for variable in whole.global_variables:
         if not (variable.is_declaration or is_of_data(variable.name)):
             variable.linkage = "internal"
     return whole
+
+
+def align_frames(whole: llvm.ModuleRef, entries: Sequence[str], context: llvm.ContextRef) -> None:
+    """The frames of entries begin where lines of the cache do. LLVM sees to that only where it knows of an array on the
+    stack before it chooses registers; else what it puts aside lies across two lines, or not, by where the stack of the
+    process begins, which took up to a fifth of the time."""
+    doors: list[str] = []
+    for entry in entries:
+        body = whole.get_function(entry)
+        returned, _, kinds = str(body.global_value_type).partition(" (")
+        given = [f"{kind} %a{i}" for i, kind in enumerate(kinds.removesuffix(")").split(", "))]
+        body.name = f"{entry}.body"
+        body.add_function_attribute("alwaysinline")
+        doors.append(
+            f"declare {returned} @{body.name}({kinds}\n"
+            f"define {returned} @{entry}({', '.join(given)}) alignstack({LINE}) {{\n"
+            f"  %told = call {returned} @{body.name}({', '.join(given)})\n  ret {returned} %told\n}}\n"
+        )
+    whole.link_in(llvm.parse_assembly("".join(doors), context))
+    for entry in entries:
+        whole.get_function(f"{entry}.body").linkage = "internal"
+
+
+def add_words(
+    whole: llvm.ModuleRef, sizes: Sequence[int], context: llvm.ContextRef, *, calls: str | None = None,
+    is_one: bool = False,
+) -> None:  # fmt: skip
+    """Links a module with the words that it calls, written out for such of the sizes as are small, or, where the text
+    of all `calls` is given, for those that stand there. `is_one` says that all of a solver will be one function."""
+    # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
+    are_called = is_one and max(sizes, default=0) > LARGEST and any(map(_is_own, whole.functions))
+    for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
+        if calls is None:
+            words = word_functions(dtype, width, sizes, are_called=are_called)
+        else:
+            words = words_of_calls(dtype, width, calls)
+        whole.link_in(llvm.parse_assembly(words, context))
 
 
 def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: bool = False) -> None:
@@ -171,9 +235,15 @@ def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: 
     for function in module.functions:
         if not function.is_declaration and function.name not in entries:
             function.linkage = "internal"
-            # What may not be inlined says so itself, and LLVM refuses both.
-            if inline_all and not _is_own(function):
-                function.add_function_attribute("alwaysinline")
+    if inline_all:
+        _inline_all(module)
+
+
+def _inline_all(module: llvm.ModuleRef) -> None:
+    for function in module.functions:
+        # What may not be inlined says so itself, and LLVM refuses both.
+        if function.linkage == llvm.Linkage.internal and not _is_own(function):
+            function.add_function_attribute("alwaysinline")
 
 
 def _is_own(function: llvm.ValueRef) -> bool:
@@ -181,10 +251,12 @@ def _is_own(function: llvm.ValueRef) -> bool:
     return any(b"noinline" in words for words in function.attributes)
 
 
-def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_apart: bool = False) -> bytes:
+def compiled(
+    module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_apart: bool = False,
+    rest: Callable[[], None] | None = None,
+) -> bytes:  # fmt: skip
     """The object file of a module, after all passes; `sizes` are those of the model in it, `is_apart` if another one is
-    loaded beside it, whose numbers it does not know."""
-    module.verify()
+    loaded beside it, whose numbers it does not know. `rest`, if given, links what the module lacks."""
     widths = {width for _, width in types_of(function.name for function in module.functions)}
     machine = _machine(cpu, is_apart=is_apart, is_narrow=1 in widths)
     if is_apart:
@@ -192,7 +264,8 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_
         optimise(module, machine, unrolls=False)
     else:
         # Solvers of one sample know no widths. What they name and never need goes only with LLVM's own pipeline.
-        optimise_whole(module, machine, sizes=sizes, is_narrow=1 in widths or not widths)
+        is_narrow = 1 in widths or not widths
+        optimise_whole(module, machine, rest=rest, sizes=sizes, is_narrow=is_narrow)
     return machine.emit_object(module)
 
 

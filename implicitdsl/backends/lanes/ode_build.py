@@ -335,15 +335,14 @@ class Maker:
         code = solver(part, named, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
-        model = emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
-        modules = [code, model]
+        model = [emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)]  # type: ignore[arg-type] - one of two names
         if spec.more["save_times"] is not None:
-            modules.append(times_text(spec.dtype, spec.width))  # type: ignore[arg-type] - one of two names
-        modules = [self._constants(modules, shared), *modules]
+            model.append(times_text(spec.dtype, spec.width))  # type: ignore[arg-type] - one of two names
+        modules = [self._constants([code, *model], shared), code]
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
         whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
-        return link_model(modules, [f"imp_{part}"], inline_all=whole, sizes=sizes_of(spec.numbers))
+        return link_model(modules, [f"imp_{part}"], model=model, inline_all=whole, sizes=sizes_of(spec.numbers))
 
     def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
         spec, settings = self._spec, self._settings

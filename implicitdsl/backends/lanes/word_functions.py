@@ -9,16 +9,22 @@ Sums run in index order; `axpy` and `dot` multiply and add in one rounding, at e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from implicitdsl.backends.lanes.word_names import SCALARS, name_of
+from implicitdsl.backends.lanes.word_names import PREFIX, SCALARS, name_of
 
 LARGEST = 8
-"""The largest size for which words are written out; above it LLVM judges what pays."""
+"""The largest size of a model for which words are written out; above it LLVM judges what pays."""
+LONGEST = 72
+"""The largest of the sizes that calls name for which words are written out."""
 TURNS = 4
 """Sums that take turns where no order of adding is asked for; a power of 2."""
+
+_CALL = re.compile(rf'call [^@\n]*@"?({PREFIX}[\w.]+)"?\((?:<\d+ x i1> [^,]*, )?i64 (?:[a-z]+ )*(?:(\d+)|%)')
+"""A call of a word: its symbol and, where that is known, its size."""
 
 
 @dataclass
@@ -151,17 +157,31 @@ WORDS = {
 def word_functions(dtype: str, width: int, sizes: Sequence[int], *, are_called: bool = False) -> str:
     """The LLVM text of a module with all words, written out for such of the sizes as are small. They become part of
     their callers, or are called."""
-    return _text(dtype, width, tuple(sorted({n for n in sizes if 0 < n <= LARGEST})), are_called=are_called)
+    small = tuple(sorted({n for n in sizes if 0 < n <= LARGEST}))
+    return _text(dtype, width, tuple((name, small) for name in WORDS), are_called=are_called)
+
+
+def words_of_calls(dtype: str, width: int, text: str) -> str:
+    """The LLVM text of a module with the words that the text of another calls, written out for the sizes that stand
+    there."""
+    found: dict[str, set[int]] = {}
+    names = {name_of(name, dtype, width): name for name in WORDS}
+    for symbol, size in _CALL.findall(text):
+        if symbol in names:
+            sizes = found.setdefault(names[symbol], set())
+            sizes |= {n for n in (int(size or 0),) if 0 < n <= LONGEST}
+    wanted = tuple((name, tuple(sorted(found[name]))) for name in WORDS if name in found)
+    return _text(dtype, width, wanted, are_called=False)
 
 
 @cache
-def _text(dtype: str, width: int, sizes: tuple[int, ...], *, are_called: bool) -> str:
+def _text(dtype: str, width: int, wanted: tuple[tuple[str, tuple[int, ...]], ...], *, are_called: bool) -> str:
     scalar, short = SCALARS[dtype]
     element, suffix = f"<{width} x {scalar}>", f"v{width}{short}"
     lines = [f"declare {element} @llvm.fma.{suffix}({element}, {element}, {element})"]
-    for name, word in WORDS.items():
+    for name, sizes in wanted:
         code, inlining = _Code(element, suffix, "zeroinitializer"), "noinline" if are_called else "alwaysinline"
-        lines += _function(name_of(name, dtype, width), word, code, sizes, inlining)
+        lines += _function(name_of(name, dtype, width), WORDS[name], code, sizes, inlining)
     return "\n".join(lines) + "\n"
 
 
