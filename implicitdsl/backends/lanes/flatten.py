@@ -39,8 +39,8 @@ LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
 WRITE_OUT = ("loop_unroll", "simplify_cfg")
 """Loops of few known rounds become what they do; those inside others have known rounds the second time."""
 
-_CALLED = re.compile(r'\bcall\b[^@\n]*@("[^"]*"|[\w.$-]+)\(')
-_NAMED = re.compile(r'@("[^"]*"|[\w.$-]+)')
+_CALLED = re.compile(r"@(own\.\d+)\(")
+_NAMED = re.compile(r"@(own\.\d+)\b")
 _DEFINITION = 1
 """How often the text of a module names a function that nothing uses."""
 
@@ -154,11 +154,16 @@ def _join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
 def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: _Inlining) -> None:
     """Functions that are small once they are simplified become part of their callers."""
     passes = builder.getFunctionPassManager()
+    for place, function in enumerate(_inner(module)):
+        if not _CALLED.match(f"@{function.name}("):
+            # The nought tells it from those that were named before.
+            function.name = f"own.0{place}"
     calls, small = Counter(_CALLED.findall(str(module))), list[llvm.ValueRef]()
     for function in _inner(module):
-        if _MAY_BE_SMALL.takes(_size(function), calls[function.name]):
+        count = calls[function.name] - _DEFINITION
+        if _MAY_BE_SMALL.takes(_size(function), count):
             passes.run(function, builder)
-            if limits.takes(_size(function), calls[function.name]):
+            if limits.takes(_size(function), count):
                 small.append(function)
     _inline(module, builder, small)
 
