@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine
 from tests.reference.cases import f64, models
 
@@ -36,3 +38,12 @@ def test_the_parts_for_one_sample_are_prepared_and_shipped_with_the_others() -> 
     engine.prepare(batch=False)
     assert {part for part, _ in engine.code.made} == {f"{ALONE}solve", f"{ALONE}pull", "solve", "pull"}
     assert {part.removeprefix(ALONE) for part, _ in engine.entries()} == {"solve", "pull", "second", "thin"}
+
+
+def test_loops_over_the_states_of_one_sample_stay_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written out, with one lane and the entries of a sparse matrix, they are half a minute of LLVM's work."""
+    monkeypatch.setenv(LINK, "whole")
+    engine = models("lines").Burgers(**OPTIONS, n=44).blueprint.engine(0, torch.float64, {})
+    shared = engine.entries(every=False)[0][1]
+    for part, most in (("solve", 70_000), ("pull", 140_000)):
+        assert len(engine.code.object(f"{ALONE}{part}", shared)) < most
