@@ -11,6 +11,7 @@ from implicitdsl.backends.lanes import program_derivatives
 from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.layers.options import BACKEND
 from tests.cost import Cost
+from tests.outcomes import Outcomes
 
 FIRST = (
     "tests/lanes/test_stiff_engine.py",
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # test that does (`lanes/test_minimum_engine.py`) says so.
     program_derivatives.PATIENCE = 1e9
     config.pluginmanager.register(Cost(config), "what the tests cost")
+    config.pluginmanager.register(Outcomes(), "what the back ends gave")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -372,6 +372,7 @@ def test_compile_writes_no_package_of_a_layer_on_python_and_says_why(good: Path,
 # ---------------------------------------------------------------- gradcheck
 
 
+@pytest.mark.usefixtures("backend")
 def test_gradcheck_has_a_row_for_every_argument(good: Path) -> None:
     result = call("gradcheck", f"{good}:DEQ", "n=3", "m=2", "--format", "json")
     found = json.loads(result.output)
@@ -383,6 +384,7 @@ def test_gradcheck_has_a_row_for_every_argument(good: Path) -> None:
     assert all(name in call("gradcheck", f"{good}:DEQ", "n=3", "m=2").output for name in ("W", "U", "ok"))
 
 
+@pytest.mark.usefixtures("backend")
 def test_gradcheck_takes_data_and_says_which_gradient(good: Path) -> None:
     found = json.loads(call("gradcheck", f"{good}:Kepler", "M=1", "e=0.5", "--format", "json").output)
     m, e = found["arguments"]
@@ -394,6 +396,7 @@ def test_gradcheck_takes_data_and_says_which_gradient(good: Path) -> None:
     assert 0.5 / (1 - 0.5 * cos(anomaly)) <= m["first"]["exact"] <= 1.5 / (1 - 0.5 * cos(anomaly))
 
 
+@pytest.mark.usefixtures("backend")
 def test_gradcheck_reads_an_archive(good: Path, tmp_path: Path) -> None:
     import numpy as np
 
@@ -403,10 +406,12 @@ def test_gradcheck_reads_an_archive(good: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0
 
 
+@pytest.mark.usefixtures("backend")
 def test_gradcheck_fails_where_the_tolerance_is_missed(good: Path) -> None:
     assert call("gradcheck", f"{good}:Kepler", "M=1", "e=0.5", "--tolerance", "1e-16").exit_code == 1
 
 
+@pytest.mark.usefixtures("backend")
 def test_gradcheck_of_a_sample_without_answer_says_why(tmp_path: Path) -> None:
     path = tmp_path / "no.imp"
     path.write_text("root R(p) -> x {\n  var x = 1\n  x^2 = -p\n  return x\n}\n")

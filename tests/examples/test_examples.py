@@ -11,7 +11,10 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, minimize
 
+from implicitdsl.layers.options import BACKEND
 from tests.examples.loading import load
+
+EVERY = pytest.mark.usefixtures("backend")
 
 # ---------------------------------------------------------------- hares and lynxes
 
@@ -21,16 +24,25 @@ def fit():
     return load("lotka_volterra/fit")
 
 
+@pytest.fixture(scope="module", params=["lanes", "python"])
+def back_end(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def start(fit):
+def start(fit, back_end):
     """Counts, layer, loss and free numbers where the fit starts."""
-    counts, layer = fit.read_counts(), fit.make_layer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BACKEND, back_end)
+        counts, layer = fit.read_counts(), fit.make_layer()
     return counts, layer, fit.negative_log_likelihood(layer, counts), fit.free(layer)
 
 
 @pytest.fixture(scope="module")
-def fitted(fit):
-    return fit.fit(fit.read_counts(), tolerance=1e-4)
+def fitted(fit, back_end):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(BACKEND, back_end)
+        return fit.fit(fit.read_counts(), tolerance=1e-4)
 
 
 def loss_by_scipy(values: np.ndarray, counts) -> float:
@@ -212,6 +224,7 @@ def test_a_wall_is_found_from_a_pendulum(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- classifier
 
 
+@EVERY
 def test_the_classifier_learns() -> None:
     moons = load("deq_classifier/train")
     layer, losses, (points, label) = moons.train(steps=8, count=24)
@@ -222,6 +235,7 @@ def test_the_classifier_learns() -> None:
 # ---------------------------------------------------------------- portfolio
 
 
+@EVERY
 def test_the_frontier_is_that_of_another_solver() -> None:
     example = load("opt_layer/frontier")
     layer = example.make_layer()

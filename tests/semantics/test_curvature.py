@@ -224,6 +224,7 @@ def load(text: str) -> tuple[Any, list[str]]:
         return implicitdsl.load(text), [str(w.message) for w in caught]
 
 
+@pytest.mark.usefixtures("backend")
 def test_condition_is_warned_of_tested_and_printed() -> None:
     """W501 at load; each sample tested; the others keep their bits; `inspect` prints the condition."""
     text = "argmin Layer(a[2], lam) -> [2] {\n  var x[2]\n  minimize normsq(x - a) + lam*normsq(x)\n  return x\n}\n"
@@ -242,6 +243,7 @@ def test_condition_is_warned_of_tested_and_printed() -> None:
     assert "lam >= 0" in compiler.stages(models.Layer.blueprint())["elaborate"]
 
 
+@pytest.mark.usefixtures("backend")
 def test_matrix_condition() -> None:
     text = "argmin Layer(Q[2, 2], q[2]) -> [2] {\n  var x[2]\n  minimize 1/2*(x @ Q @ x) + q @ x\n  return x\n}\n"
     models, told = load(text)
@@ -257,6 +259,7 @@ def test_matrix_condition() -> None:
     assert "positive semidefinite" in compiler.stages(models.Layer.blueprint())["elaborate"]
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("declared", ["lam in nonneg, Q[2, 2] in psd(2)", "lam in positive, Q[2, 2] in spd(2)"])
 def test_sets_make_it_proven(declared: str) -> None:
     text = f"argmin Layer({declared}) -> [2] {{\n  var x[2]\n  minimize lam*normsq(x) + x @ Q @ x + sum(x)\n  return x\n}}\n"
@@ -294,6 +297,7 @@ def test_direction_is_named() -> None:
     assert "x = [0, 1]" in str(caught.value)
 
 
+@pytest.mark.usefixtures("backend")
 def test_local_accepts_what_is_not_convex() -> None:
     text = "argmin Layer(a) -> x {\n  var x = 1\n  minimize (x^2 - 1)^2 - a*x\n  solver local()\n  return x\n}\n"
     models, told = load(text)
