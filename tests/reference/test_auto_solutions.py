@@ -35,6 +35,7 @@ def test_robertson_with_its_sensitivities(backend):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=0)
 
 
+@pytest.mark.usefixtures("backend")
 def test_van_der_pol_at_a_million():
     layer = unnamed().VanDerPol(rtol=1e-9, atol=1e-9, dtype=torch.float64)
     x, v = layer(f64(1e-6), f64(2))
@@ -43,12 +44,14 @@ def test_van_der_pol_at_a_million():
     assert layer.last.stiff_from.item() < 0.01
 
 
+@pytest.mark.usefixtures("backend")
 def test_the_chemistry_of_polluted_air():
     layer = unnamed().Pollution(rtol=1e-8, atol=1e-14, dtype=torch.float64)
     torch.testing.assert_close(layer(f64(RATES), f64(60)), f64(POLLUTION), rtol=1e-6, atol=1e-16)
     assert layer.last.stiff_from.item() < 60
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("k", [5.0, 50.0, 1e5])
 def test_prothero_robinson_and_both_derivatives(k):
     def closed(k, t):

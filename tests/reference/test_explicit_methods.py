@@ -84,6 +84,7 @@ def test_values_between_the_steps_are_as_good_as_the_ends(method, backend):
     assert torch.equal(layer(number(e), times[::30]), found[::30])
 
 
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize("method", ["dop853", "prince9", "heun", "midpoint"])
 def test_a_sample_has_the_bits_it_has_alone(method):
     layer = MODELS.Orbit(solver=method, rtol=1e-5, atol=1e-5, dtype=torch.float64)

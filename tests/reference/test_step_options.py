@@ -81,13 +81,15 @@ def test_the_options_of_the_file_count_and_those_of_python_go_before(backend):
     assert not torch.equal(file, other)
 
 
-def test_a_sample_takes_the_bits_it_has_alone():
-    one = solved("tsit5(controller = pid, max_step = 0.3)", "lanes")[1]
-    assert torch.equal(one, solved("tsit5(controller = pid, max_step = 0.3)", "lanes", batch=11)[1])
+@BACKENDS
+def test_a_sample_takes_the_bits_it_has_alone(backend):
+    one = solved("tsit5(controller = pid, max_step = 0.3)", backend)[1]
+    assert torch.equal(one, solved("tsit5(controller = pid, max_step = 0.3)", backend, batch=11)[1])
 
 
-def test_single_precision():
-    _, end = solved("tsit5(controller = pid, dt0 = 0.01, max_step = 0.1, min_step = 0.0001)", "lanes", torch.float32)
+@BACKENDS
+def test_single_precision(backend):
+    _, end = solved("tsit5(controller = pid, dt0 = 0.01, max_step = 0.1, min_step = 0.0001)", backend, torch.float32)
     assert end.dtype == torch.float32
     assert (end - REFERENCE).abs().max() <= 1e-2
 

@@ -71,20 +71,23 @@ def test_the_slope_of_the_error_is_the_order(method, order, backend):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.2)
 
 
+@pytest.mark.parametrize("backend", ["python", "lanes"])
 @METHODS
-def test_the_energy_of_an_orbit_does_not_drift(method, order):
-    layer = MODELS.Orbit(solver=f"{method}(dt = 0.05)", dtype=DOUBLE)
-    plain = MODELS.Orbit(solver="rk4(dt = 0.05)", dtype=DOUBLE)
+def test_the_energy_of_an_orbit_does_not_drift(method, order, backend):
+    layer = MODELS.Orbit(solver=f"{method}(dt = 0.05)", backend=backend, dtype=DOUBLE)
+    plain = MODELS.Orbit(solver="rk4(dt = 0.05)", backend=backend, dtype=DOUBLE)
+    # As Python fewer, which take seconds.
+    turns = 200 if backend == "lanes" else 80
 
     def defects(which, turns):
         q, v = which(number(0.3), torch.linspace(0, turns * 2 * math.pi, 40 * turns + 1, dtype=DOUBLE)).split(2, -1)
         found = ((v * v).sum(-1) / 2 - 1 / q.norm(dim=-1) + 0.5).abs()
         return found[: len(found) // 10].max().item(), found[-len(found) // 10 :].max().item()
 
-    early, late = defects(layer, 200)
+    early, late = defects(layer, turns)
     assert late <= 1.1 * early
     assert early <= {2: 3e-3, 4: 3e-4}[order]
-    early, late = defects(plain, 200)
+    early, late = defects(plain, turns)
     assert late > 5 * early
 
 
@@ -112,6 +115,7 @@ def test_derivatives_are_exact(method, order, backend):
     assert torch.autograd.gradgradcheck(layer, arguments, eps=1e-6, atol=1e-7, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("backend")
 @METHODS
 def test_a_step_is_symplectic(method, order):
     # For q' = p-like pairs (0, 1) and (3, 2) of this Hamiltonian system the Jacobian J of a step keeps J' Omega J = Omega.
@@ -131,6 +135,7 @@ ode Flow(z0[4]) -> [4] {
     np.testing.assert_allclose(jacobian.T @ omega @ jacobian, omega, rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("backend")
 @METHODS
 def test_values_between_the_steps(method, order):
     layer = MODELS.Orbit(solver=f"{method}(dt = 0.01)", dtype=DOUBLE)
@@ -139,6 +144,7 @@ def test_values_between_the_steps(method, order):
     assert (layer(number(0.3), times) - exact).abs().max() <= {2: 1e-3, 4: 1e-5}[order]
 
 
+@pytest.mark.usefixtures("backend")
 @METHODS
 def test_single_precision_and_batches(method, order):
     layer = MODELS.Orbit(solver=f"{method}(dt = 0.01)", dtype=torch.float32)
