@@ -33,7 +33,8 @@ FEW = 4
 MIDDLE, WIDE = 16, 32
 """The largest sizes for which loops over the states are written out: of solvers of several functions, and of one."""
 QUICK, FULL = 1, 3
-"""Levels of LLVM's passes for functions; the quick one does not look for values that lie in memory already."""
+"""Levels of LLVM's passes for functions; the quick one does not look for values that lie in memory already, which loops
+over many states do not leave."""
 LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
 """What is left to do where all places on the stack have become values."""
 WRITE_OUT = ("loop_unroll", "simplify_cfg")
@@ -107,7 +108,8 @@ def optimise_whole(
         else:
             _inline_small(module, builder, _SMALL_OF_FEW)
             _run(module, builder, *WRITE_OUT, *WRITE_OUT)
-        _simplify(module, machine, FULL, unrolls=max(sizes, default=0) <= MIDDLE)
+        is_large = max(sizes, default=0) > MIDDLE
+        _simplify(module, machine, QUICK if is_large else FULL, unrolls=not is_large)
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
