@@ -34,7 +34,7 @@ from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, c
 SHARE = 1e2
 """Last bits of the terms of a row that its residual may have."""
 LEAKED = 8.0
-"""Last bits of what unknowns are measured by that a row held may be off by where dependent rows share their rounding."""
+"""Last bits of what unknowns are measured by that a row held at 0 may be off by where dependent rows share their rounding."""
 USUAL = 3
 SWEEPS = 6
 """Corrections that end at rounding by the largest entry, and at most, where rows of small terms need more."""
@@ -112,8 +112,12 @@ def certify(
             elif i >= equations and guess[i] == 0 and slack[i] < -room:
                 guess[i] = 1
                 changed += 1
-            elif guess[i] == 1 and not (vabs(slack[i]) <= max(room, LEAKED * eps * units_of_row(n, i, rows, units))):
-                return False
+            elif guess[i] == 1:
+                # Rows of a narrow range held at both ends agree to rounding of no size but their own.
+                if sides[i] == 0.0:
+                    room = max(room, LEAKED * eps * units_of_row(n, i, rows, units))
+                if not (vabs(slack[i]) <= room):
+                    return False
         if changed == 0:
             if not is_stationary(n, count, quadratic, linear, rows, point, trial, forces, share):
                 return False

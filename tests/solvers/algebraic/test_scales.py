@@ -84,3 +84,11 @@ def test_narrow_range_is_kept() -> None:
     answer = solve(program([[1]], [50.5], lower=5e-6, upper=1e-5), dtype=np.float32, tol=1e-5)
     assert answer.status == "success"
     np.testing.assert_allclose(answer.x, [5e-6], rtol=1e-6)
+
+
+def test_both_ends_of_a_narrow_range_are_not_held() -> None:
+    """A range of 1e-3 beside one of 1e3: its middle is no answer, though both ends hold to the rounding of the other."""
+    curvature, slopes = np.diag([0, 1e-2, 1e-6]), [-9.774922, -7.6191535, 4.272131]
+    answer = solve(program(curvature, slopes, lower=0, upper=[0.1, 1000, 1e-3]), dtype=np.float32, tol=1e-5)
+    assert answer.status == "success"
+    np.testing.assert_allclose(answer.x, [0.1, 761.91535, 0], rtol=1e-6)
