@@ -37,14 +37,12 @@ class OnEntry(Sequence[Any]):
 @dataclass(eq=False)
 class Store:
     """Elements side by side: `items` in registers, `pointer` in memory, or both. `shared`: the memory holds single
-    floats, the same for all lanes. `numbers`: they are constants. `owned`: elements of the function's own buffer."""
+    floats, the same for all lanes. `numbers`: they are constants."""
 
     items: Sequence[Any] | None = None
     pointer: Any = None
     shared: bool = False
     numbers: np.ndarray[Any, np.dtype[np.float64]] | None = None
-    owned: int = 0
-    readers: int = 0
 
 
 @dataclass(frozen=True, eq=False)
