@@ -20,6 +20,7 @@ from benchmarks.row import Results
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, LADDER_PAGE = DOCS / "benchmarks.md", DOCS / "how-it-is-fast.md"
 LADDER = Path(__file__).parent / "ladder.json"
+LINKING = Path(__file__).parent / "linking.json"
 MARKED = re.compile(r"(<!-- figures (\w+) -->\n).*?(<!-- end figures -->)", re.S)
 
 FIGURES: dict[str, Callable[[Results], str]] = {
@@ -84,17 +85,33 @@ def linking_table(found: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def kernels_table(found: dict[str, Any]) -> str:
+    """What LLVM takes for every kernel, solver and model in one."""
+    lines = [
+        [line["work"], line["kernel"], *(tables.number(line[name]) for name in ("seconds", "machine_code"))]
+        for line in found["kernels"]
+    ]
+    return tables.markdown(("work", "kernel", "processor, s:", "of it machine code:"), lines)
+
+
 LADDER_FIGURES: dict[str, Callable[[Any], str]] = {
     "ladder": ladder_table,
     "making": linking_table,
+    "kernels": kernels_table,
     "machine": lambda found: tables.machine_line(found["machine"]),
     "gpu": lambda _: cuda.table(),
     "gpu_device": lambda _: cuda.device_line(),
 }
 
 
+def ladder_results() -> dict[str, Any]:
+    """What the page on how it is fast is written from."""
+    kernels = json.loads(LINKING.read_text(encoding="utf-8"))["kernels"]
+    return json.loads(LADDER.read_text(encoding="utf-8")) | {"kernels": kernels}
+
+
 def write_ladder() -> None:
     """Writes the tables of the page on how it is fast."""
-    found = json.loads(LADDER.read_text(encoding="utf-8"))
+    found = ladder_results()
     text = LADDER_PAGE.read_text(encoding="utf-8")
     LADDER_PAGE.write_text(refresh(text, LADDER_FIGURES, found), encoding="utf-8")

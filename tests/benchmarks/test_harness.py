@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import ladder, machine, page
+from benchmarks import ladder, linking, machine, page
 from benchmarks.cli import RESULTS
 from benchmarks.compare import compare
 from benchmarks.measure import take_turns
@@ -130,7 +129,13 @@ def test_the_stages_of_making_code_are_taken_for_the_ladder() -> None:
     )
 
 
+def test_every_kernel_of_a_layer_is_timed_from_its_parts_to_its_bytes() -> None:
+    lines = linking.measure(("lv",), processes=1)
+    assert {line["work"] for line in lines} == {"lv"} and all(line["seconds"] > 0 for line in lines)
+    assert {"solve", "pull"} <= {line["kernel"] for line in lines}, lines
+
+
 def test_the_page_of_the_ladder_is_what_was_measured() -> None:
-    found = json.loads(page.LADDER.read_text(encoding="utf-8"))
+    found = page.ladder_results()
     text = page.LADDER_PAGE.read_text(encoding="utf-8")
     assert page.refresh(text, page.LADDER_FIGURES, found) == text, "run `python -m benchmarks.ladder`"

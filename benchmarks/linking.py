@@ -1,0 +1,121 @@
+"""`python -m benchmarks.linking`: what LLVM takes for every kernel of the works, solver and model linked into one.
+
+Every work makes its layer's machine code in new processes that find the solvers' bitcode in the cache, and no object.
+Each object is timed from its parts to its bytes: reading bitcode and texts, linking and passes, then machine code. The
+process that took least counts. Writes linking.json and the table of docs/how-it-is-fast.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from benchmarks import machine
+from benchmarks.machine import hold_to
+from benchmarks.page import LINKING, write_ladder
+from benchmarks.work import Comparison, Settings
+
+WORKS = ("lv", "node", "deq", "qp10", "ball", "robertson", "brusselator")
+PROCESSES = 3
+
+
+def times_of(name: str) -> dict[str, tuple[float, float]]:
+    """Seconds of the processor, all and of them for machine code, for each object that the layer of a work makes for
+    its values and its gradient, by the entries in it."""
+    import llvmlite.binding as llvm
+
+    from benchmarks.works import work
+    from implicitdsl.backends.lanes import link
+
+    found: dict[str, tuple[float, float]] = {}
+    entered: list[str] = []
+    emitted: list[float] = []
+    joined, kept, emit = link.joined, link.kept_object, llvm.TargetMachine.emit_object
+
+    def watched(modules: Sequence[str | bytes], entries: Sequence[str], context: Any) -> Any:
+        entered.append(", ".join(entry.removeprefix("imp_") for entry in entries))
+        return joined(modules, entries, context)
+
+    def emitting(machine: Any, module: Any) -> bytes:
+        start = time.process_time()
+        code = emit(machine, module)
+        emitted.append(time.process_time() - start)
+        return code
+
+    def timed(key: str, make: Callable[[], bytes]) -> bytes:
+        def made() -> bytes:
+            entered.clear()
+            emitted.clear()
+            start = time.process_time()
+            code = make()
+            spent = time.process_time() - start
+            name = entered[0]
+            # A gradient's solve, which keeps what its pullback needs, is another object of the same entry.
+            found[name if name not in found else f"{name}, for a gradient"] = (spent, sum(emitted))
+            return code
+
+        return kept(key, made)
+
+    chosen = work(name)
+    assert isinstance(chosen, Comparison)
+    with (
+        mock.patch.object(link, "joined", watched),
+        mock.patch.object(link, "kept_object", timed),
+        mock.patch.object(llvm.TargetMachine, "emit_object", emitting),
+    ):
+        for call in chosen.ours(Settings(backend="lanes")).calls.values():
+            call.run()
+    return found
+
+
+def measure(names: Sequence[str] = WORKS, processes: int = PROCESSES) -> list[dict[str, Any]]:
+    """The kernels of the works, least of some processes each. Raises CalledProcessError where one ends badly."""
+    found: list[dict[str, Any]] = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            # The first one lowers the solvers besides, which is not in these times.
+            runs = [_run(name, folder) for _ in range(processes)]
+        least = {entry: min(run[entry] for run in runs) for entry in runs[0]}
+        found += [
+            {"work": name, "kernel": entry, "seconds": seconds, "machine_code": code}
+            for entry, (seconds, code) in least.items()
+        ]
+        print(name, {entry: round(seconds, 3) for entry, (seconds, _) in least.items()}, flush=True)
+    return found
+
+
+def _run(name: str, folder: str) -> dict[str, tuple[float, float]]:
+    for made in Path(folder).iterdir():
+        if made.suffix != ".bc":
+            made.unlink()
+    command = [sys.executable, "-m", "benchmarks.linking", "--one", name]
+    environment = {**os.environ, "IMPLICITDSL_CACHE": folder, "IMPLICITDSL_LINK": "whole", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measures, writes linking.json and the page; with `--one`, prints the kernels of a work."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.linking", description=__doc__)
+    parser.add_argument("--one")
+    given = parser.parse_args()
+    if given.one:
+        hold_to(1)
+        print(json.dumps(times_of(given.one)))
+        return
+    facts = machine.describe()
+    LINKING.write_text(json.dumps({"machine": facts, "kernels": measure()}, indent=1) + "\n", encoding="utf-8")
+    write_ladder()
+
+
+if __name__ == "__main__":
+    main()
