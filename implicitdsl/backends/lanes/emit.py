@@ -31,9 +31,9 @@ from implicitdsl.backends.lanes.values import OnEntry, Store, Value, elements, p
 from implicitdsl.ir.contraction import is_layout
 from implicitdsl.ir.layout import is_sum
 from implicitdsl.ir.node import Contract, Leaf, Map, Node, Place, walk
+from implicitdsl.kernels.groups import SCALAR_GROUPS
 from implicitdsl.problems.derived import Derived, Group
 
-SCALAR_GROUPS = ("t", "t_dot")
 ADDRESS_BYTES = 8
 DEAR = 700
 """Operations from which on there is one copy of a function, whoever calls it."""

@@ -79,7 +79,7 @@ def optimise_whole(
     `is_narrow` says that vectors have one lane. Bits stay what they are: no pass may reorder or fuse an operation."""
     builder = _builder(machine)
     most = max(sizes, default=LARGEST + 1)
-    is_one = all(_is(function, b"alwaysinline") or _is(function, b"noinline") for function in _inner(module))
+    is_one = all(_is(function, b"alwaysinline") or is_own(function) for function in _inner(module))
     _settle(module, builder, is_one=is_one)
     _join_chains(module, builder)
     if rest is not None:
@@ -87,7 +87,7 @@ def optimise_whole(
         rest()
         _run(module, builder, "always_inliner", "global_dead_code_eliminate")
     _run(module, builder, "sroa")
-    own = [function for function in _defined(module) if _is(function, b"noinline")]
+    own = [function for function in _defined(module) if is_own(function)]
     is_single = len(_defined(module)) - len(own) == 1
     if rest is None and is_single:
         if most <= FEW:
@@ -174,7 +174,7 @@ def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: _In
 def _inline(module: llvm.ModuleRef, builder: llvm.PassBuilder, functions: Collection[llvm.ValueRef]) -> None:
     for function in functions:
         # What may not be inlined says so itself, and LLVM refuses both.
-        if not _is(function, b"noinline"):
+        if not is_own(function):
             function.add_function_attribute("alwaysinline")
     _run(module, builder, "always_inliner", "global_dead_code_eliminate")
 
@@ -185,6 +185,11 @@ def _defined(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
 
 def _inner(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
     return [function for function in _defined(module) if function.linkage == llvm.Linkage.internal]
+
+
+def is_own(function: llvm.ValueRef) -> bool:
+    """Whether a function says that it may not become part of others."""
+    return _is(function, b"noinline")
 
 
 def _is(function: llvm.ValueRef, attribute: bytes) -> bool:

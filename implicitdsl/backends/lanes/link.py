@@ -22,7 +22,7 @@ from llvmlite.binding import ffi
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
-from implicitdsl.backends.lanes.flatten import FEW, optimise_whole
+from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.target import device
@@ -133,25 +133,33 @@ def make_object(
         whole = joined(parts, entries, context)
         if functions:
             align_frames(whole, entries, context)
-        if inline_all:
-            _inline_all(whole)
 
-        def complete() -> None:
-            calls = str(whole) if is_small else None
+        def complete(calls: str | None = None) -> None:
             if functions:
                 whole.link_in(joined(functions, entries, context))
             add_words(whole, sizes, context, calls=calls, is_one=inline_all)
             keep_inside(whole, entries, inline_all=inline_all)
 
-        is_small = bool(functions) and max(sizes, default=FEW + 1) <= FEW
-        is_small = is_small and sum(len(part) for part in parts if isinstance(part, bytes)) <= SHORT
-        # What a model asks to stay a function is large.
-        is_small = is_small and sum(map(len, functions)) <= SHORT and not any("noinline" in text for text in functions)
-        if not is_small:
+        if not _is_small(parts, functions, sizes):
             complete()
-        return compiled(whole, cpu, sizes=sizes, rest=complete if is_small else None)
+            return compiled(whole, cpu, sizes=sizes)
+        if inline_all:
+            _inline_all(whole)
+        return compiled(whole, cpu, sizes=sizes, rest=lambda: complete(str(whole)))
 
     return kept_object(key, make)
+
+
+def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Sequence[int]) -> bool:
+    """Whether solvers, which are bitcode, are to be written out before functions of a model are linked with them."""
+    # What a model asks to stay a function is large.
+    return (
+        bool(functions)
+        and max(sizes, default=FEW + 1) <= FEW
+        and sum(len(part) for part in parts if isinstance(part, bytes)) <= SHORT
+        and sum(map(len, functions)) <= SHORT
+        and not any("noinline" in text for text in functions)
+    )
 
 
 def key_of_modules(modules: Iterable[str | bytes], cpu: str, *more: object) -> str:
@@ -221,7 +229,7 @@ def add_words(
     """Links a module with the words that it calls, written out for such of the sizes as are small, or, where the text
     of all `calls` is given, for those that stand there. `is_one` says that all of a solver will be one function."""
     # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
-    are_called = is_one and max(sizes, default=0) > LARGEST and any(map(_is_own, whole.functions))
+    are_called = is_one and max(sizes, default=0) > LARGEST and any(map(is_own, whole.functions))
     for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
         if calls is None:
             words = word_functions(dtype, width, sizes, are_called=are_called)
@@ -242,13 +250,8 @@ def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: 
 def _inline_all(module: llvm.ModuleRef) -> None:
     for function in module.functions:
         # What may not be inlined says so itself, and LLVM refuses both.
-        if function.linkage == llvm.Linkage.internal and not _is_own(function):
+        if function.linkage == llvm.Linkage.internal and not is_own(function):
             function.add_function_attribute("alwaysinline")
-
-
-def _is_own(function: llvm.ValueRef) -> bool:
-    """Whether a function may not become part of others."""
-    return any(b"noinline" in words for words in function.attributes)
 
 
 def compiled(

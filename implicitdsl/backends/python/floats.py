@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -183,29 +184,28 @@ def add_products(
     m: int, n: int, k: int, a: Array, a_at: int, a_step: int, b: Array, b_at: int, b_step: int,
     out: Array, out_at: int, out_step: int,
 ) -> None:  # fmt: skip
-    columns = [b[b_at + j * b_step : b_at + j * b_step + k].tolist() for j in range(n)]
-    for i in range(m):
-        row = a[a_at + i * a_step : a_at + i * a_step + k].tolist()
-        at = out_at + i * out_step
-        for column in columns:
-            total = out[at]
-            for x, y in zip(row, column, strict=True):
-                total = x * y + total
-            out[at] = total
-            at += 1
+    columns = list(_rows(n, k, b, b_at, b_step))
+    for i, row in enumerate(_rows(m, k, a, a_at, a_step)):
+        _add_sums(row, columns, out, out_at + i * out_step)
 
 
 def subtract_products(
     m: int, n: int, k: int, a: Array, a_at: int, a_step: int, b: Array, b_at: int, b_step: int,
     out: Array, out_at: int, out_step: int,
 ) -> None:  # fmt: skip
-    columns = [b[b_at + j * b_step : b_at + j * b_step + k].tolist() for j in range(n)]
-    for i in range(m):
-        row = a[a_at + i * a_step : a_at + i * a_step + k].tolist()
-        at = out_at + i * out_step
-        for column in columns:
-            total = out[at]
-            for x, y in zip(row, column, strict=True):
-                total = -x * y + total
-            out[at] = total
-            at += 1
+    columns = list(_rows(n, k, b, b_at, b_step))
+    for i, row in enumerate(_rows(m, k, a, a_at, a_step)):
+        _add_sums([-x for x in row], columns, out, out_at + i * out_step)
+
+
+def _rows(m: int, k: int, a: Array, at: int, step: int) -> Iterator[list[Element]]:
+    return (a[at + i * step : at + i * step + k].tolist() for i in range(m))
+
+
+def _add_sums(row: list[Element], columns: list[list[Element]], out: Array, at: int) -> None:
+    for column in columns:
+        total = out[at]
+        for x, y in zip(row, column, strict=True):
+            total = x * y + total
+        out[at] = total
+        at += 1
