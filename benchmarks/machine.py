@@ -47,7 +47,7 @@ def peers_wanted() -> dict[str, str]:
 def versions() -> dict[str, str]:
     """The installed version of ourselves and of every peer; "" for one that is not there."""
     found: dict[str, str] = {}
-    for name in ("implicitdsl", "torch", "numpy", "scipy", "llvmlite", "numba", *peers_wanted()):
+    for name in ("implicitdsl", "torch", "numpy", "scipy", "llvmlite", *peers_wanted()):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -39,7 +39,7 @@ def source_hash() -> str:
 @cache
 def toolchain() -> str:
     """What makes entries: this package and the versions of what it compiles with. An entry of another is not found."""
-    versions = [f"{name} {installed(name)}" for name in ("numba", "llvmlite", "sympy", "lark", "numpy")]
+    versions = [f"{name} {installed(name)}" for name in ("llvmlite", "sympy", "lark", "numpy")]
     return key_of(source_hash(), platform.python_version(), platform.machine(), torch.__version__, *versions)
 
 

@@ -141,7 +141,7 @@ class Draft:
             "made_with": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
-                **{name: installed(name) for name in ("numpy", "llvmlite", "numba")},
+                **{name: installed(name) for name in ("numpy", "llvmlite")},
             },
             "system": system(),
             "cpu": self.cpu,

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("implicitdsl", "torch", "numpy", "numba", "llvmlite", "lark", "sympy", "matplotlib", "pygls")
+PACKAGES = ("implicitdsl", "torch", "numpy", "llvmlite", "lark", "sympy", "matplotlib", "pygls")
 OPTIONAL = ("matplotlib", "pygls")
 FEATURES = ("avx2", "fma", "avx512f", "neon", "sve")
 

@@ -1,8 +1,8 @@
 """Dense linear algebra as solver vocabulary: matrices are 1-D, row-major, starting at element 0 of their array.
 
 Products, LU with partial pivoting, Cholesky, LDL' of quasi-definite matrices. The bodies work a row at a time, so that one
-sample runs at NumPy's speed, and lie in Numba's subset; a back end may overload them for vectors of samples, pivoting each
-sample on its own. No BLAS: every sum has one fixed order, hence one fixed result. Factors overwrite their matrix.
+sample runs at NumPy's speed, and lie in what is lowered for one sample; a back end may overload them for vectors of samples,
+pivoting each sample on its own. No BLAS: every sum has one fixed order, hence one fixed result. Factors overwrite their matrix.
 Sources: Golub & Van Loan, Matrix Computations, 4th ed., 3.2, 3.4, 4.1, 4.2; Vanderbei, SIAM J. Optim. 5 (1995), quasi-definite
 matrices.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, dot, is_finite, vabs, vsqrt
+from implicitdsl.solvers.vocabulary import Array, Element, Mask, buffer, dot, epsilon, is_finite, vabs, vsqrt
 
 
 def matvec(m: int, n: int, a: Array, x: Array, out: Array) -> None:
@@ -62,7 +62,7 @@ def largest(n: int, x: Array) -> Element:
 
 def epsilon_of(x: Array) -> Element:
     """The distance from 1 to the next float of the array's type, as an element of it."""
-    return buffer(x, 1)[0] + np.finfo(x.dtype).eps
+    return epsilon(x)
 
 
 def rounding(eps: Element, multiple: float) -> Element:

@@ -93,7 +93,7 @@ def measure_by_sides(n: int, count: int, hessian: Array, cost: Array, rows: Arra
                 unit = min(unit, vabs(sides[i] / rows[i * n + k]))
         if not (unit < np.inf) and hessian[k * n + k] > 0.0 and cost[k] != 0.0:
             unit = vabs(cost[k]) / hessian[k * n + k]
-        units[k] = 1.0 / power_of_two_root(unit) ** 2.0 if 0.0 < unit < np.inf else 1.0
+        units[k] = 1.0 / power_of_two_root(unit) ** 2.0 if unit > 0.0 and unit < np.inf else 1.0
 
 
 def guess_by_rows(

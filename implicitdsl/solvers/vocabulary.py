@@ -2,7 +2,7 @@
 
 An element is the float of one sample, or later a SIMD vector holding one float of each of several samples; a mask is the
 result of comparing elements. Solver functions use these words wherever samples may part ways, so that the same source
-serves both. The bodies here are for one sample: `backend="python"` runs them as they are, and they lie in Numba's subset.
+serves both. The bodies here are for one sample: `backend="python"` runs them as they are.
 
 Runs: `interrupted`.
 Elements: `select fma vmin vmax vabs vsqrt vlog2 vexp2 power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_

@@ -30,8 +30,7 @@ sys.meta_path.insert(0, _Refusal())
 
 @pytest.fixture(scope="session")
 def solvers_of_one_sample() -> None:
-    """Compiled in the cache of all tests: they are lowered by Numba, which never gives its functions the same names twice,
-    so that two processes that make them at once, each in a cache of its own, would compile two objects."""
+    """Compiled in the cache of all tests, so that processes with a cache of their own find them."""
     for part, (solver, signature) in {**SOLVERS_OF_ROOTS, **SOLVERS_OF_MINIMA}.items():
         one_sample_object(solver, signature, "float64", f"imp_{part}")
 

@@ -76,10 +76,10 @@ def test_doctor_says_what_is_wrong_and_what_to_do(folder: Path, monkeypatch: pyt
 
 def test_doctor_notices_an_unfit_version(monkeypatch: pytest.MonkeyPatch) -> None:
     known = examination.version
-    monkeypatch.setattr(examination, "version", lambda name: "0.1.2" if name == "numba" else known(name))
+    monkeypatch.setattr(examination, "version", lambda name: "0.1.2" if name == "llvmlite" else known(name))
     versions, advice = examination.examine_versions()
-    assert versions["numba"] == "0.1.2"
-    assert advice == ["numba is 0.1.2, and this version needs 0.66: pip install 'numba==0.66.*'"]
+    assert versions["llvmlite"] == "0.1.2"
+    assert advice == ["llvmlite is 0.1.2, and this version needs 0.48: pip install 'llvmlite==0.48.*'"]
 
 
 # ---------------------------------------------------------------- cache

@@ -90,11 +90,11 @@ def installed(name: str) -> str:
 
 @cache
 def fingerprint(files: tuple[str, ...]) -> str:
-    """A hash of some sources of this package (paths inside it) and of the versions of what they are compiled with. The
+    """A hash of some sources of this package (paths inside it) and of the version of llvmlite, which compiles them. The
     version of Python is not among them: what is made of a source computes the same under each."""
     found = hashlib.sha256()
     root = Path(__file__).parents[2]
-    for name in (installed("numba"), installed("llvmlite"), platform.machine()):
+    for name in (installed("llvmlite"), platform.machine()):
         found.update(name.encode() + b"\0")
     for name in files:
         found.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")

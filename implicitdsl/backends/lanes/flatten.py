@@ -32,8 +32,8 @@ FEW = 4
 """The largest size of models for which the quick level finds what there is to find in code of one function."""
 MIDDLE, WIDE = 16, 32
 """The largest sizes for which loops over the states are written out: of solvers of several functions, and of one."""
-QUICK, FULL = 1, 3
-"""Levels of LLVM's passes for functions; the quick one does not look for values that lie in memory already, which loops
+QUICK, MODERATE, FULL = 1, 2, 3
+"""Levels of LLVM's passes; the quick one does not look for values that lie in memory already, which loops
 over many states do not leave."""
 LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
 """What is left to do where all places on the stack have become values."""
@@ -113,9 +113,25 @@ def optimise_whole(
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
-def _builder(machine: llvm.TargetMachine, *, level: int = FULL, unrolls: bool = True) -> llvm.PassBuilder:
+def optimise_alone(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+    """Optimises a solver of one sample, which knows no model. Chains are joined as in `optimise_whole`; functions of
+    several callers stay functions, and loops become vectors of one round: so it is a third of the code, and as fast."""
+    builder = _builder(machine)
+    _settle(module, builder, is_one=False)
+    _join_chains(module, builder)
+    _run(module, builder, "sroa")
+    for function in _inner(module):
+        function.add_function_attribute("noinline")
+    builder = _builder(machine, level=MODERATE, unrolls=False, interleaves=False)
+    builder.getModulePassManager().run(module, builder)
+
+
+def _builder(
+    machine: llvm.TargetMachine, *, level: int = FULL, unrolls: bool = True, interleaves: bool = True
+) -> llvm.PassBuilder:
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_unrolling = unrolls
+    options.loop_interleaving = interleaves
     return llvm.create_pass_builder(machine, options)
 
 

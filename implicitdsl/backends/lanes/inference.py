@@ -60,8 +60,8 @@ class Typed:
 class Inference:
     """Finds the kinds of functions, once for each list of arguments."""
 
-    def __init__(self, modules: Collection[str] | None) -> None:
-        self.modules = modules
+    def __init__(self, modules: Collection[str] | None, function: type[FunctionInference] | None = None) -> None:
+        self.modules, self._function = modules, function or FunctionInference
         self._found: dict[tuple[Source, tuple[Kind, ...]], Typed] = {}
 
     def typed(self, source: Source, arguments: tuple[Kind, ...]) -> Typed:
@@ -71,12 +71,12 @@ class Inference:
             if len(arguments) != len(source.parameters):
                 raise LoweringError(f"{source.name} takes {len(source.parameters)} arguments, not {len(arguments)}")
             found = Typed(source, arguments, dict(zip(source.parameters, arguments, strict=True)))
-            _Function(self, found).infer()
+            self._function(self, found).infer()
             self._found[key] = found
         return self._found[key]
 
 
-class _Function:
+class FunctionInference:
     """Finds the kinds of one function."""
 
     def __init__(self, inference: Inference, typed: Typed) -> None:
@@ -142,15 +142,17 @@ class _Function:
                 self.join(name, INT)
                 self.block(body)
             case ast.Return(value=value):
-                kind = VOID if value is None else self.kind(value)
-                before = self.typed.result
-                found = kind if before is None else united(before, kind)
-                if found is None:
-                    raise LoweringError(f"gives now {before}, now {kind}")
-                self.changed |= found != before
-                self.typed.result = found
+                self.give(VOID if value is None else self.kind(value))
             case _:
                 raise LoweringError("solvers have no such statement")
+
+    def give(self, kind: Kind) -> None:
+        before = self.typed.result
+        found = kind if before is None else united(before, kind)
+        if found is None:
+            raise LoweringError(f"gives now {before}, now {kind}")
+        self.changed |= found != before
+        self.typed.result = found
 
     def assign(self, target: ast.expr, kind: Kind) -> None:
         match target:

@@ -22,7 +22,7 @@ from llvmlite.binding import ffi
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
-from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_whole
+from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_alone, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.target import device
@@ -148,6 +148,22 @@ def make_object(
         return compiled(whole, cpu, sizes=sizes, rest=lambda: complete(str(whole)))
 
     return kept_object(key, make)
+
+
+def make_alone(modules: Iterable[str | bytes], entry: str) -> bytes:
+    """The object file of a solver of one sample, which is linked with no model; all else is as in `make_object`."""
+    parts, cpu = list(modules), aim()
+    if (elsewhere := device()) is not None:
+        return elsewhere.make(parts, [entry], ())
+
+    def make() -> bytes:
+        whole = joined(parts, [entry], llvm.create_context())
+        keep_inside(whole, [entry])
+        machine = _machine(cpu)
+        optimise_alone(whole, machine)
+        return machine.emit_object(whole)
+
+    return kept_object(key_of_modules(parts, cpu, "alone", entry), make)
 
 
 def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Sequence[int]) -> bool:

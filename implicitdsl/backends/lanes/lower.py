@@ -41,11 +41,11 @@ def lower(
     Plain functions that it calls, whose text is part of what is made, may come from `modules` alone (None: from any).
     Raises LoweringError for a function outside what solvers may be written in."""
     source = function if isinstance(function, Source) else source_of(function)
-    with _no_collector():
+    with no_collector():
         typed = Inference(modules).typed(source, arguments)
         assert typed.result is not None
         module = ir.Module("solver")
-        body = _Module(module).function(typed)
+        body = ModuleWriter(module).function(typed)
         entry = ir.Function(module, ir.FunctionType(result.llvm, [kind.llvm for kind in arguments]), symbol)
         builder = ir.IRBuilder(entry.append_basic_block())
         builder.ret(converted(builder, builder.call(body, entry.args), typed.result, result))
@@ -53,7 +53,7 @@ def lower(
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """Cycles of objects are left meanwhile: a module is so many objects that the collector would take a quarter of the
     time, and all of them stay until it is done."""
     collects = gc.isenabled()
@@ -65,7 +65,7 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-class _Module:
+class ModuleWriter:
     """The functions of one module, each written when it is first called."""
 
     def __init__(self, module: ir.Module) -> None:
@@ -80,11 +80,11 @@ class _Module:
             made = ir.Function(self.module, ir.FunctionType(typed.result.llvm, kinds), name)
             made.linkage = "internal"
             self._made[typed] = made
-            _Function(typed, made, self.function).write()
+            FunctionWriter(typed, made, self.function).write()
         return self._made[typed]
 
 
-class _Function(Expressions):
+class FunctionWriter(Expressions):
     """Writes one function. Its last block gives the result."""
 
     def __init__(self, typed: Typed, made: ir.Function, function: Callable[[Typed], ir.Function]) -> None:

@@ -1,102 +1,99 @@
-"""The arrays that compiled solvers of one sample allocate: Numba's run-time functions, over malloc and free.
+"""The arrays that compiled solvers of one sample make: room for a call, out of which functions take and give back.
 
-Numba counts references to a block of memory itself and calls these to get and to free one, so that code made from
-solvers needs no Numba when it runs. A block is { count, destructor, its argument, data, size, allocator }, then the
-data. What solvers never need gives no memory, which ends the call.
+A solver takes its arrays from the top of a chunk, and its room remembers how far that is filled; when a function
+returns, the top falls to where it was. A chunk that is full is followed by a larger one, so that a call asks for memory
+a few times. Where there is none, the room is marked, which ends the call.
 """
 
 from __future__ import annotations
 
-import re
+NO_MEMORY, MISFIT = 1, 2
+"""Why: there was no memory, or a slice or an operation that its arrays do not fit."""
+LINE = 64
+"""Bytes of a line of the cache, which arrays begin at."""
+FIRST = 1 << 14
+"""Bytes of the first chunk."""
 
-MEMORY = """
+MEMORY = f"""
 declare ptr @malloc(i64)
 declare void @free(ptr)
 
-define ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %align) {
-  %wide = zext i32 %align to i64
-  %more = add i64 %size, 64
-  %whole = add i64 %more, %wide
-  %block = call ptr @malloc(i64 %whole)
-  %none = icmp eq ptr %block, null
-  br i1 %none, label %failed, label %made
+define ptr @imp_take(ptr %room, i64 %size) {{
+  %top.at = getelementptr i64, ptr %room, i64 1
+  %end.at = getelementptr i64, ptr %room, i64 2
+  %top = load i64, ptr %top.at
+  %end = load i64, ptr %end.at
+  %negative = icmp slt i64 %size, 0
+  br i1 %negative, label %none, label %positive
+positive:
+  %past = add i64 %size, {LINE - 1}
+  %whole = and i64 %past, -{LINE}
+  %left = sub i64 %end, %top
+  %fits = icmp ule i64 %whole, %left
+  br i1 %fits, label %found, label %more
+more:
+  %before = load i64, ptr %room
+  %last = sub i64 %end, %before
+  %twice = shl i64 %last, 1
+  %usual = call i64 @llvm.umax.i64(i64 %twice, i64 {FIRST})
+  %wanted = call i64 @llvm.umax.i64(i64 %usual, i64 %whole)
+  %all = add i64 %wanted, {2 * LINE}
+  %chunk = call ptr @malloc(i64 %all)
+  %failed = icmp eq ptr %chunk, null
+  br i1 %failed, label %none, label %made
 made:
-  %at = ptrtoint ptr %block to i64
-  %past = add i64 %at, 63
-  %high = add i64 %past, %wide
-  %over = urem i64 %high, %wide
-  %start = sub i64 %high, %over
-  %data = inttoptr i64 %start to ptr
-  store i64 1, ptr %block
-  %p1 = getelementptr i64, ptr %block, i64 1
-  store ptr null, ptr %p1
-  %p2 = getelementptr i64, ptr %block, i64 2
-  store ptr null, ptr %p2
-  %p3 = getelementptr i64, ptr %block, i64 3
-  store ptr %data, ptr %p3
-  %p4 = getelementptr i64, ptr %block, i64 4
-  store i64 %size, ptr %p4
-  %p5 = getelementptr i64, ptr %block, i64 5
-  store ptr null, ptr %p5
-  ret ptr %block
-failed:
+  store i64 %before, ptr %chunk
+  %address = ptrtoint ptr %chunk to i64
+  %second = getelementptr i64, ptr %chunk, i64 1
+  %high = add i64 %address, {2 * LINE - 1}
+  %start = and i64 %high, -{LINE}
+  %stop = add i64 %start, %wanted
+  store i64 %stop, ptr %second
+  store i64 %address, ptr %room
+  store i64 %stop, ptr %end.at
+  br label %found
+found:
+  %at = phi i64 [ %top, %positive ], [ %start, %made ]
+  %next = add i64 %at, %whole
+  store i64 %next, ptr %top.at
+  %array = inttoptr i64 %at to ptr
+  ret ptr %array
+none:
   ret ptr null
-}
+}}
 
-define ptr @NRT_MemInfo_alloc(i64 %size) {
-  %block = call ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 16)
-  ret ptr %block
-}
-
-define void @NRT_MemInfo_call_dtor(ptr %block) {
-  call void @free(ptr %block)
-  ret void
-}
-
-define ptr @NRT_Allocate(i64 %size) {
-  %found = call ptr @malloc(i64 %size)
-  ret ptr %found
-}
-
-define void @NRT_Free(ptr %block) {
-  call void @free(ptr %block)
-  ret void
-}
-
-define ptr @NRT_MemInfo_new_varsize_dtor(i64 %size, ptr %destructor) {
-  ret ptr null
-}
-
-define ptr @NRT_MemInfo_varsize_realloc(ptr %block, i64 %size) {
-  ret ptr null
-}
-
-define void @PyErr_SetString(ptr %kind, ptr %text) {
-  ret void
-}
-
-define i32 @numba_attempt_nocopy_reshape(
-    i64 %nd, ptr %dims, ptr %strides, i64 %new_nd, ptr %new_dims, ptr %new_strides, i64 %itemsize, i32 %fortran
-) {
+define void @imp_give_back(ptr %room, i64 %chunk, i64 %top) {{
 entry:
-  br label %test
-test:
-  %left = phi i64 [ %new_nd, %entry ], [ %i, %step ]
-  %stride = phi i64 [ %itemsize, %entry ], [ %next, %step ]
-  %more = icmp sgt i64 %left, 0
-  br i1 %more, label %step, label %done
-step:
-  %i = sub i64 %left, 1
-  %place = getelementptr i64, ptr %new_strides, i64 %i
-  store i64 %stride, ptr %place
-  %where = getelementptr i64, ptr %new_dims, i64 %i
-  %n = load i64, ptr %where
-  %next = mul i64 %stride, %n
-  br label %test
+  %top.at = getelementptr i64, ptr %room, i64 1
+  store i64 %top, ptr %top.at
+  %now = load i64, ptr %room
+  %same = icmp eq i64 %now, %chunk
+  br i1 %same, label %done, label %more
+more:
+  %last = phi i64 [ %now, %entry ], [ %before, %more ]
+  %at = inttoptr i64 %last to ptr
+  %before = load i64, ptr %at
+  call void @free(ptr %at)
+  %found = icmp eq i64 %before, %chunk
+  br i1 %found, label %reached, label %more
+reached:
+  store i64 %chunk, ptr %room
+  %end.at = getelementptr i64, ptr %room, i64 2
+  %empty = icmp eq i64 %chunk, 0
+  br i1 %empty, label %all, label %some
+all:
+  store i64 0, ptr %end.at
+  br label %done
+some:
+  %kept = inttoptr i64 %chunk to ptr
+  %second = getelementptr i64, ptr %kept, i64 1
+  %end = load i64, ptr %second
+  store i64 %end, ptr %end.at
+  br label %done
 done:
-  ret i32 1
-}
+  ret void
+}}
+
+declare i64 @llvm.umax.i64(i64, i64)
 """
-"""LLVM text. Solvers reshape contiguous arrays alone, so a reshape never copies."""
-MEMORY_FUNCTIONS = tuple(re.findall(r"^define \S+ @(\w+)\(", MEMORY, re.MULTILINE))
-"""What it defines; the code of a solver finds them by these names."""
+"""LLVM text of what `room.py` calls. A chunk begins with the address of the one before it and its own end."""

@@ -2,7 +2,7 @@
 
 `lanes` solve many samples with one flow of control. Solvers that search (damping, rescues, active sets) have a flow of
 control of their own for each sample, so they are compiled for one sample, from the same source that the back end
-`python` runs, arrays and slices included. The code is made once for each (solver, dtype), in tens of seconds, and kept
+`python` runs, arrays and slices included. The code is made once for each (solver, dtype), in a second or two, and kept
 on disk; it holds no model. A model comes as a *table* of addresses in the place of the solver's `p`: the flat
 arguments, then its functions in the order in which the solver takes them, emitted for one lane.
 
@@ -17,23 +17,21 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.backends.lanes.cache import fingerprint, kept
-from implicitdsl.backends.lanes.link import Loaded, make_object
-from implicitdsl.backends.lanes.memory import MEMORY, MEMORY_FUNCTIONS
+from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
+from implicitdsl.backends.lanes.link import Loaded, make_alone
+from implicitdsl.backends.lanes.memory import MEMORY, MISFIT, NO_MEMORY
 
 ROOT = Path(__file__).parents[2]
-LOWERING = tuple(
-    f"backends/lanes/{name}.py"
-    for name in ("instructions", "memory", "numba_lowering", "one_sample", "power", "table_functions", "words")
-)
-BROKEN = -1
-"""What a solver gives when memory ran out, or an array operation did not fit: never a status."""
+SOURCES = (
+    "array_expressions", "array_inference", "arrays", "lower_arrays", "memory", "numpy_functions", "one_sample", "room",
+    "table_functions", *LOWERING,
+)  # fmt: skip
+"""Modules beside this one that make the text of a solver."""
 
 
 def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> bytes:
@@ -41,11 +39,11 @@ def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> b
 
     `signature` has one letter a parameter of the solver: f a function of the model (nothing is passed for it), n a
     whole number, r the place of a float, a an array of floats, i one of int64, p the table of the model (see
-    `model_table`). The code gives what the solver returns, or `BROKEN`."""
-    key = (fingerprint((*sources(solver.split(".")[0]), *LOWERING)), solver, signature, dtype, symbol)
-    # In a process without Numba nothing else has these functions: they stay names until all is linked.
+    `model_table`). The code gives what the solver returns, or as in `lower_with_arrays` that it could not go on."""
+    made_by = (f"backends/lanes/{name}.py" for name in SOURCES)
+    key = (fingerprint((*sources(solver.split(".")[0]), *made_by)), solver, signature, dtype, symbol)
     code = kept(key, lambda: _make(solver, signature, dtype, symbol))
-    return make_object([code, MEMORY], [symbol, *MEMORY_FUNCTIONS])
+    return make_alone([code, MEMORY], symbol)
 
 
 @cache
@@ -75,8 +73,10 @@ def call(entry: Callable[..., int], signature: str, *arguments: Any) -> int:
         if letter in "ai":
             given.append(argument.size)
     found = entry(*given)
-    if found == BROKEN:
+    if found == -NO_MEMORY:
         raise MemoryError("a solver found no memory")
+    if found == -MISFIT:
+        raise IndexError("a solver of one sample went beyond an array: this is a mistake of ours")
     return found
 
 
@@ -101,46 +101,19 @@ def model_table(p: NDArray[Any], functions: Sequence[int]) -> NDArray[np.int64]:
 
 
 def _make(solver: str, signature: str, dtype: str, symbol: str) -> str:
-    # Numba is imported only here: a solver found on disk needs none of it.
-    from numba import carray, types
-
-    from implicitdsl.backends.lanes.numba_lowering import lower_with_arrays, make_callable
+    # What compiles solvers is imported only here: a solver found on disk needs none of it.
+    from implicitdsl.backends.lanes.arrays import vector
+    from implicitdsl.backends.lanes.element import INT, SCALARS, Kind, Known, Pointer
+    from implicitdsl.backends.lanes.lower_arrays import lower_with_arrays
     from implicitdsl.backends.lanes.table_functions import TABLE_FUNCTIONS
 
-    make_callable(solver_functions())
     module, name = solver.split(".")
     target = getattr(import_module(f"implicitdsl.solvers.{module}"), name)
-    real, whole = getattr(types, dtype), types.int64
-    kinds = {
-        "n": [whole], "r": [types.CPointer(real)], "a": [types.CPointer(real), whole],
-        "i": [types.CPointer(whole), whole], "p": [types.CPointer(whole)],
+    real = SCALARS[dtype]
+    kinds: dict[str, Kind] = {
+        "n": INT, "r": Pointer(real), "a": vector(real), "i": vector(INT), "p": Pointer(INT),
     }  # fmt: skip
-    parameters: list[str] = []
-    passed: list[str] = []
-    arguments: list[types.Type] = []
-    functions = 0
-    for place, letter in enumerate(signature):
-        if letter == "f":
-            passed.append(f"function_{functions}")
-            functions += 1
-            continue
-        arguments += kinds[letter]
-        parameters.append(f"x{place}")
-        if letter in "ai":
-            parameters.append(f"n{place}")
-            passed.append(f"carray(x{place}, n{place})")
-        else:
-            passed.append(f"x{place}[0]" if letter == "r" else f"x{place}")
-    space: dict[str, Any] = {f"function_{k}": made for k, made in enumerate(TABLE_FUNCTIONS)}
-    space |= {"solver": target, "carray": carray}
-    exec(f"def entry({', '.join(parameters)}):\n    return solver({', '.join(passed)})\n", space)
-    return lower_with_arrays(space["entry"], tuple(arguments), whole, symbol, broken=BROKEN)
-
-
-def solver_functions() -> list[FunctionType]:
-    """Every function of `solvers/`."""
-    found: list[FunctionType] = []
-    for path in sorted((ROOT / "solvers").glob("[a-z]*.py")):
-        module = import_module(f"implicitdsl.solvers.{path.stem}")
-        found += [f for f in vars(module).values() if isinstance(f, FunctionType) and f.__module__ == module.__name__]
-    return found
+    functions = iter(TABLE_FUNCTIONS)
+    arguments = tuple(Known(next(functions)) if letter == "f" else kinds[letter] for letter in signature)
+    modules = [f"implicitdsl.{path[:-3].replace('/', '.')}" for path in sources(module)]
+    return lower_with_arrays(target, arguments, symbol, modules=modules)

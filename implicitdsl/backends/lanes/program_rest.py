@@ -1,7 +1,8 @@
 """Quadratic programs that vectors of samples leave: solved and differentiated one by one, as on the back end `python`.
 
-Small programs run the source of the solvers as it stands; larger ones their machine code, which takes long to make, is
-kept on disk, and is one for all models. Sizes alone decide, so a sample's bits do not depend on what ran before.
+Small programs run the source of the solvers as it stands; larger ones their machine code, which takes a second or two
+to make, is kept on disk, and is one for all models. Sizes alone decide, so a sample's bits do not depend on what ran
+before.
 """
 
 from __future__ import annotations

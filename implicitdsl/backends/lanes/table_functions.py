@@ -6,36 +6,43 @@ writes `out`. So one compiled solver serves every model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core.extending import intrinsic
-from numba.np.arrayobj import make_array
 
-from implicitdsl.backends.lanes.element import INDEX
+from implicitdsl.backends.lanes.arrays import View
+from implicitdsl.backends.lanes.element import INDEX, INT, VOID, Kind, Pointer
+from implicitdsl.backends.lanes.words import register
 
 MOST = 3
 """Functions that a solver takes at most."""
 
 
-def _function(place: int) -> Any:
-    @intrinsic
-    def call(typing: Any, z: Any, p: Any, out: Any) -> Any:
-        return types.void(z, p, out), emit
+def _typing(args: tuple[Kind, ...]) -> Any:
+    match args:
+        case (View(is_dense=True), Pointer(dtype=kind), View(is_dense=True)) if kind == INT:
+            return VOID, args
+        case _:
+            return None
 
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        z, table, out = args
-        pointer = ir.PointerType()
-        kind = ir.FunctionType(ir.VoidType(), [pointer] * 3).as_pointer()
+
+def _function(place: int) -> Callable[..., None]:
+    def call(z: Any, table: Any, out: Any) -> None:
+        raise NotImplementedError("a function of a table exists in compiled code only")
+
+    def emit(builder: Any, result: Kind, kinds: Any, args: Any) -> None:
+        (z, _), table, (out, _) = args
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte] * 3).as_pointer()
 
         def entry(k: int, wanted: Any) -> Any:
             return builder.inttoptr(builder.load(builder.gep(table, [ir.Constant(INDEX, k)])), wanted)
 
-        z, out = (make_array(sig.args[k])(context, builder, value).data for k, value in ((0, z), (2, out)))
-        builder.call(entry(1 + place, kind), [z, entry(0, pointer), out])
-        return context.get_dummy_value()
+        given = builder.bitcast(z, byte), entry(0, byte), builder.bitcast(out, byte)
+        builder.call(entry(1 + place, kind), given)
 
+    register(call, _typing, emit)
     return call
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from llvmlite import ir
 
 from implicitdsl.backends import interrupt
+from implicitdsl.backends.lanes.arrays import View
 from implicitdsl.backends.lanes.element import (
     BOOL,
     FLOAT64,
@@ -271,7 +272,11 @@ _named_word(vocabulary.all_finite, "nan", "m")
 
 
 def _epsilon(args: Kinds) -> Any:
-    return (args[0].dtype.dtype, args) if is_array(args[0]) else None
+    match args[0]:
+        case Pointer(dtype=Lanes(dtype=dtype)) | View(dtype=Real() as dtype):
+            return dtype, args
+        case _:
+            return None
 
 
 def _emit_epsilon(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
