@@ -23,16 +23,14 @@ from implicitdsl.solvers.linear_algebra import (
 from implicitdsl.solvers.rank_revealing import orthogonal_factor, orthogonal_solve
 from implicitdsl.solvers.row_terms import (
     is_stationary,
-    measure_strains,
-    measure_units,
+    measure_rows,
+    share_of_terms,
     sum_terms,
     units_of_row,
     vanishing,
 )
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, vabs
 
-SHARE = 1e2
-"""Last bits of the terms of a row that its residual may have."""
 LEAKED = 8.0
 """Last bits of what unknowns are measured by that a row held at 0 may be off by where dependent rows share their rounding."""
 USUAL = 3
@@ -89,7 +87,7 @@ def certify(
     sizes = buffer(x, count)
     strains = buffer(x, count)
     units = buffer(x, n)
-    share = rounding(eps, SHARE + 4.0 * (n + count))
+    share = share_of_terms(eps, n, count)
     for _ in range(12):
         copy(n, x, 0, point, 0)
         for i in range(count):
@@ -98,9 +96,7 @@ def certify(
         if rank_lost < 0:
             return False
         matvec(count, n, rows, point, slack)
-        sum_terms(n, count, quadratic, linear, rows, sides, point, trial, forces, sizes)
-        measure_strains(n, count, rows, trial, forces, strains)
-        measure_units(n, count, quadratic, linear, rows, point, sizes, guess, units)
+        measure_rows(n, count, quadratic, linear, rows, sides, point, trial, guess, forces, sizes, units, strains)
         floor = vanishing(x, 1.0 + largest(n, point))
         changed = 0
         for i in range(count):
@@ -197,7 +193,7 @@ def held_rows_solution(
                 place += 1
         if sweep >= USUAL:
             sum_terms(n, count, quadratic, linear, rows, sides, x, multipliers, forces, sizes)
-            if at_rounding(n, count, guess, rest, forces, sizes, rounding(eps, SHARE + 4.0 * (n + count))):
+            if at_rounding(n, count, guess, rest, forces, sizes, share_of_terms(eps, n, count)):
                 break
         if regular:
             copy(size, rest, 0, step, 0)

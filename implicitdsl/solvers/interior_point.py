@@ -23,9 +23,9 @@ from implicitdsl.solvers.linear_algebra import (
     matvec,
     rounding,
 )
-from implicitdsl.solvers.presolve import drop_dependent, gather_rows, scale_program
+from implicitdsl.solvers.presolve import close_up, drop_dependent, gather_rows, scale_program
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor
-from implicitdsl.solvers.row_terms import measure_strains, measure_units, size_empty_rows, sum_terms
+from implicitdsl.solvers.row_terms import measure_rows, size_empty_rows
 from implicitdsl.solvers.scale_levels import solve_by_levels
 from implicitdsl.solvers.status import (
     DEPENDENT_ROWS,
@@ -121,16 +121,7 @@ def interior_point(
     if dependent > 0:
         notes[0] = notes[0] | DEPENDENT_ROWS
         multipliers[:] = 0.0
-    count = 0
-    equations = 0
-    for i in range(total):
-        if kept[i] == 1:
-            rows[count * n : count * n + n] = rows[i * n : i * n + n]
-            sides[count] = sides[i]
-            weights[count] = weights[i]
-            origin[count] = origin[i]
-            count += 1
-            equations += 1 if i < counts[0] else 0
+    count, equations = close_up(n, total, counts[0], kept, rows, sides, weights, origin)
     held = np.zeros(count, np.int64)
     singular = np.zeros(1, np.int64)
     status = central_path(
@@ -228,9 +219,7 @@ def classify(
     sizes = buffer(x, count)
     units = buffer(x, n)
     strains = buffer(x, count)
-    sum_terms(n, count, hessian, linear, rows, sides, x, multipliers, forces, sizes)
-    measure_units(n, count, hessian, linear, rows, x, sizes, held, units)
-    measure_strains(n, count, rows, multipliers, forces, strains)
+    measure_rows(n, count, hessian, linear, rows, sides, x, multipliers, held, forces, sizes, units, strains)
     size_empty_rows(n, count, rows, sides, units, sizes)
     marks = np.zeros(count, np.int64)
     notes = 0

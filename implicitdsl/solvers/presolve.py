@@ -171,3 +171,21 @@ def drop_dependent(n: int, count: int, rows: Array, sides: Array, kept: Array, c
                         place += 1
                 return -1
     return 1
+
+
+def close_up(
+    n: int, count: int, equations: int, kept: Array, rows: Array, sides: Array, weights: Array, origin: Array
+) -> tuple[int, int]:
+    """Moves the rows of kept = 1, with their sides, weights and origins, to the beginning; gives their number, and that of the
+    equations among them."""
+    place = 0
+    first = 0
+    for i in range(count):
+        if kept[i] == 1:
+            rows[place * n : place * n + n] = rows[i * n : i * n + n]
+            sides[place] = sides[i]
+            weights[place] = weights[i]
+            origin[place] = origin[i]
+            place += 1
+            first += 1 if i < equations else 0
+    return place, first

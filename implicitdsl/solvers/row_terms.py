@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from implicitdsl.solvers.linear_algebra import epsilon_of, largest, matvec, matvec_transposed
+from implicitdsl.solvers.block_rows import GROWTH, SHARE
+from implicitdsl.solvers.linear_algebra import epsilon_of, largest, matvec, matvec_transposed, rounding
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, vabs
 
 
@@ -35,6 +36,11 @@ def sum_terms(
     forces[:n] += np.abs(linear[:n]) + pull[:n]
     matvec(count, n, table, point, sizes)
     sizes[:count] += np.abs(sides[:count])
+
+
+def share_of_terms(eps: Element, n: int, count: int) -> Element:
+    """How much of the terms of a row its residual may be, for n unknowns and `count` rows."""
+    return rounding(eps, SHARE + GROWTH * (n + count))
 
 
 def vanishing(x: Array, size: Element) -> Element:
@@ -97,6 +103,27 @@ def measure_strains(n: int, count: int, rows: Array, multipliers: Array, forces:
         strains[i] = min(np.max(forces[:n] * entries / (row + (1.0 - entries))), top)
 
 
+def measure_rows(
+    n: int,
+    count: int,
+    quadratic: Array,
+    linear: Array,
+    rows: Array,
+    sides: Array,
+    x: Array,
+    multipliers: Array,
+    held: Array,
+    forces: Array,
+    sizes: Array,
+    units: Array,
+    strains: Array,
+) -> None:
+    """All that rows are measured by: `sum_terms`, `measure_units` and `measure_strains`."""
+    sum_terms(n, count, quadratic, linear, rows, sides, x, multipliers, forces, sizes)
+    measure_units(n, count, quadratic, linear, rows, x, sizes, held, units)
+    measure_strains(n, count, rows, multipliers, forces, strains)
+
+
 def size_empty_rows(n: int, count: int, rows: Array, sides: Array, units: Array, sizes: Array) -> None:
     """sizes_i := at least the sum of |C_ik| units_k where the side is 0, so that all terms may vanish."""
     for i in range(count):
@@ -129,12 +156,10 @@ def holds_by_rows(
     sizes = buffer(x, count)
     units = buffer(x, n)
     strains = buffer(x, count)
-    sum_terms(n, count, quadratic, linear, rows, sides, x, multipliers, forces, sizes)
     held = np.zeros(count, np.int64)
     for i in range(count):
         held[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
-    measure_units(n, count, quadratic, linear, rows, x, sizes, held, units)
-    measure_strains(n, count, rows, multipliers, forces, strains)
+    measure_rows(n, count, quadratic, linear, rows, sides, x, multipliers, held, forces, sizes, units, strains)
     size_empty_rows(n, count, rows, sides, units, sizes)
     floor = vanishing(x, 1.0 + largest(n, forces))
     for k in range(n):

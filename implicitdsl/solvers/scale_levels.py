@@ -17,7 +17,7 @@ import numpy as np
 from implicitdsl.solvers.active_set import certify
 from implicitdsl.solvers.central_path import central_path
 from implicitdsl.solvers.linear_algebra import epsilon_of, largest, matvec, matvec_transposed
-from implicitdsl.solvers.presolve import drop_dependent, power_of_two_root, scale_program
+from implicitdsl.solvers.presolve import close_up, drop_dependent, power_of_two_root, scale_program
 from implicitdsl.solvers.row_terms import measure_strains, sum_terms
 from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, vabs
 
@@ -191,21 +191,11 @@ def solve_level(
         if part == 0:
             first = used
     kept = np.ones(count, np.int64)
+    weights = buffer(linear, count)
     unused = buffer(linear, count)
     if drop_dependent(n, first, table, limits * 0.0, kept, unused) != 0:
-        place = 0
-        independent = 0
-        for i in range(used):
-            if kept[i] == 1:
-                table[place * n : place * n + n] = table[i * n : i * n + n]
-                limits[place] = limits[i]
-                origin[place] = origin[i]
-                place += 1
-                independent += 1 if i < first else 0
-        used = place
-        first = independent
+        used, first = close_up(n, used, first, kept, table, limits, weights, origin)
     columns = buffer(linear, n)
-    weights = buffer(linear, count)
     factor = scale_program(n, used, hessian, cost, table, limits, columns, weights)
     change = buffer(linear, n)
     press = buffer(linear, count)
