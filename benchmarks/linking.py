@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,15 +35,16 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
     import llvmlite.binding as llvm
 
     from benchmarks.works import work
-    from implicitdsl.backends.lanes import link
+    from implicitdsl.backends.lanes import apart, link
 
     found: dict[str, tuple[float, float]] = {}
     entered: list[str] = []
     emitted: list[float] = []
-    joined, kept, emit = link.joined, link.kept_object, llvm.TargetMachine.emit_object
+    joined, emit = link.joined, llvm.TargetMachine.emit_object
 
     def watched(modules: Sequence[str | bytes], entries: Sequence[str], context: Any) -> Any:
-        entered.append(", ".join(entry.removeprefix("imp_") for entry in entries))
+        named = [*entries] or re.findall(r'^define void @"(\w+)"', str(modules[0]), re.MULTILINE)
+        entered.append(", ".join(name.removeprefix("imp_") for name in named))
         return joined(modules, entries, context)
 
     def emitting(machine: Any, module: Any) -> bytes:
@@ -51,25 +53,29 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
         emitted.append(time.process_time() - start)
         return code
 
-    def timed(key: str, make: Callable[[], bytes]) -> bytes:
-        def made() -> bytes:
-            entered.clear()
-            emitted.clear()
-            start = time.process_time()
-            code = make()
-            spent = time.process_time() - start
-            name = entered[0]
-            # A gradient's solve, which keeps what its pullback needs, is another object of the same entry.
-            found[name if name not in found else f"{name}, for a gradient"] = (spent, sum(emitted))
-            return code
+    def timed(kept: Callable[..., bytes]) -> Callable[..., bytes]:
+        def timing(key: str, make: Callable[[], bytes]) -> bytes:
+            def made() -> bytes:
+                entered.clear()
+                emitted.clear()
+                start = time.process_time()
+                code = make()
+                spent = time.process_time() - start
+                name = entered[0]
+                # A gradient's solve, which keeps what its pullback needs, is another object of the same entry.
+                found[name if name not in found else f"{name}, for a gradient"] = (spent, sum(emitted))
+                return code
 
-        return kept(key, made)
+            return kept(key, made)
+
+        return timing
 
     chosen = work(name)
     assert isinstance(chosen, Comparison)
     with (
         mock.patch.object(link, "joined", watched),
-        mock.patch.object(link, "kept_object", timed),
+        mock.patch.object(link, "kept_object", timed(link.kept_object)),
+        mock.patch.object(apart, "kept_model", timed(apart.kept_model)),
         mock.patch.object(llvm.TargetMachine, "emit_object", emitting),
     ):
         for call in chosen.ours(Settings(backend="lanes")).calls.values():

@@ -27,6 +27,13 @@ ode Net[n = 3](x0[n], t1) -> [n] {
   dx/dt = tanh(W @ x + b) - 0.3*x
   return x
 }
+ode Dear[n = 24](x0[n], t1) -> [n] {
+  param W[n, n] = 0.02, b[n] = 0.1
+  state x[n] = x0
+  from t = 0 to t1
+  dx/dt = tanh(W @ x + b) - 0.3*x
+  return x
+}
 argmin Box(q[2]) -> z[2] {
   var z[2]
   minimize normsq(z) + q @ z
@@ -46,12 +53,13 @@ def draw(*shape: int, low: float = 0.5, high: float = 1.5) -> Tensor:
 
 
 ARGUMENTS: dict[str, list[Any]] = {
-    "Net": [draw(3), draw()], "Box": [draw(2, low=-3.0)], "Mackey": [draw(), draw(low=0.3), TIMES],
+    "Net": [draw(3), draw()], "Dear": [draw(24), draw()], "Box": [draw(2, low=-3.0)], "Mackey": [draw(), draw(low=0.3), TIMES],
     "Rectifier": [draw(2), draw(), draw(low=0.01, high=0.02)], "DEQ": [draw(4)],
 }  # fmt: skip
 SIZES: dict[str, dict[str, int]] = {"DEQ": {"n": 3, "m": 4}}
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("Net", {"solver": "tsit5", "adjoint": "gauss"}),
+    ("Dear", {"solver": "tsit5"}),
     ("Mackey", {}),
     ("Rectifier", {}),
     ("DEQ", {"solver": "picard", "dtype": torch.float32}),
@@ -60,7 +68,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 """One of each family of solvers, in one dtype or the other; `artifacts/test_packages.py` compares with those in one
 piece what goes through time by two methods in turn, by a thinned tape, by each explicit and implicit method, with a
 sparse matrix, with events of an explicit method and by shooting, nets, and roots and minima of float64."""
-ONCE = ("Net", "DEQ", "Rectifier")
+ONCE = ("Net", "Dear", "DEQ", "Rectifier")
 """Compared without second derivatives: `gauss` has none, and packages are compared with those of roots, of implicit
 methods and of events."""
 
@@ -101,8 +109,9 @@ def test_the_bits_are_those_of_one_piece(name: str, options: dict[str, Any], mon
         monkeypatch.setenv(LINK, word)
         counts.clear()
         found[word] = results(name, options)
-        # Programs have no model in their code: it is the same both ways.
-        assert counts and (set(counts) == {1} if word == "whole" else max(counts) > 1 or name == "Box")
+        # Programs have no model in their code: it is the same both ways. Dear functions lie beside the solver.
+        is_one = word == "whole" and name != "Dear"
+        assert counts and (set(counts) == {1} if is_one else max(counts) > 1 or name == "Box")
     assert any(bool(t.any()) for t in found["whole"])
     for a, b in zip(found["whole"], found["apart"], strict=True):
         torch.testing.assert_close(a, b, rtol=0.0, atol=0.0, equal_nan=True)
@@ -149,6 +158,29 @@ end:
   ret i64 %twice
 }
 """
+
+
+DEAR = """
+define i64 @imp_number() noinline {
+  ret i64 21
+}
+"""
+
+
+def test_a_dear_function_is_an_object_of_its_own_beside_a_solver_that_knows_all_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(LINK, "whole")
+    solver = llvm.parse_assembly(SOLVER, llvm.create_context()).as_bitcode()
+    never = "define void @imp_never(ptr %x) alwaysinline {\n  ret void\n}\n"
+    codes = {n: apart.link_model([solver], ["imp_entry"], model=[never, DEAR.replace("21", n)]) for n in ("21", "30")}
+    with aiming_at("native"):
+        codes["package"] = apart.link_model([solver], ["imp_entry"], model=[never, DEAR])
+    found = {n: Loaded(code).function("imp_entry", ctypes.c_int64, ctypes.c_void_p)(None) for n, code in codes.items()}
+    assert found == {"21": 42, "30": 60, "package": 42}
+    (one, first), (other, second) = (pieces(codes[n]) for n in ("21", "30"))
+    assert one == other and first != second
+    assert len(pieces(codes["package"])) == 1
 
 
 def test_what_a_model_does_not_have_is_only_named(monkeypatch: pytest.MonkeyPatch) -> None:

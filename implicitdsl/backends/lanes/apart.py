@@ -1,8 +1,11 @@
 """Solver and model compiled apart: the solver once for all models, the model in a few hundredths of a second.
 
-Linked into one, solver and model are optimised together, which takes LLVM 0.2 to 2 s a kernel and runs fastest.
-Apart, the solver is an object file of its own that asks the model for every number and function as it runs: it is
-compiled once a machine, and what is left for a model is its own code. Both ways compute the same bits, because no
+Linked into one, solver and model are optimised together, which runs fastest. A dear function of the model is called
+either way, and so it is an object file of its own, beside the one of solver and model: what is called by several
+kernels is compiled once, and another formula in it leaves the solver's as it was.
+
+Apart altogether, the solver is an object file of its own that asks the model for every number and function as it runs:
+it is compiled once a machine, and what is left for a model is its own code. All ways compute the same bits, because no
 operation may be reordered or fused by a compiler.
 
 The environment variable `IMPLICITDSL_LINK` chooses: `whole` (what layers do that are told nothing) or `apart`.
@@ -19,11 +22,13 @@ from implicitdsl.backends.lanes.cache import kept_model, kept_object
 from implicitdsl.backends.lanes.link import (
     aim,
     compiled,
+    compiled_function,
     is_for_package,
     keep_inside,
     key_of_modules,
     linked,
     make_object,
+    stays_function,
 )
 from implicitdsl.backends.lanes.passes import OWN
 from implicitdsl.backends.lanes.pieces import joined, pieces
@@ -56,7 +61,12 @@ def link_model(
     is as in `make_object`."""
     modules, model = list(modules), list(model)
     if linking() == "whole":
-        return make_object(modules, entries, model=model, inline_all=inline_all, sizes=sizes)
+        dear = [] if is_for_package() or device() is not None else list(filter(stays_function, model))
+        code = make_object(
+            modules, entries, model=[text for text in model if text not in dear], inline_all=inline_all, sizes=sizes,
+            calls_others=bool(dear),
+        )  # fmt: skip
+        return joined([code, *map(_function, dear)]) if dear else code
     given = [*modules, *model]
     solvers = [module for module in given if isinstance(module, bytes)]
     texts = [module for module in given if isinstance(module, str)]
@@ -76,12 +86,24 @@ def _solver(modules: Sequence[bytes], entries: Sequence[str]) -> tuple[bytes, se
     def make() -> bytes:
         module = linked(modules)
         keep_inside(module, entries)
-        code = compiled(module, cpu, is_apart=True)
+        code = compiled(module, cpu, sizes=None, is_apart=True)
         names = (f.name for f in module.functions if f.is_declaration)
         return joined([code, "\n".join(name for name in names if name.startswith(OWN)).encode()])
 
     code, names = pieces(kept_object(key_of_modules(modules, cpu, "solver", list(entries)), make))
     return code, set(names.decode().splitlines())
+
+
+def _function(text: str) -> bytes:
+    """The object file of a dear function of a model: kernels that call the same one share it, as do models."""
+    cpu = aim()
+    # Only elements of one lane are no vectors.
+    is_narrow = not ("x double>" in text or "x float>" in text)
+
+    def make() -> bytes:
+        return compiled_function(linked([text]), cpu, is_narrow=is_narrow)
+
+    return kept_model(key_of_modules([text], cpu, "function"), make)
 
 
 def _model(texts: Sequence[str]) -> bytes:
@@ -91,6 +113,6 @@ def _model(texts: Sequence[str]) -> bytes:
     def make() -> bytes:
         module = linked(texts)
         keep_inside(module, {f.name for f in module.functions if not f.name.startswith(PREFIX)})
-        return compiled(module, cpu, is_apart=True)
+        return compiled(module, cpu, sizes=None, is_apart=True)
 
     return kept_model(key_of_modules(texts, cpu, "model"), make)

@@ -16,7 +16,7 @@ from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.block_engine import Spec
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
-from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.emit import emit_apart
 from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
@@ -107,9 +107,9 @@ class BlockCode:
         common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
         given, every = arranged(chosen, common)
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
-        model = emit_functions(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
-        modules = [self._constants([*code, model], shared), *code]
-        return link_model(modules, [f"imp_{e}" for e in entries], model=[model], sizes=sizes_of(spec.numbers))
+        model = emit_apart(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
+        modules = [self._constants([*code, *model], shared), *code]
+        return link_model(modules, [f"imp_{e}" for e in entries], model=model, sizes=sizes_of(spec.numbers))
 
     def flat_sizes(self) -> list[int]:
         """Numbers in each argument of the flat groups."""

@@ -60,6 +60,27 @@ def emit_functions(
     return "\n".join(line for line in str(module).splitlines() if not line.startswith("target "))
 
 
+def emit_apart(
+    functions: Iterable[Derived],
+    dtype: Dtype,
+    width: int,
+    *,
+    shared: Collection[Leaf] = (),
+    summed: Collection[Leaf] = (),
+) -> list[str]:
+    """As `emit_functions`, in several modules: one with the functions that become part of their callers, and one for
+    every dear function."""
+    given = list(functions)
+    parts = [[f for f in given if not is_dear(f)], *([f] for f in given if is_dear(f))]
+    return [emit_functions(part, dtype, width, shared=shared, summed=summed) for part in parts if part]
+
+
+def is_dear(function: Derived) -> bool:
+    """Whether there is one copy of a function, whoever calls it: a call costs a dear one nothing."""
+    # A GPU's threads would have what such a function reads in memory instead of registers.
+    return device() is None and sum(map(cost_of, walk(function.nodes))) >= DEAR
+
+
 def looped_nodes(function: Derived, dtype: Dtype, width: int) -> int | None:
     """How many nodes of a function are loops over arrays, the others being written out; None where it has no code."""
     emission = Emission(ir.Module("looked at"), function, dtype, width, (), ())
@@ -114,15 +135,7 @@ class Emission:
         self._give_outputs()
         self._give_sums()
         self.code.finish()
-        self._say_how_called()
-
-    def _say_how_called(self) -> None:
-        """Functions become part of their callers, but of dear ones there is one copy: a call costs them nothing."""
-        summed = [term.node for term in self.sums if term.is_product]
-        cost = sum(map(cost_of, (*self.order, *summed)))
-        # A GPU's threads would have what such a function reads in memory instead of registers.
-        is_own = cost >= DEAR and device() is None
-        self.code.function.attributes.add("noinline" if is_own else "alwaysinline")
+        self.code.function.attributes.add("noinline" if is_dear(self.function) else "alwaysinline")
 
     # ------------------------------------------------------------ groups
 

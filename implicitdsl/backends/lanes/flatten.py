@@ -73,10 +73,12 @@ def optimise_whole(
     rest: Callable[[], None] | None = None,
     sizes: Collection[int] = (),
     is_narrow: bool = False,
+    calls_others: bool = False,
 ) -> None:
     """Optimises a module of solver, model and words for a machine, where the model is known. `rest`, if given, links
     what the module lacks: functions of the model and words. `sizes` are those of the model, as far as they are known;
-    `is_narrow` says that vectors have one lane. Bits stay what they are: no pass may reorder or fuse an operation."""
+    `is_narrow` says that vectors have one lane, `calls_others` that dear functions of the model lie elsewhere. Bits
+    stay what they are: no pass may reorder or fuse an operation."""
     builder = _builder(machine)
     most = max(sizes, default=LARGEST + 1)
     is_one = all(_is(function, b"alwaysinline") or is_own(function) for function in _inner(module))
@@ -95,7 +97,7 @@ def optimise_whole(
             _run(module, builder, "jump_threading", "simplify_cfg")
         else:
             # Beside dear functions of a model, the loops over its states cost nothing.
-            _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own else WIDE))
+            _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else WIDE))
     elif is_one and is_single and not own:
         _run(module, builder, *LIGHT)
     elif is_narrow or (rest is None and most <= LARGEST):
@@ -124,6 +126,16 @@ def optimise_alone(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
         function.add_function_attribute("noinline")
     builder = _builder(machine, level=MODERATE, unrolls=False, interleaves=False)
     builder.getModulePassManager().run(module, builder)
+
+
+def optimise_function(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_narrow: bool) -> None:
+    """Optimises a module with a dear function of a model for a machine. Its loops are written as they are to be; for
+    one lane, LLVM makes vectors of those over states."""
+    _run(module, _builder(machine), "always_inliner", "global_dead_code_eliminate")
+    if is_narrow:
+        optimise(module, machine, unrolls=False)
+    else:
+        _run(module, _builder(machine), *LIGHT)
 
 
 def _builder(

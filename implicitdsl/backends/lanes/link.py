@@ -22,7 +22,7 @@ from llvmlite.binding import ffi
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
-from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_alone, optimise_whole
+from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_alone, optimise_function, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.target import device
@@ -114,38 +114,39 @@ def _machine(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) -> ll
 
 def make_object(
     modules: Iterable[str | bytes], entries: Sequence[str], *, model: Iterable[str] = (), inline_all: bool = False,
-    sizes: Iterable[int] = (), cpu: str | None = None,
+    sizes: Iterable[int] = (), cpu: str | None = None, calls_others: bool = False,
 ) -> bytes:  # fmt: skip
     """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `model`
     are texts of functions that the modules call, all of whose own numbers are in the modules. `sizes`
     are those of a model that words are written out for. `cpu` is a processor by LLVM's name, or `native`; without it,
-    that of `aiming_at`.
+    that of `aiming_at`. `calls_others` says that functions of the model are missing, which are loaded beside it.
 
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
     parts, functions, cpu, sizes = list(modules), list(model), cpu or aim(), sorted(set(sizes))
     if (elsewhere := device()) is not None:
         return elsewhere.make([*parts, *functions], entries, sizes)
-    key = key_of_modules([*parts, *functions], cpu, len(functions), list(entries), inline_all, sizes)
+    has_model = bool(functions) or calls_others
+    key = key_of_modules([*parts, *functions], cpu, len(functions), list(entries), inline_all, sizes, calls_others)
 
     def make() -> bytes:
         context = llvm.create_context()
         whole = joined(parts, entries, context)
-        if functions:
+        if has_model:
             align_frames(whole, entries, context)
 
         def complete(calls: str | None = None) -> None:
             if functions:
                 whole.link_in(joined(functions, entries, context))
-            add_words(whole, sizes, context, calls=calls, is_one=inline_all)
+            add_words(whole, sizes, context, calls=calls, is_one=inline_all, calls_others=calls_others)
             keep_inside(whole, entries, inline_all=inline_all)
 
-        if not _is_small(parts, functions, sizes):
+        if not (has_model and _is_small(parts, functions, sizes)):
             complete()
-            return compiled(whole, cpu, sizes=sizes)
+            return compiled(whole, cpu, sizes=sizes, is_apart=calls_others)
         if inline_all:
             _inline_all(whole)
-        return compiled(whole, cpu, sizes=sizes, rest=lambda: complete(str(whole)))
+        return compiled(whole, cpu, sizes=sizes, is_apart=calls_others, rest=lambda: complete(str(whole)))
 
     return kept_object(key, make)
 
@@ -170,12 +171,16 @@ def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Seq
     """Whether solvers, which are bitcode, are to be written out before functions of a model are linked with them."""
     # What a model asks to stay a function is large.
     return (
-        bool(functions)
-        and max(sizes, default=FEW + 1) <= FEW
+        max(sizes, default=FEW + 1) <= FEW
         and sum(len(part) for part in parts if isinstance(part, bytes)) <= SHORT
         and sum(map(len, functions)) <= SHORT
-        and not any("noinline" in text for text in functions)
+        and not any(map(stays_function, functions))
     )
+
+
+def stays_function(text: str) -> bool:
+    """Whether the text of a model's function asks that it stays one."""
+    return "noinline" in text
 
 
 def key_of_modules(modules: Iterable[str | bytes], cpu: str, *more: object) -> str:
@@ -240,12 +245,13 @@ def align_frames(whole: llvm.ModuleRef, entries: Sequence[str], context: llvm.Co
 
 def add_words(
     whole: llvm.ModuleRef, sizes: Sequence[int], context: llvm.ContextRef, *, calls: str | None = None,
-    is_one: bool = False,
+    is_one: bool = False, calls_others: bool = False,
 ) -> None:  # fmt: skip
     """Links a module with the words that it calls, written out for such of the sizes as are small, or, where the text
-    of all `calls` is given, for those that stand there. `is_one` says that all of a solver will be one function."""
+    of all `calls` is given, for those that stand there. `is_one` says that all of a solver will be one function,
+    `calls_others` that dear functions of the model lie elsewhere."""
     # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
-    are_called = is_one and max(sizes, default=0) > LARGEST and any(map(is_own, whole.functions))
+    are_called = is_one and max(sizes, default=0) > LARGEST and (calls_others or any(map(is_own, whole.functions)))
     for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
         if calls is None:
             words = word_functions(dtype, width, sizes, are_called=are_called)
@@ -271,20 +277,28 @@ def _inline_all(module: llvm.ModuleRef) -> None:
 
 
 def compiled(
-    module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] = (), is_apart: bool = False,
+    module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = (), is_apart: bool = False,
     rest: Callable[[], None] | None = None,
 ) -> bytes:  # fmt: skip
-    """The object file of a module, after all passes; `sizes` are those of the model in it, `is_apart` if another one is
-    loaded beside it, whose numbers it does not know. `rest`, if given, links what the module lacks."""
+    """The object file of a module, after all passes; `sizes` are those of the model in it, None where it does not know
+    its numbers. `is_apart` says that another one is loaded beside it. `rest`, if given, links what the module lacks."""
     widths = {width for _, width in types_of(function.name for function in module.functions)}
     machine = _machine(cpu, is_apart=is_apart, is_narrow=1 in widths)
-    if is_apart:
+    if sizes is None:
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
     else:
         # Solvers of one sample know no widths. What they name and never need goes only with LLVM's own pipeline.
         is_narrow = 1 in widths or not widths
-        optimise_whole(module, machine, rest=rest, sizes=sizes, is_narrow=is_narrow)
+        optimise_whole(module, machine, rest=rest, sizes=sizes, is_narrow=is_narrow, calls_others=is_apart)
+    return machine.emit_object(module)
+
+
+def compiled_function(module: llvm.ModuleRef, cpu: str, *, is_narrow: bool) -> bytes:
+    """The object file of a module that holds a function of a model, which another object calls."""
+    machine = _machine(cpu, is_apart=True, is_narrow=is_narrow)
+    _inline_all(module)
+    optimise_function(module, machine, is_narrow=is_narrow)
     return machine.emit_object(module)
 
 

@@ -28,7 +28,7 @@ from implicitdsl.backends.lanes.costate_engine import (
 )
 from implicitdsl.backends.lanes.data import DRIVE, Value
 from implicitdsl.backends.lanes.delay_engine import DelayEngine
-from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.emit import emit_apart
 from implicitdsl.backends.lanes.emit_times import FUNCTIONS as TIMES
 from implicitdsl.backends.lanes.emit_times import times_text
 from implicitdsl.backends.lanes.events_engine import EventsEngine
@@ -335,7 +335,7 @@ class Maker:
         code = solver(part, named, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
-        model = [emit_functions(given, spec.dtype, spec.width, shared=every, summed=every)]  # type: ignore[arg-type] - one of two names
+        model = emit_apart(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
         if spec.more["save_times"] is not None:
             model.append(times_text(spec.dtype, spec.width))  # type: ignore[arg-type] - one of two names
         modules = [self._constants([code, *model], shared), code]

@@ -12,7 +12,7 @@ from implicitdsl.backends.lanes import one_root
 from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
-from implicitdsl.backends.lanes.emit import emit_functions
+from implicitdsl.backends.lanes.emit import emit_apart
 from implicitdsl.backends.lanes.kept_values import dear_values
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.one_sample import one_sample_object
@@ -99,8 +99,8 @@ class RootCode(BlockCode):
         if part in self.solvers:
             return one_sample_object(*self.solvers[part], self.spec.dtype, f"imp_{part}")
         if part == "one":
-            model = emit_functions(self.chosen(part), self.spec.dtype, 1)  # type: ignore[arg-type] - one of two names
-            return link_model([model, table_of(self.model)], ["imp_one"])
+            model = emit_apart(self.chosen(part), self.spec.dtype, 1)  # type: ignore[arg-type] - one of two names
+            return link_model([*model, table_of(self.model)], ["imp_one"])
         return super().make(part, shared)
 
 
