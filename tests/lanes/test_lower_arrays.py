@@ -272,7 +272,7 @@ def hungry(n, x):
     kept = buffer(x, n)
     for _ in range(3):
         kept = buffer(x, n * n * n * n)
-        kept[0] = 1.0
+        kept[:n] = 1.0
     return 3
 
 
@@ -293,6 +293,7 @@ def test_what_does_not_fit_is_told(function: Callable[..., Any], good: int | Non
 def test_where_there_is_no_memory_it_is_told() -> None:
     run = compiled(hungry, "na", "float64")
     assert run(4, np.zeros(1)) == 3
+    assert run(0, np.zeros(1)) == 3
     assert run(1 << 14, np.zeros(1)) == -NO_MEMORY
     assert run(-1, np.zeros(1)) == -NO_MEMORY
     assert run(4, np.zeros(1)) == 3

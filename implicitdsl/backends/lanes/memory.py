@@ -27,7 +27,8 @@ define ptr @imp_take(ptr %room, i64 %size) {{
   br i1 %negative, label %none, label %positive
 positive:
   %past = add i64 %size, {LINE - 1}
-  %whole = and i64 %past, -{LINE}
+  %lines = and i64 %past, -{LINE}
+  %whole = call i64 @llvm.umax.i64(i64 %lines, i64 {LINE})
   %left = sub i64 %end, %top
   %fits = icmp ule i64 %whole, %left
   br i1 %fits, label %found, label %more
@@ -96,4 +97,5 @@ done:
 
 declare i64 @llvm.umax.i64(i64, i64)
 """
-"""LLVM text of what `room.py` calls. A chunk begins with the address of the one before it and its own end."""
+"""LLVM text of what `room.py` calls. A chunk begins with the address of the one before it and its own end. An
+array of nothing takes a line too, because the address 0 says that there is no memory."""

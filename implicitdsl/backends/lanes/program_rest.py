@@ -1,8 +1,7 @@
 """Quadratic programs that vectors of samples leave: solved and differentiated one by one, as on the back end `python`.
 
-Small programs run the source of the solvers as it stands; larger ones their machine code, which takes a second or two
-to make, is kept on disk, and is one for all models. Sizes alone decide, so a sample's bits do not depend on what ran
-before.
+The machine code of their solvers is one for all models. It takes a second or two to make, and a hundredth of the time
+that the source takes to run.
 """
 
 from __future__ import annotations
@@ -18,11 +17,8 @@ from numpy.typing import NDArray
 from implicitdsl.backends.engine import Array
 from implicitdsl.backends.lanes.one_sample import one_sample
 from implicitdsl.solvers import status as codes
-from implicitdsl.solvers.implicit_adjoint import implicit_adjoint, implicit_tangent
-from implicitdsl.solvers.interior_point import INACTIVE, interior_point
+from implicitdsl.solvers.interior_point import INACTIVE
 
-SMALL = 24
-"""Unknowns and rows up to which machine code would not repay its making."""
 SIGNATURES = {
     "interior_point.interior_point": "nnnaaaaaaaarnaaaiii",
     "implicit_adjoint.implicit_adjoint": "nanaai",
@@ -38,24 +34,20 @@ class OneByOne:
         self._dtype, self._n, self._e, self._count = dtype, n, equations, count
         self._rtol, self._max_steps = float(dtype.type(rtol)), max_steps
 
-    def _compiled(self, source: Callable[..., Any]) -> Callable[..., Any]:
-        if self._n + self._count <= SMALL:
-            return source
-        module = source.__module__.rpartition(".")[2]
-        solver = f"{module}.{source.__name__}"
+    @cached_property
+    def _solver(self) -> Callable[..., int]:
+        return self._compiled("interior_point.interior_point")
+
+    @cached_property
+    def _adjoint(self) -> Callable[..., int]:
+        return self._compiled("implicit_adjoint.implicit_adjoint")
+
+    @cached_property
+    def _tangent(self) -> Callable[..., int]:
+        return self._compiled("implicit_adjoint.implicit_tangent")
+
+    def _compiled(self, solver: str) -> Callable[..., int]:
         return one_sample(solver, SIGNATURES[solver], self._dtype.name)
-
-    @cached_property
-    def _solver(self) -> Callable[..., Any]:
-        return self._compiled(interior_point)
-
-    @cached_property
-    def _adjoint(self) -> Callable[..., Any]:
-        return self._compiled(implicit_adjoint)
-
-    @cached_property
-    def _tangent(self) -> Callable[..., Any]:
-        return self._compiled(implicit_tangent)
 
     def solve(self, matrices: Array, vectors: Array) -> tuple[Array, Array, int, int, int]:
         """(unknowns and multipliers, mask of the active inequalities, status, notes, steps) of a program: Q and
@@ -67,13 +59,12 @@ class OneByOne:
         x, y, z = (np.zeros(size, self._dtype) for size in (n, e, m + 2 * n))
         active, notes, steps = (np.zeros(size, np.int64) for size in (m + 2 * n, 1, 1))
         given = [quadratic, linear, rows[: e * n], sides[:e], rows[e * n :], sides[e:], -free, free]
-        with np.errstate(all="ignore"):
-            status = self._solver(
-                n, e, m, *(np.ascontiguousarray(part) for part in given), self._dtype.type(self._rtol),
-                self._max_steps, x, y, z, active, notes, steps,
-            )  # fmt: skip
+        status = self._solver(
+            n, e, m, *(np.ascontiguousarray(part) for part in given), self._dtype.type(self._rtol),
+            self._max_steps, x, y, z, active, notes, steps,
+        )  # fmt: skip
         mask = (active[:m] != INACTIVE).astype(self._dtype)
-        return np.concatenate([x, y, z[:m]]), mask, int(status), int(notes[0]), int(steps[0])
+        return np.concatenate([x, y, z[:m]]), mask, status, int(notes[0]), int(steps[0])
 
     def derivative(self, transposed: int, matrices: Array, mask: Array, given: Array) -> tuple[Array, int]:
         """The solution of K x = -given, or of K'x = -given, for the KKT matrix with the active set frozen; and a
@@ -82,11 +73,10 @@ class OneByOne:
         k, found, told = self._matrix(matrices, mask), np.zeros(whole, self._dtype), np.zeros(1, np.int64)
         if not given.any():
             return found, codes.SUCCESS
-        with np.errstate(all="ignore"):
-            if transposed:
-                status = int(self._adjoint(whole, k.ravel(), 1, np.ascontiguousarray(given), found, told))
-            else:
-                status = int(self._tangent(whole, k.ravel(), 1, -given, found, told))
+        if transposed:
+            status = self._adjoint(whole, k.ravel(), 1, np.ascontiguousarray(given), found, told)
+        else:
+            status = self._tangent(whole, k.ravel(), 1, -given, found, told)
         return found, self._judged(status, int(told[0]), k)
 
     def _matrix(self, matrices: Array, mask: Array) -> Array:
