@@ -11,7 +11,6 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
-    add_products,
     and_,
     axpy,
     fma,
@@ -40,7 +39,7 @@ def weighted_cholesky(
     """
     for i in range(n):
         for k in range(count):
-            scaled[i * count + k] = columns[i * count + k] * weights[k]
+            scaled[i * count + k] = -columns[i * count + k] * weights[k]
     sound = quadratic[0] * 0.0 <= delta
     for j in range(0, n, BLOCK):
         wide = min(BLOCK, n - j)
@@ -49,7 +48,7 @@ def weighted_cholesky(
                 factor[i * n + j + c] = quadratic[i * n + j + c]
         for c in range(j, j + wide):
             factor[c * n + c] = factor[c * n + c] + delta
-        add_products(n - j, wide, count, scaled, j * count, count, columns, j * count, count, factor, j * n + j, n)
+        subtract_products(n - j, wide, count, scaled, j * count, count, columns, j * count, count, factor, j * n + j, n)
         subtract_products(n - j, wide, j, factor, j * n, n, factor, j * n, n, factor, j * n + j, n)
         if wide == BLOCK:
             sound = and_(sound, finish_four(n, j, factor))

@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from implicitdsl.backends.cuda.ptx import linked_kernels
-from implicitdsl.backends.lanes.link import PORTABLE, _machine, compiled
+from implicitdsl.backends.lanes.link import PORTABLE, compiled, machine_for
 from implicitdsl.backends.lanes.target import Device
 
 _THREAD = """
@@ -69,7 +69,7 @@ class HostDriver:
         self._held.clear()
 
     def load(self, folder: Path, name: str, variant: str = "") -> Any:
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine("native"))
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine_for("native"))
         engine.add_object_file(llvm.ObjectFileRef.from_data((folder / f"{name}.o").read_bytes()))
         engine.finalize_object()
         return engine

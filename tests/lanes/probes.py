@@ -17,11 +17,12 @@ Type = tuple[str, int]
 
 
 def compile_probes(
-    functions: Mapping[str, Callable[..., Any]], types: Collection[Type], *, sizes: Iterable[int] = ()
-) -> dict[tuple[str, Type], Any]:
+    functions: Mapping[str, Callable[..., Any]], types: Collection[Type], *, sizes: Iterable[int] = (),
+    make: Callable[..., bytes] | None = None,
+) -> dict[tuple[str, Type], Any]:  # fmt: skip
     """Every function for every type, by its name and the type. Functions take a whole number and then arrays of elements,
     and give a whole number; the entries take the number and the addresses. `sizes` are those that words are written
-    out for."""
+    out for; `make` is what makes the object instead, without sizes."""
     texts: list[str] = []
     kinds: dict[str, tuple[tuple[str, Type], int]] = {}
     for name, function in functions.items():
@@ -30,7 +31,7 @@ def compile_probes(
             symbol = f"{name}_{dtype}_{width}"
             texts.append(lower(function, (INT, *[pointer(element(dtype, width))] * count), INT, symbol))
             kinds[symbol] = (name, (dtype, width)), count
-    loaded = Loaded(make_object(texts, list(kinds), sizes=sizes))
+    loaded = Loaded(make(texts, list(kinds)) if make else make_object(texts, list(kinds), sizes=sizes))
     return {
         key: loaded.function(symbol, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * count)
         for symbol, (key, count) in kinds.items()

@@ -25,6 +25,7 @@ from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
 from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_alone, optimise_function, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
+from implicitdsl.backends.lanes.product_functions import product_functions
 from implicitdsl.backends.lanes.target import device
 from implicitdsl.backends.lanes.word_functions import LARGEST, word_functions, words_of_calls
 from implicitdsl.backends.lanes.word_names import types_of
@@ -83,8 +84,11 @@ LINE = 64
 """Bytes of a line of the cache."""
 PIPELINE = tuple(
     f"backends/lanes/{name}.py"
-    for name in ("apart", "data", "flatten", "link", "passes", "pieces", "word_functions", "word_names")
-)
+    for name in (
+        "apart", "data", "flatten", "link", "passes", "pieces", "product_functions", "serves_all", "word_functions",
+        "word_names",
+    )
+)  # fmt: skip
 """The sources that decide what modules become."""
 
 
@@ -100,7 +104,9 @@ def _is_x86() -> bool:
     return llvm.get_process_triple().startswith(("x86_64", "i686"))
 
 
-def _machine(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) -> llvm.TargetMachine:
+def machine_for(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) -> llvm.TargetMachine:
+    """What makes machine code for a processor; `is_apart` if another object is loaded beside it, `is_narrow` if vectors
+    have one lane."""
     name, features = processor(cpu)
     if is_narrow and _is_x86():
         # LLVM has no copy of a truth value in a register of masks from one in a flag, and ends the process.
@@ -160,7 +166,7 @@ def make_alone(modules: Iterable[str | bytes], entry: str) -> bytes:
     def make() -> bytes:
         whole = joined(parts, [entry], llvm.create_context())
         keep_inside(whole, [entry])
-        machine = _machine(cpu)
+        machine = machine_for(cpu)
         optimise_alone(whole, machine)
         return machine.emit_object(whole)
 
@@ -245,19 +251,23 @@ def align_frames(whole: llvm.ModuleRef, entries: Sequence[str], context: llvm.Co
 
 def add_words(
     whole: llvm.ModuleRef, sizes: Sequence[int], context: llvm.ContextRef, *, calls: str | None = None,
-    is_one: bool = False, calls_others: bool = False,
+    is_one: bool = False, calls_others: bool = False, are_called: bool = False,
 ) -> None:  # fmt: skip
     """Links a module with the words that it calls, written out for such of the sizes as are small, or, where the text
     of all `calls` is given, for those that stand there. `is_one` says that all of a solver will be one function,
-    `calls_others` that dear functions of the model lie elsewhere."""
+    `calls_others` that dear functions of the model lie elsewhere, `are_called` that words stay functions."""
     # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
-    are_called = is_one and max(sizes, default=0) > LARGEST and (calls_others or any(map(is_own, whole.functions)))
-    for dtype, width in types_of(function.name for function in whole.functions if function.is_declaration):
+    are_called |= is_one and max(sizes, default=0) > LARGEST and (calls_others or any(map(is_own, whole.functions)))
+    called = [function.name for function in whole.functions if function.is_declaration]
+    for dtype, width in types_of(called):
         if calls is None:
             words = word_functions(dtype, width, sizes, are_called=are_called)
         else:
             words = words_of_calls(dtype, width, calls)
         whole.link_in(llvm.parse_assembly(words, context))
+        products = product_functions(dtype, width, called, are_called=are_called)
+        if products:
+            whole.link_in(llvm.parse_assembly(products, context))
 
 
 def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: bool = False) -> None:
@@ -283,7 +293,7 @@ def compiled(
     """The object file of a module, after all passes; `sizes` are those of the model in it, None where it does not know
     its numbers. `is_apart` says that another one is loaded beside it. `rest`, if given, links what the module lacks."""
     widths = {width for _, width in types_of(function.name for function in module.functions)}
-    machine = _machine(cpu, is_apart=is_apart, is_narrow=1 in widths)
+    machine = machine_for(cpu, is_apart=is_apart, is_narrow=1 in widths)
     if sizes is None:
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
@@ -296,7 +306,7 @@ def compiled(
 
 def compiled_function(module: llvm.ModuleRef, cpu: str, *, is_narrow: bool) -> bytes:
     """The object file of a module that holds a function of a model, which another object calls."""
-    machine = _machine(cpu, is_apart=True, is_narrow=is_narrow)
+    machine = machine_for(cpu, is_apart=True, is_narrow=is_narrow)
     _inline_all(module)
     optimise_function(module, machine, is_narrow=is_narrow)
     return machine.emit_object(module)
@@ -311,7 +321,7 @@ class Loaded:
         not given."""
         # In LLVM's global context, which is never disposed of: the collector of cycles knows no order, and an engine
         # that goes after its context takes the process with it.
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine("native"))
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine_for("native"))
         for piece in pieces(code):
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(piece))
         self._engine.finalize_object()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import llvmlite.binding as llvm
 
 llvm.initialize_native_target()
@@ -26,14 +28,14 @@ def tidied(text: str) -> bytes:
         if not item.is_declaration and not item.name.startswith(OWN):
             item.linkage = "internal"
     # For no processor in particular: what is kept may be read on another.
-    _run(module, _builder(llvm.Target.from_default_triple().create_target_machine()), TIDY)
+    run(module, _builder(llvm.Target.from_default_triple().create_target_machine()), TIDY)
     return module.as_bitcode()
 
 
 def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, unrolls: bool = True) -> None:
     """Optimises a module of solver, model and words for a machine; loops are unrolled where the model is known."""
     builder = _builder(machine, unrolls=unrolls)
-    _run(module, builder, FIRST)
+    run(module, builder, FIRST)
     builder.getModulePassManager().run(module, builder)
 
 
@@ -43,7 +45,8 @@ def _builder(machine: llvm.TargetMachine, *, unrolls: bool = True) -> llvm.PassB
     return llvm.create_pass_builder(machine, options)
 
 
-def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, names: tuple[str, ...]) -> None:
+def run(module: llvm.ModuleRef, builder: llvm.PassBuilder, names: Iterable[str]) -> None:
+    """Runs passes by the names that llvmlite gives them."""
     passes = llvm.create_new_module_pass_manager()
     for name in names:
         getattr(passes, f"add_{name}_pass")()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from implicitdsl.backends.lanes.block_code import block_solver
 from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.serves_all import make_shared_object
 
 SMALL = {"unknowns": 16, "constraints": 32}
 """Sizes up to which a program may have code of its own."""
@@ -45,7 +46,8 @@ SOLVERS = tuple(
 
 def parts_of(sizes: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     """The parts of the code of programs of these sizes, and the entries of each."""
-    parts = {"program": ("program_prepare", "program_solve"), "program_slopes": ("program_factor", "program_held")}
+    # What solves and what differentiates share most of their functions.
+    parts = {"program": tuple(f"{SERVES_ALL}{kernel}" for kernel in KERNELS)}
     if all(sizes[name] <= most for name, most in SMALL.items()):
         parts["program_own"] = tuple(f"{OWN}{kernel}" for kernel in ("solve", "factor", "held"))
     return parts
@@ -61,7 +63,8 @@ def program_object(entries: tuple[str, ...], sizes: Mapping[str, int], dtype: st
     """The object file that defines `imp_ENTRY` for the entries of a part."""
     kernels = [_kernel(entry) for entry in entries]
     code = [block_solver(f"program_kernel.any_{k}", KERNELS[k][0], dtype, width, SOLVERS) for k in kernels]
-    return make_object([*code, "".join(_door(entry, sizes) for entry in entries)], [f"imp_{e}" for e in entries])
+    make = make_object if any(entry.startswith(OWN) for entry in entries) else make_shared_object
+    return make([*code, "".join(_door(entry, sizes) for entry in entries)], [f"imp_{e}" for e in entries])
 
 
 def _kernel(entry: str) -> str:

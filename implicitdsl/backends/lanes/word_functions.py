@@ -28,7 +28,7 @@ _CALL = re.compile(rf'call [^@\n]*@"?({PREFIX}[\w.]+)"?\((?:<\d+ x i1> [^,]*, )?
 
 
 @dataclass
-class _Code:
+class Code:
     """Instructions on elements of a type, and its constant of zeros."""
 
     element: str
@@ -69,62 +69,62 @@ class _Code:
 
 
 Sums = tuple[str, ...]
-Each = Callable[[_Code, str, Sums], Sums]
+Each = Callable[[Code, str, Sums], Sums]
 """What is done at a place: the sums after it, from those before."""
 
 
-def _fill(c: _Code, i: str, _: Sums) -> Sums:
+def _fill(c: Code, i: str, _: Sums) -> Sums:
     c.store("%e", "%x", i)
     return ()
 
 
-def _copy(c: _Code, i: str, _: Sums) -> Sums:
+def _copy(c: Code, i: str, _: Sums) -> Sums:
     c.store(c.load("%x", i), "%y", i)
     return ()
 
 
-def _copy_where(c: _Code, i: str, _: Sums) -> Sums:
+def _copy_where(c: Code, i: str, _: Sums) -> Sums:
     new, old = c.load("%x", i), c.load("%y", i)
     c.store(c.value(f"select {c.mask} %m, {c.element} {new}, {c.element} {old}"), "%y", i)
     return ()
 
 
-def _axpy(c: _Code, i: str, _: Sums) -> Sums:
+def _axpy(c: Code, i: str, _: Sums) -> Sums:
     c.store(c.fma("%e", c.load("%x", i), c.load("%y", i)), "%y", i)
     return ()
 
 
-def _scale(c: _Code, i: str, _: Sums) -> Sums:
+def _scale(c: Code, i: str, _: Sums) -> Sums:
     c.store(c.two("fmul", "%e", c.load("%x", i)), "%x", i)
     return ()
 
 
-def _dot(c: _Code, i: str, sums: Sums) -> Sums:
+def _dot(c: Code, i: str, sums: Sums) -> Sums:
     return (c.fma(c.load("%x", i), c.load("%y", i), sums[0]),)
 
 
-def _judge(c: _Code, i: str, sums: Sums) -> Sums:
+def _judge(c: Code, i: str, sums: Sums) -> Sums:
     # x - x is 0 for a finite x and NaN for every other: one comparison in all, and nothing for the multipliers, which
     # have the rest of a step to do. Sums take turns, because each waits for what was added before.
     x = c.load("%x", i)
     return (*sums[1:], c.two("fadd", sums[0], c.two("fsub", x, x)))
 
 
-def _product(c: _Code) -> Sums:
+def _product(c: Code) -> Sums:
     return (c.two("fmul", c.load("%x", "0"), c.load("%y", "0")),)
 
 
-def _zeros(c: _Code) -> Sums:
+def _zeros(c: Code) -> Sums:
     return (c.zero,) * TURNS
 
 
-def _is_zero(c: _Code, sums: Sums) -> str:
+def _is_zero(c: Code, sums: Sums) -> str:
     while len(sums) > 1:
         sums = tuple(c.two("fadd", a, b) for a, b in zip(sums[::2], sums[1::2], strict=True))
     return c.two("fcmp oeq", sums[0], c.zero)
 
 
-def _only(c: _Code, sums: Sums) -> str:
+def _only(c: Code, sums: Sums) -> str:
     return sums[0]
 
 
@@ -136,10 +136,10 @@ class Word:
 
     parameters: str
     each: Each
-    begin: Callable[[_Code], Sums] | None = None
+    begin: Callable[[Code], Sums] | None = None
     seen: int = 0
     at_once: int = 1
-    result: Callable[[_Code, Sums], str] | None = None
+    result: Callable[[Code, Sums], str] | None = None
     returns: str = "void"
 
 
@@ -180,12 +180,12 @@ def _text(dtype: str, width: int, wanted: tuple[tuple[str, tuple[int, ...]], ...
     element, suffix = f"<{width} x {scalar}>", f"v{width}{short}"
     lines = [f"declare {element} @llvm.fma.{suffix}({element}, {element}, {element})"]
     for name, sizes in wanted:
-        code, inlining = _Code(element, suffix, "zeroinitializer"), "noinline" if are_called else "alwaysinline"
+        code, inlining = Code(element, suffix, "zeroinitializer"), "noinline" if are_called else "alwaysinline"
         lines += _function(name_of(name, dtype, width), WORDS[name], code, sizes, inlining)
     return "\n".join(lines) + "\n"
 
 
-def _function(name: str, word: Word, c: _Code, sizes: tuple[int, ...], inlining: str) -> list[str]:
+def _function(name: str, word: Word, c: Code, sizes: tuple[int, ...], inlining: str) -> list[str]:
     kinds = {
         "n": "i64 %n",
         "e": f"{c.element} %e",
@@ -220,7 +220,7 @@ def _function(name: str, word: Word, c: _Code, sizes: tuple[int, ...], inlining:
     return c.lines
 
 
-def _loop(c: _Code, name: str, first: str, last: str, step: int, each: Each, before: Sums) -> Sums:
+def _loop(c: Code, name: str, first: str, last: str, step: int, each: Each, before: Sums) -> Sums:
     """The sums after all places from `first` on, below `last`; tested before the first and after every round."""
     c.say(f"  br label %{name}.test", f"{name}.test:", f"  %{name}.any = icmp slt i64 {first}, {last}")
     c.say(f"  br i1 %{name}.any, label %{name}, label %{name}.end", f"{name}:")
@@ -243,5 +243,5 @@ def _loop(c: _Code, name: str, first: str, last: str, step: int, each: Each, bef
     return given
 
 
-def _give(c: _Code, word: Word, returns: str, sums: Sums) -> None:
+def _give(c: Code, word: Word, returns: str, sums: Sums) -> None:
     c.say("  ret void" if word.result is None else f"  ret {returns} {word.result(c, sums)}")
