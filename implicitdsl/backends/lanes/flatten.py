@@ -100,7 +100,7 @@ def optimise_whole(
             _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else WIDE))
     elif is_one and is_single and not own:
         _run(module, builder, *LIGHT)
-    elif is_narrow or (rest is None and most <= LARGEST):
+    elif (is_narrow and not calls_others) or (rest is None and most <= LARGEST):
         # Written out for one lane, loops over tens of states take LLVM ten times as long, for code a tenth faster.
         _simplify(module, machine, FULL, unrolls=not is_narrow)
         optimise(module, machine, unrolls=False)
@@ -111,7 +111,7 @@ def optimise_whole(
             _inline_small(module, builder, _SMALL_OF_FEW)
             _run(module, builder, *WRITE_OUT, *WRITE_OUT)
         is_large = max(sizes, default=0) > MIDDLE
-        _simplify(module, machine, QUICK if is_large else FULL, unrolls=not is_large)
+        _simplify(module, machine, QUICK if is_large else FULL, unrolls=not (is_large or is_narrow))
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
@@ -178,7 +178,7 @@ def _join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     for place, function in enumerate(inner):
         # Names were stripped, and a text calls what has none by a number that llvmlite does not tell.
         function.name = f"own.{place}"
-    named = Counter(_NAMED.findall(str(module)))
+    named = Counter(_NAMED.findall(_code(module)))
     _inline(module, builder, [f for f in inner if named[f.name] == _DEFINITION + 1])
 
 
@@ -189,7 +189,7 @@ def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: _In
         if not _CALLED.match(f"@{function.name}("):
             # The nought tells it from those that were named before.
             function.name = f"own.0{place}"
-    calls, small = Counter(_CALLED.findall(str(module))), list[llvm.ValueRef]()
+    calls, small = Counter(_CALLED.findall(_code(module))), list[llvm.ValueRef]()
     for function in _inner(module):
         count = calls[function.name] - _DEFINITION
         if _MAY_BE_SMALL.takes(_size(function), count):
@@ -209,6 +209,11 @@ def _inline(module: llvm.ModuleRef, builder: llvm.PassBuilder, functions: Collec
 
 def _defined(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
     return [function for function in module.functions if not function.is_declaration]
+
+
+def _code(module: llvm.ModuleRef) -> str:
+    """The text of all functions; that of the tables beside them may be a hundred times as long."""
+    return "".join(map(str, _defined(module)))
 
 
 def _inner(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
