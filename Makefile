@@ -1,7 +1,7 @@
 # Nothing but make and a python3 of version 3.11 to 3.13 is needed; the first call builds .venv.
 #   make demo    compile the example model and fit it to the Hudson Bay counts
 #   make test    formatting, types, floors and every test
-#   make wheel   a wheel in dist/ that holds the standard solvers compiled (four minutes of processor time, once a release)
+#   make wheel   a wheel in dist/ that holds the standard solvers compiled (two minutes of processor time, once a release)
 #   make bench   our layers and their peers on the same work; writes docs/benchmarks.md (WORKS="lv node" for some of them)
 # PYTHON names another interpreter; PIP_ARGS is passed to pip (for a mirror, say).
 

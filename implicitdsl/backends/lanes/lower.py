@@ -68,6 +68,9 @@ def no_collector() -> Iterator[None]:
 class ModuleWriter:
     """The functions of one module, each written when it is first called."""
 
+    before: tuple[Any, ...] = ()
+    """The types of what every function is given before its arguments."""
+
     def __init__(self, module: ir.Module) -> None:
         self.module = module
         self._made: dict[Typed, ir.Function] = {}
@@ -75,13 +78,23 @@ class ModuleWriter:
     def function(self, typed: Typed) -> ir.Function:
         if typed not in self._made:
             assert typed.result is not None
-            kinds = [kind.llvm for kind in typed.arguments if not isinstance(kind, Known)]
+            kinds = [part for kind in typed.arguments for part in passed_as(kind)]
             name = f"{typed.source.name}.{len(self._made)}"
-            made = ir.Function(self.module, ir.FunctionType(typed.result.llvm, kinds), name)
+            made = ir.Function(self.module, ir.FunctionType(typed.result.llvm, [*self.before, *kinds]), name)
             made.linkage = "internal"
             self._made[typed] = made
-            FunctionWriter(typed, made, self.function).write()
+            self.write(typed, made)
         return self._made[typed]
+
+    def write(self, typed: Typed, made: ir.Function) -> None:
+        FunctionWriter(typed, made, self.function).write()
+
+
+def passed_as(kind: Kind) -> list[Any]:
+    """The types in which a value is passed; what is known is not."""
+    if isinstance(kind, Known):
+        return []
+    return [part.llvm for part in kind.parts] if isinstance(kind, Several) else [kind.llvm]
 
 
 class FunctionWriter(Expressions):
@@ -95,16 +108,20 @@ class FunctionWriter(Expressions):
         """Of each loop around a statement: where its next round and what follows it begin."""
 
     def write(self) -> None:
-        given = iter(self.made.args)
-        for name, kind in zip(self.typed.source.parameters, self.typed.arguments, strict=True):
-            if not isinstance(kind, Known):
-                self.store(self.places[name], (kind, next(given)), self.typed.variables[name])
+        self.receive()
         self.block(self.typed.source.body)
         self.branch(self.last)
         ir.IRBuilder(self.entry).branch(self.first)
         self.builder.position_at_end(self.last)
         self.give_back()
         self.give()
+
+    def receive(self) -> None:
+        """Stores the arguments."""
+        given = iter(self.made.args)
+        for name, kind in zip(self.typed.source.parameters, self.typed.arguments, strict=True):
+            if not isinstance(kind, Known):
+                self.store(self.places[name], (kind, next(given)), self.typed.variables[name])
 
     def give_back(self) -> None:
         """Frees every far buffer."""

@@ -16,7 +16,7 @@ from implicitdsl.backends.lanes.array_inference import ArrayInference
 from implicitdsl.backends.lanes.arrays import Lazy, View, elements_of
 from implicitdsl.backends.lanes.element import INDEX, INT, Kind, Known, Pointer, Real, Several
 from implicitdsl.backends.lanes.inference import Inference, Typed
-from implicitdsl.backends.lanes.lower import no_collector
+from implicitdsl.backends.lanes.lower import ModuleWriter, no_collector, passed_as
 from implicitdsl.backends.lanes.lower_expressions import Found
 from implicitdsl.backends.lanes.room import BROKEN_AT, ROOM, give_back, mark
 from implicitdsl.backends.lanes.source import source_of
@@ -38,8 +38,8 @@ def lower_with_arrays(
         typed = Inference(modules, ArrayInference).typed(source_of(function), kinds)
         assert typed.result == INT
         module = ir.Module("solver")
-        body = ModuleWriter(module).function(typed)
-        passed = [part for kind in arguments for part in _parts(kind)]
+        body = ArrayModuleWriter(module).function(typed)
+        passed = [part for kind in arguments for part in passed_as(kind)]
         entry = ir.Function(module, ir.FunctionType(INDEX, passed), symbol)
         b = ir.IRBuilder(entry.append_basic_block())
         room = b.alloca(ROOM)
@@ -52,33 +52,26 @@ def lower_with_arrays(
         return str(module)
 
 
-class ModuleWriter:
-    """The functions of one module, each written when it is first called."""
+class ArrayModuleWriter(ModuleWriter):
+    """Functions that are given the room of the call first."""
+
+    before = (ROOM.as_pointer(),)
 
     def __init__(self, module: ir.Module) -> None:
-        self.module = module
-        self._made: dict[Typed, ir.Function] = {}
+        super().__init__(module)
         self._breaking: set[ir.Function] = set()
 
-    def function(self, typed: Typed) -> ir.Function:
-        if typed not in self._made:
-            assert typed.result is not None
-            kinds = [part for kind in typed.arguments for part in _parts(kind)]
-            wanted = ir.FunctionType(typed.result.llvm, [ROOM.as_pointer(), *kinds])
-            made = ir.Function(self.module, wanted, f"{typed.source.name}.{len(self._made)}")
-            made.linkage = "internal"
-            self._made[typed] = made
-            writer = ArrayWriter(typed, made, self.function, self._breaking)
-            writer.write()
-            if writer.may_break:
-                self._breaking.add(made)
-        return self._made[typed]
+    def write(self, typed: Typed, made: ir.Function) -> None:
+        writer = ArrayWriter(typed, made, self.function, self._breaking)
+        writer.write()
+        if writer.may_break:
+            self._breaking.add(made)
 
 
 class ArrayWriter(ArrayExpressions):
     """Writes one function."""
 
-    def write(self) -> None:
+    def receive(self) -> None:
         values = iter(self.made.args[1:])
         changed = _changed(self.typed.source.body)
         for name, kind in zip(self.typed.source.parameters, self.typed.arguments, strict=True):
@@ -89,21 +82,20 @@ class ArrayWriter(ArrayExpressions):
                 self.store(self.places[name], (kind, value), self.typed.variables[name])
             else:
                 self.given[name] = kind, value
-        self.block(self.typed.source.body)
-        self.branch(self.last)
+
+    def give_back(self) -> None:
+        """Gives back what the function took from the room; an array that it gives stays there until its caller
+        returns."""
         b = self.builder
         for reason, block in self.broken.items():
             b.position_at_end(block)
             b.store(ir.Constant(INDEX, reason), b.gep(self.room, BROKEN_AT))
             b.branch(self.last)
-        b.position_at_end(self.entry)
-        # An array that is given to the caller stays in the room until that returns.
-        held = mark(b, self.room) if self.takes and not isinstance(self.typed.result, View) else None
-        b.branch(self.first)
+        b.position_before(self.entry.terminator)
+        held = mark(b, self.room)
         b.position_at_end(self.last)
-        if held is not None:
+        if self.takes and not isinstance(self.typed.result, View):
             give_back(b, self.room, held)
-        self.give()
 
     # ------------------------------------------------------------ statements
 
@@ -162,13 +154,6 @@ class ArrayWriter(ArrayExpressions):
         size = b.mul(target[1], ir.Constant(INDEX, dtype.bits // 8))
         places = [b.bitcast(array[0], byte) for array in (target, source)]
         b.call(function, [*places, size, ir.Constant(ir.IntType(1), 0)])
-
-
-def _parts(kind: Kind) -> list[Any]:
-    """The types in which a value is passed."""
-    if isinstance(kind, Known):
-        return []
-    return [part.llvm for part in kind.parts] if isinstance(kind, Several) else [kind.llvm]
 
 
 def _changed(body: list[ast.stmt]) -> set[str]:
