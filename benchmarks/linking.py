@@ -27,6 +27,8 @@ from benchmarks.work import Comparison, Settings
 
 WORKS = ("lv", "node", "deq", "qp10", "ball", "robertson", "brusselator")
 PROCESSES = 3
+ONCE = " (once a machine)"
+"""How the names of objects end that know no model: they are one for all programs of a type."""
 
 
 def times_of(name: str) -> dict[str, tuple[float, float]]:
@@ -35,7 +37,7 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
     import llvmlite.binding as llvm
 
     from benchmarks.works import work
-    from implicitdsl.backends.lanes import apart, link
+    from implicitdsl.backends.lanes import apart, link, serves_all
 
     found: dict[str, tuple[float, float]] = {}
     entered: list[str] = []
@@ -53,7 +55,7 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
         emitted.append(time.process_time() - start)
         return code
 
-    def timed(kept: Callable[..., bytes]) -> Callable[..., bytes]:
+    def timed(kept: Callable[..., bytes], mark: str = "") -> Callable[..., bytes]:
         def timing(key: str, make: Callable[[], bytes]) -> bytes:
             def made() -> bytes:
                 entered.clear()
@@ -61,7 +63,7 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
                 start = time.process_time()
                 code = make()
                 spent = time.process_time() - start
-                name = entered[0]
+                name = entered[0] + mark
                 # A gradient's solve, which keeps what its pullback needs, is another object of the same entry.
                 found[name if name not in found else f"{name}, for a gradient"] = (spent, sum(emitted))
                 return code
@@ -74,6 +76,8 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
     assert isinstance(chosen, Comparison)
     with (
         mock.patch.object(link, "joined", watched),
+        mock.patch.object(serves_all, "joined", watched),
+        mock.patch.object(serves_all, "kept_object", timed(serves_all.kept_object, ONCE)),
         mock.patch.object(link, "kept_object", timed(link.kept_object)),
         mock.patch.object(apart, "kept_model", timed(apart.kept_model)),
         mock.patch.object(llvm.TargetMachine, "emit_object", emitting),
