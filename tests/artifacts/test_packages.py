@@ -122,6 +122,16 @@ argmin Quartic(a) -> z {
   solver local
   return z
 }
+
+argmin Between(a) -> z {
+  var z
+  minimize 1/2*(z - a/8)^2
+  subject to {
+    z >= 1 - a
+    z <= 1
+  }
+  return z
+}
 """
 
 CALL_IN_TIME = """
@@ -210,15 +220,16 @@ def test_every_way_through_time_is_shipped_with_the_bits_of_the_layer(cache: Pat
 
 @pytest.mark.usefixtures("solvers_of_one_sample")
 def test_what_lanes_leave_open_is_settled_without_the_compiler(cache: Path, tmp_path: Path) -> None:
-    """Samples without a root or a minimum go to solvers of one sample, which take memory as they go."""
+    """Samples without a root, a minimum or a point go to solvers of one sample, which take memory as they go. That of
+    programs is no part of a package: it is lowered and compiled where it is wanted."""
     source = tmp_path / "left_open.imp"
     source.write_text(LEFT_OPEN)
-    builds = ("--build", "Square(dtype=float64)", "--build", "Quartic(dtype=float64)")
+    builds = [f"--build={name}(dtype=float64)" for name in ("Square", "Quartic", "Between")]
     compile_package(source, tmp_path / "left_open", "--cpu", "native", *builds)
     call = """
 import json, torch
 found = []
-for name in ("Square", "Quartic"):
+for name in ("Square", "Quartic", "Between"):
     layer = getattr(models, name)(dtype=torch.float64, on_fail="nan")
     a = torch.tensor([4.0, -1.0], dtype=torch.float64, requires_grad=True)
     z = layer(a)
@@ -232,10 +243,10 @@ print(json.dumps(found))
     start = FORBID + f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport left_open as models\n"
     found = json.loads(run_python(start + call, cache="/dev/null/none"))
     assert found == json.loads(run_python(loaded + call, cache=cache, **{LINK: "apart"}))
-    assert [status for _, status, _ in found] == [[0, codes.NO_ROOT], [0, codes.UNBOUNDED]]
-    assert [value for value, *_ in found] == pytest.approx([2.0, 0.5], rel=1e-12)
+    assert [status for _, status, _ in found] == [[0, codes.NO_ROOT], [0, codes.UNBOUNDED], [0, codes.INFEASIBLE]]
+    assert [value for value, *_ in found] == pytest.approx([2.0, 0.5, 0.5], rel=1e-12)
     objects = (tmp_path / "left_open" / "objects").iterdir()
-    assert not any(name.startswith("NRT_") for path in objects for name in undefined_symbols(path.read_bytes()))
+    assert not any(name.startswith("imp_") for path in objects for name in undefined_symbols(path.read_bytes()))
 
 
 def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Path, source: Path) -> None:
