@@ -111,7 +111,10 @@ def optimise_whole(
             _inline_small(module, builder, _SMALL_OF_FEW)
             _run(module, builder, *WRITE_OUT, *WRITE_OUT)
         is_large = max(sizes, default=0) > MIDDLE
-        _simplify(module, machine, QUICK if is_large else FULL, unrolls=not (is_large or is_narrow))
+        _simplify(module, machine, FULL if sizes and not is_large else QUICK, unrolls=not (is_large or is_narrow))
+        if not sizes:
+            # In a program of its own sizes so much is written out that values which lie in memory already count.
+            _run(module, builder, "new_gvn")
         _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 

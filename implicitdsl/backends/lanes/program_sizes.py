@@ -1,9 +1,9 @@
 """The sizes of quadratic programs in their machine code: data of a code that serves all, or constants of one's own.
 
-Large programs live in products of rows, whose loops may as well count to numbers that are read. In small ones a quarter
-of the time is the loops themselves; with their sizes written into the code LLVM unrolls them, which takes it a second.
-So a layer of small programs begins with the code that serves all, and takes its own once it has spent `PATIENCE`. Both
-are made of the same bitcode: the bits are the same, and a new size needs nothing lowered.
+Large programs live in products of rows, whose loops may as well count to numbers that are read. In small ones a fifth
+of the time is the loops themselves; with their sizes written into the code LLVM writes them out, which takes it half a
+second. So a layer of small programs begins with the code that serves all, and takes its own once it has spent
+`PATIENCE`. Both are made of the same bitcode: the bits are the same, and a new size needs nothing lowered.
 """
 
 from __future__ import annotations
