@@ -66,11 +66,13 @@ def _machine() -> llvm.TargetMachine:
     return llvm.Target.from_default_triple().create_target_machine(opt=3)
 
 
-def _found(text: str, x: float, *, sizes: Sequence[int] = (), inline_all: bool = False) -> float:
+def _found(
+    text: str, x: float, *, sizes: Sequence[int] = (), inline_all: bool = False, is_apart: bool = False
+) -> float:
     """What `imp_run` of a module makes of a number."""
     module = linked([text], ["imp_run"], sizes=sizes)
     keep_inside(module, ["imp_run"], inline_all=inline_all)
-    code, place = Loaded(compiled(module, "native", sizes=sizes)), ctypes.c_double(x)
+    code, place = Loaded(compiled(module, "native", sizes=sizes, is_apart=is_apart)), ctypes.c_double(x)
     code.function("imp_run", ctypes.c_int64, ctypes.c_void_p)(ctypes.addressof(place))
     return place.value
 
@@ -143,9 +145,10 @@ def test_what_is_small_becomes_part_of_its_callers_and_what_is_large_stays_a_fun
 @pytest.mark.parametrize("text", [CHAIN, SHARED])
 def test_every_way_of_simplifying_keeps_the_bits(text: str) -> None:
     found = {
-        _found(text, 1e-3 / 7, sizes=sizes, inline_all=inline_all)
+        _found(text, 1e-3 / 7, sizes=sizes, inline_all=inline_all, is_apart=is_apart)
         for sizes in ([], [2], [6], [64])
         for inline_all in (False, True)
+        for is_apart in (False, True)
     }
     assert len(found) == 1
 

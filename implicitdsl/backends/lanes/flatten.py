@@ -9,11 +9,14 @@ Before the functions of the model and the words become part of a solver, it is a
 numbers are put in and its loops written out first: then each word comes as what it does for one size, and all places on
 the stack are known and become values at once, which leaves little to simplify.
 
+Dear functions of a model lie in objects of their own (`apart.py`), and leave a solver short: of an explicit one's loops
+little is to be found but equal values.
+
 What is called from several places and small becomes part of its callers before those are simplified, and LLVM's
 pipeline for modules is left out; with vectors of samples it has nothing to add. Two kinds of code are still given to it
-where several functions are left, without writing out more loops. That of one lane: it makes vectors of the loops over
-the states of a sample. And that of small models: loops whose lengths are the counts of others have known ones when
-those are written out, which takes simplifying twice.
+where several functions are left, without writing out more loops. That of one lane which holds dear functions: it makes
+vectors of their loops over the states of a sample. And that of small models: loops whose lengths are the counts of
+others have known ones when those are written out, which takes simplifying twice.
 """
 
 from __future__ import annotations
@@ -95,8 +98,10 @@ def optimise_whole(
         if most <= FEW:
             _simplify(module, machine, QUICK)
             _run(module, builder, "jump_threading", "simplify_cfg")
-        else:
+        elif is_one and calls_others and most > LARGEST:
             # Beside dear functions of a model, the loops over its states cost nothing.
+            _run(module, builder, *LIGHT)
+        else:
             _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else WIDE))
     elif is_one and is_single and not own:
         _run(module, builder, *LIGHT)

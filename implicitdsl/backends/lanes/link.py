@@ -147,7 +147,9 @@ def make_object(
             add_words(whole, sizes, context, calls=calls, is_one=inline_all, calls_others=calls_others)
             keep_inside(whole, entries, inline_all=inline_all)
 
-        if not (has_model and _is_small(parts, functions, sizes)):
+        # Without its dear functions, what an explicit method makes of more states is short enough.
+        most = LARGEST if calls_others and inline_all else FEW
+        if not (has_model and _is_small(parts, functions, sizes, most)):
             complete()
             return compiled(whole, cpu, sizes=sizes, is_apart=calls_others)
         if inline_all:
@@ -173,11 +175,12 @@ def make_alone(modules: Iterable[str | bytes], entry: str) -> bytes:
     return kept_object(key_of_modules(parts, cpu, "alone", entry), make)
 
 
-def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Sequence[int]) -> bool:
-    """Whether solvers, which are bitcode, are to be written out before functions of a model are linked with them."""
+def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Sequence[int], most: int) -> bool:
+    """Whether solvers, which are bitcode, are to be written out before functions of a model are linked with them; for
+    sizes up to `most`."""
     # What a model asks to stay a function is large.
     return (
-        max(sizes, default=FEW + 1) <= FEW
+        max(sizes, default=most + 1) <= most
         and sum(len(part) for part in parts if isinstance(part, bytes)) <= SHORT
         and sum(map(len, functions)) <= SHORT
         and not any(map(stays_function, functions))
