@@ -1,8 +1,10 @@
 """`python -m benchmarks.linking`: what LLVM takes for every kernel of the works, solver and model linked into one.
 
 Every work makes its layer's machine code in new processes that find the solvers' bitcode in the cache, and no object.
-Each object is timed from its parts to its bytes: reading bitcode and texts, linking and passes, then machine code. The
-process that took least counts. Writes linking.json and the table of docs/how-it-is-fast.md.
+Each object is timed from its parts to its bytes: reading bitcode and texts, linking and passes, then machine code.
+Twice: as the first model of its sizes, and as a further one, or one whose formulas were changed, which finds the solver
+for these sizes where there is such (`sized.py`). The process that took least counts. Writes linking.json and the table
+of docs/how-it-is-fast.md.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from benchmarks.work import Comparison, Settings
 
 WORKS = ("lv", "node", "deq", "qp10", "ball", "robertson", "brusselator")
 PROCESSES = 3
+SOLVERS, SIZED = (".bc",), ".sized"
+"""How the names of what a further model finds in the cache end: solvers, and those for its sizes."""
 ONCE = " (once a machine)"
 """How the names of objects end that know no model: they are one for all programs of a type."""
 
@@ -93,19 +97,19 @@ def measure(names: Sequence[str] = WORKS, processes: int = PROCESSES) -> list[di
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             # The first one lowers the solvers besides, which is not in these times.
-            runs = [_run(name, folder) for _ in range(processes)]
-        least = {entry: min(run[entry] for run in runs) for entry in runs[0]}
-        found += [
-            {"work": name, "kernel": entry, "seconds": seconds, "machine_code": code}
-            for entry, (seconds, code) in least.items()
-        ]
-        print(name, {entry: round(seconds, 3) for entry, (seconds, _) in least.items()}, flush=True)
+            first = [_run(name, folder, SOLVERS) for _ in range(processes)]
+            further = [_run(name, folder, (*SOLVERS, SIZED)) for _ in range(processes)]
+        for entry in first[0]:
+            seconds, code = min(run[entry] for run in further)
+            times = {"first": min(run[entry][0] for run in first), "further": seconds, "machine_code": code}
+            found.append({"work": name, "kernel": entry, **times})
+            print(name, entry, {what: round(taken, 3) for what, taken in times.items()}, flush=True)
     return found
 
 
-def _run(name: str, folder: str) -> dict[str, tuple[float, float]]:
+def _run(name: str, folder: str, kept: Sequence[str]) -> dict[str, tuple[float, float]]:
     for made in Path(folder).iterdir():
-        if made.suffix != ".bc":
+        if made.suffix not in kept:
             made.unlink()
     command = [sys.executable, "-m", "benchmarks.linking", "--one", name]
     environment = {**os.environ, "IMPLICITDSL_CACHE": folder, "IMPLICITDSL_LINK": "whole", "OMP_NUM_THREADS": "1"}

@@ -88,10 +88,11 @@ def linking_table(found: dict[str, Any]) -> str:
 def kernels_table(found: dict[str, Any]) -> str:
     """What LLVM takes for every kernel, solver and model in one."""
     lines = [
-        [line["work"], line["kernel"], *(tables.number(line[name]) for name in ("seconds", "machine_code"))]
+        [line["work"], line["kernel"], *(tables.number(line[name]) for name in ("first", "further", "machine_code"))]
         for line in found["kernels"]
     ]
-    return tables.markdown(("work", "kernel", "processor, s:", "of it machine code:"), lines)
+    head = ("work", "kernel", "first model of its sizes, s:", "a further one, s:", "of it machine code:")
+    return tables.markdown(head, lines)
 
 
 LADDER_FIGURES: dict[str, Callable[[Any], str]] = {

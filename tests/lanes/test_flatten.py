@@ -20,6 +20,7 @@ from implicitdsl.backends.lanes.link import (
     linked,
     make_object,
 )
+from implicitdsl.backends.lanes.sized import write_out
 from tests.lanes.probes import aligned
 
 CHAIN = """
@@ -269,7 +270,7 @@ def test_numbers_of_a_small_model_are_known_before_its_functions_are_linked() ->
     seen: list[str] = []
     context = llvm.create_context()
     module = joined([NUMBERS, SOLVER], ["imp_solve"], context)
-    optimise_whole(module, _machine(), rest=lambda: seen.append(str(module)), sizes=[3])
+    write_out(module, _machine(), add_words=lambda: seen.append(str(module)), is_one=True)
     assert "call void @imp_word_fill.v8f64(i64 21," in seen[0]
     assert seen[0].count("call void @imp_word_axpy.v8f64(i64 3,") == 7
     assert "alloca [21 x <8 x double>]" in seen[0]

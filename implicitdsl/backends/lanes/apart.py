@@ -55,7 +55,7 @@ def linking() -> Linking:
 
 def link_model(
     modules: Iterable[str | bytes], entries: Sequence[str], *, model: Iterable[str] = (), inline_all: bool = False,
-    sizes: Iterable[int] = (),
+    is_straight: bool = False, sizes: Iterable[int] = (),
 ) -> bytes:  # fmt: skip
     """The object file of solvers, which are bitcode and may be none, and of a model, whose modules are texts; all else
     is as in `make_object`."""
@@ -63,8 +63,8 @@ def link_model(
     if linking() == "whole":
         dear = [] if is_for_package() or device() is not None else list(filter(stays_function, model))
         code = make_object(
-            modules, entries, model=[text for text in model if text not in dear], inline_all=inline_all, sizes=sizes,
-            calls_others=bool(dear),
+            modules, entries, model=[text for text in model if text not in dear], inline_all=inline_all,
+            is_straight=is_straight, sizes=sizes, calls_others=bool(dear),
         )  # fmt: skip
         return joined([code, *map(_function, dear)]) if dear else code
     given = [*modules, *model]

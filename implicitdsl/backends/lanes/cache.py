@@ -49,7 +49,7 @@ LOWERING = (
 """Modules beside this one that make a text of every solver for lanes."""
 OURS = re.compile(r"[0-9a-f]{40}\.[a-z]+|tmp\w{8}")
 """The names of entries; anything else in the directory is not ours to remove, whoever named it. The empty files of
-locks, 256 at most, are none: a lock whose file may go is none."""
+locks, 512 at most, are none: a lock whose file may go is none."""
 
 _written = 0
 
@@ -118,6 +118,11 @@ def kept_object(key: str, make: Callable[[], bytes]) -> bytes:
     return _kept(f"{key[:40]}.o", make)
 
 
+def kept_sized(key: str, make: Callable[[], bytes]) -> bytes:
+    """As `kept_object`, for the bitcode of a solver for the sizes of a model."""
+    return _kept(f"{key[:40]}.sized", make)
+
+
 def kept_model(key: str, make: Callable[[], bytes]) -> bytes:
     """As `kept_object`, for the code of a model without a solver."""
     return _kept(f"{key[:40]}.model", make)
@@ -147,7 +152,7 @@ def _alone(name: str) -> Iterator[None]:
     """No other process makes the entry inside, unless this one has waited for `PATIENCE`: what is made twice is made
     twice alike, so that nothing but time depends on the lock."""
     folder = cache_folder()
-    handle = None if folder is None or fcntl is None else _opened(folder / f"{name[:2]}.lock")
+    handle = None if folder is None or fcntl is None else _opened(folder / _lock(name))
     if handle is None:
         yield
         return
@@ -162,6 +167,12 @@ def _alone(name: str) -> Iterator[None]:
         # inside has the file open too, and would go on holding it.
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
+
+
+def _lock(name: str) -> str:
+    """The file whose lock an entry is made under. A solver for the sizes of a model is made while the object of that
+    model is: were their locks of one kind, two processes might wait for one another."""
+    return f"{name[:2]}{'.sized' if name.endswith('.sized') else ''}.lock"
 
 
 def _opened(place: Path) -> int | None:

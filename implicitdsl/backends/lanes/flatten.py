@@ -5,10 +5,6 @@ a chain of functions, each called by one other, so the innermost is simplified a
 entry, which is most of the code, again when the last small function has become part of it. So chains are joined before
 all else, and a function is simplified by itself, with its loops of few known rounds written out.
 
-Before the functions of the model and the words become part of a solver, it is a third of what it is afterwards. So its
-numbers are put in and its loops written out first: then each word comes as what it does for one size, and all places on
-the stack are known and become values at once, which leaves little to simplify.
-
 Dear functions of a model lie in objects of their own (`apart.py`), and leave a solver short: of an explicit one's loops
 little is to be found but equal values.
 
@@ -23,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import llvmlite.binding as llvm
@@ -40,8 +36,6 @@ QUICK, MODERATE, FULL = 1, 2, 3
 over many states do not leave."""
 LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
 """What is left to do where all places on the stack have become values."""
-WRITE_OUT = ("loop_unroll", "simplify_cfg")
-"""Loops of few known rounds become what they do; those inside others have known rounds the second time."""
 
 _CALLED = re.compile(r"@(own\.\d+)\(")
 _NAMED = re.compile(r"@(own\.\d+)\b")
@@ -50,7 +44,7 @@ _DEFINITION = 1
 
 
 @dataclass(frozen=True)
-class _Inlining:
+class Inlining:
     """What becomes part of its callers, in instructions: a function of at most `size` that adds at most `growth` to
     them, or one of two places and at most `twice`."""
 
@@ -62,10 +56,8 @@ class _Inlining:
         return (size <= self.size and size * (calls - 1) <= self.growth) or (calls == 2 and size <= self.twice)
 
 
-_SMALL = _Inlining(200, 1000, 600)
-_SMALL_OF_FEW = _Inlining(260, 1500, 600)
-"""In models of few states, which are to be one function."""
-_MAY_BE_SMALL = _Inlining(600, 1_000_000, 1000)
+_SMALL = Inlining(200, 1000, 600)
+_MAY_BE_SMALL = Inlining(600, 1_000_000, 1000)
 """The same of functions that are yet to be simplified."""
 
 
@@ -73,136 +65,127 @@ def optimise_whole(
     module: llvm.ModuleRef,
     machine: llvm.TargetMachine,
     *,
-    rest: Callable[[], None] | None = None,
     sizes: Collection[int] = (),
     is_narrow: bool = False,
     calls_others: bool = False,
 ) -> None:
-    """Optimises a module of solver, model and words for a machine, where the model is known. `rest`, if given, links
-    what the module lacks: functions of the model and words. `sizes` are those of the model, as far as they are known;
-    `is_narrow` says that vectors have one lane, `calls_others` that dear functions of the model lie elsewhere. Bits
-    stay what they are: no pass may reorder or fuse an operation."""
-    builder = _builder(machine)
+    """Optimises a module of solver, model and words for a machine, where the model is known. `sizes` are those of the
+    model, as far as they are known; `is_narrow` says that vectors have one lane, `calls_others` that dear functions of
+    the model lie elsewhere. Bits stay what they are: no pass may reorder or fuse an operation."""
+    builder = builder_for(machine)
     most = max(sizes, default=LARGEST + 1)
-    is_one = all(_is(function, b"alwaysinline") or is_own(function) for function in _inner(module))
-    _settle(module, builder, is_one=is_one)
-    _join_chains(module, builder)
-    if rest is not None:
-        _run(module, builder, "instruction_combine", *WRITE_OUT)
-        rest()
-        _run(module, builder, "always_inliner", "global_dead_code_eliminate")
-    _run(module, builder, "sroa")
+    is_one = _is_one(module)
+    settle(module, builder)
+    join_chains(module, builder)
+    run(module, builder, "sroa")
     own = [function for function in _defined(module) if is_own(function)]
-    is_single = len(_defined(module)) - len(own) == 1
-    if rest is None and is_single:
+    if len(_defined(module)) - len(own) == 1:
         if most <= FEW:
-            _simplify(module, machine, QUICK)
-            _run(module, builder, "jump_threading", "simplify_cfg")
+            simplify(module, machine, QUICK)
+            run(module, builder, "jump_threading", "simplify_cfg")
         elif is_one and calls_others and most > LARGEST:
             # Beside dear functions of a model, the loops over its states cost nothing.
-            _run(module, builder, *LIGHT)
+            run(module, builder, *LIGHT)
         else:
-            _simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else WIDE))
-    elif is_one and is_single and not own:
-        _run(module, builder, *LIGHT)
-    elif (is_narrow and not calls_others) or (rest is None and most <= LARGEST):
+            simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else WIDE))
+    elif (is_narrow and not calls_others) or most <= LARGEST:
         # Written out for one lane, loops over tens of states take LLVM ten times as long, for code a tenth faster.
-        _simplify(module, machine, FULL, unrolls=not is_narrow)
+        simplify(module, machine, FULL, unrolls=not is_narrow)
         optimise(module, machine, unrolls=False)
     else:
-        if rest is None:
-            _inline_small(module, builder, _SMALL)
-        else:
-            _inline_small(module, builder, _SMALL_OF_FEW)
-            _run(module, builder, *WRITE_OUT, *WRITE_OUT)
+        inline_small(module, builder, _SMALL)
         is_large = max(sizes, default=0) > MIDDLE
-        _simplify(module, machine, FULL if sizes and not is_large else QUICK, unrolls=not (is_large or is_narrow))
+        simplify(module, machine, FULL if sizes and not is_large else QUICK, unrolls=not (is_large or is_narrow))
         if not sizes:
             # In a program of its own sizes so much is written out that values which lie in memory already count.
-            _run(module, builder, "new_gvn")
-        _run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
+            run(module, builder, "new_gvn")
+        run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
 def optimise_alone(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     """Optimises a solver of one sample, which knows no model. Chains are joined as in `optimise_whole`; functions of
     several callers stay functions, and loops become vectors of one round: so it is a third of the code, and as fast."""
-    builder = _builder(machine)
-    _settle(module, builder, is_one=False)
-    _join_chains(module, builder)
-    _run(module, builder, "sroa")
-    for function in _inner(module):
+    builder = builder_for(machine)
+    settle(module, builder)
+    join_chains(module, builder)
+    run(module, builder, "sroa")
+    for function in inner(module):
         function.add_function_attribute("noinline")
-    builder = _builder(machine, level=MODERATE, unrolls=False, interleaves=False)
+    builder = builder_for(machine, level=MODERATE, unrolls=False, interleaves=False)
     builder.getModulePassManager().run(module, builder)
 
 
 def optimise_function(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_narrow: bool) -> None:
     """Optimises a module with a dear function of a model for a machine. Its loops are written as they are to be; for
     one lane, LLVM makes vectors of those over states."""
-    _run(module, _builder(machine), "always_inliner", "global_dead_code_eliminate")
+    run(module, builder_for(machine), "always_inliner", "global_dead_code_eliminate")
     if is_narrow:
         optimise(module, machine, unrolls=False)
     else:
-        _run(module, _builder(machine), *LIGHT)
+        run(module, builder_for(machine), *LIGHT)
 
 
-def _builder(
+def builder_for(
     machine: llvm.TargetMachine, *, level: int = FULL, unrolls: bool = True, interleaves: bool = True
 ) -> llvm.PassBuilder:
+    """What passes are made with, for one of LLVM's levels."""
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_unrolling = unrolls
     options.loop_interleaving = interleaves
     return llvm.create_pass_builder(machine, options)
 
 
-def _run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
+def run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
+    """Runs passes by llvmlite's names, one after the other."""
     passes = llvm.create_new_module_pass_manager()
     for name in names:
         getattr(passes, f"add_{name}_pass")()
     passes.run(module, builder)
 
 
-def _simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *, unrolls: bool = True) -> None:
+def simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *, unrolls: bool = True) -> None:
     """Simplifies all functions, each by itself, with LLVM's passes for functions."""
-    builder = _builder(machine, level=level, unrolls=unrolls)
+    builder = builder_for(machine, level=level, unrolls=unrolls)
     passes = builder.getFunctionPassManager()
     for function in _defined(module):
         passes.run(function, builder)
 
 
-def _settle(module: llvm.ModuleRef, builder: llvm.PassBuilder, *, is_one: bool) -> None:
+def settle(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     """Sizes of the model are put into all functions that they are handed to, and what is never run goes: half of a
     stiff solver."""
-    known = "sccp" if is_one else "ipsccp"
-    before = () if is_one else ("merge_functions", known)
-    _run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg")
+    known = "sccp" if _is_one(module) else "ipsccp"
+    before = () if _is_one(module) else ("merge_functions", known)
+    run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg")
 
 
-def _join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
+def join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     """What is called from one place becomes part of its caller."""
-    inner = _inner(module)
-    if not inner:
+    functions = inner(module)
+    if not functions:
         return
-    for place, function in enumerate(inner):
+    for place, function in enumerate(functions):
         # Names were stripped, and a text calls what has none by a number that llvmlite does not tell.
         function.name = f"own.{place}"
     named = Counter(_NAMED.findall(_code(module)))
-    _inline(module, builder, [f for f in inner if named[f.name] == _DEFINITION + 1])
+    _inline(module, builder, [f for f in functions if named[f.name] == _DEFINITION + 1])
 
 
-def _inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: _Inlining) -> None:
+def inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: Inlining) -> None:
     """Functions that are small once they are simplified become part of their callers."""
     passes = builder.getFunctionPassManager()
-    for place, function in enumerate(_inner(module)):
+    for place, function in enumerate(inner(module)):
         if not _CALLED.match(f"@{function.name}("):
             # The nought tells it from those that were named before.
             function.name = f"own.0{place}"
-    calls, small = Counter(_CALLED.findall(_code(module))), list[llvm.ValueRef]()
-    for function in _inner(module):
+    texts = {function.name: str(function) for function in _defined(module)}
+    calls = Counter(name for text in texts.values() for name in _CALLED.findall(text))
+    small: list[llvm.ValueRef] = []
+    for function in inner(module):
         count = calls[function.name] - _DEFINITION
-        if _MAY_BE_SMALL.takes(_size(function), count):
+        if _MAY_BE_SMALL.takes(_size(texts[function.name]), count):
             passes.run(function, builder)
-            if limits.takes(_size(function), count):
+            if limits.takes(_size(str(function)), count):
                 small.append(function)
     _inline(module, builder, small)
 
@@ -212,7 +195,7 @@ def _inline(module: llvm.ModuleRef, builder: llvm.PassBuilder, functions: Collec
         # What may not be inlined says so itself, and LLVM refuses both.
         if not is_own(function):
             function.add_function_attribute("alwaysinline")
-    _run(module, builder, "always_inliner", "global_dead_code_eliminate")
+    run(module, builder, "always_inliner", "global_dead_code_eliminate")
 
 
 def _defined(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
@@ -224,8 +207,14 @@ def _code(module: llvm.ModuleRef) -> str:
     return "".join(map(str, _defined(module)))
 
 
-def _inner(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
+def inner(module: llvm.ModuleRef) -> list[llvm.ValueRef]:
+    """The functions that nobody calls from outside."""
     return [function for function in _defined(module) if function.linkage == llvm.Linkage.internal]
+
+
+def _is_one(module: llvm.ModuleRef) -> bool:
+    """Whether all of a solver will be one function beside those of its own."""
+    return all(_is(function, b"alwaysinline") or is_own(function) for function in inner(module))
 
 
 def is_own(function: llvm.ValueRef) -> bool:
@@ -237,5 +226,7 @@ def _is(function: llvm.ValueRef, attribute: bytes) -> bool:
     return any(attribute in words for words in function.attributes)
 
 
-def _size(function: llvm.ValueRef) -> int:
-    return sum(1 for block in function.blocks for _ in block.instructions)
+def _size(text: str) -> int:
+    """Instructions in the text of a function; cases of a switch are lines of their own, and so is its end. To go
+    through them one by one takes llvmlite ten times as long."""
+    return text.count("\n  ") - text.count("\n    ") - text.count("\n  ]")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -20,15 +20,16 @@ import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from implicitdsl.backends import interrupt
-from implicitdsl.backends.lanes.cache import fingerprint, kept_object
+from implicitdsl.backends.lanes.cache import fingerprint, kept_object, kept_sized
 from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
-from implicitdsl.backends.lanes.flatten import FEW, is_own, optimise_alone, optimise_function, optimise_whole
+from implicitdsl.backends.lanes.flatten import is_own, optimise_alone, optimise_function, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.product_functions import product_functions
+from implicitdsl.backends.lanes.sized import FEW, finish, write_out
 from implicitdsl.backends.lanes.target import device
 from implicitdsl.backends.lanes.word_functions import LARGEST, word_functions, words_of_calls
-from implicitdsl.backends.lanes.word_names import types_of
+from implicitdsl.backends.lanes.word_names import PREFIX, types_of
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -85,8 +86,8 @@ LINE = 64
 PIPELINE = tuple(
     f"backends/lanes/{name}.py"
     for name in (
-        "apart", "data", "flatten", "link", "passes", "pieces", "product_functions", "serves_all", "word_functions",
-        "word_names",
+        "apart", "data", "flatten", "link", "passes", "pieces", "product_functions", "serves_all", "sized",
+        "word_functions", "word_names",
     )
 )  # fmt: skip
 """The sources that decide what modules become."""
@@ -120,12 +121,12 @@ def machine_for(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) ->
 
 def make_object(
     modules: Iterable[str | bytes], entries: Sequence[str], *, model: Iterable[str] = (), inline_all: bool = False,
-    sizes: Iterable[int] = (), cpu: str | None = None, calls_others: bool = False,
+    is_straight: bool = False, sizes: Iterable[int] = (), cpu: str | None = None, calls_others: bool = False,
 ) -> bytes:  # fmt: skip
     """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `model`
-    are texts of functions that the modules call, all of whose own numbers are in the modules. `sizes`
-    are those of a model that words are written out for. `cpu` is a processor by LLVM's name, or `native`; without it,
-    that of `aiming_at`. `calls_others` says that functions of the model are missing, which are loaded beside it.
+    are texts of functions that the modules call, `is_straight` says that no loop within a step calls them. `sizes` are
+    those of a model that words are written out for. `cpu` is a processor by LLVM's name, or `native`; without it, that
+    of `aiming_at`. `calls_others` says that functions of the model are missing, which are loaded beside it.
 
     What was made once is found again on disk by its content. Raises RuntimeError for modules that do not fit together.
     """
@@ -133,30 +134,54 @@ def make_object(
     if (elsewhere := device()) is not None:
         return elsewhere.make([*parts, *functions], entries, sizes)
     has_model = bool(functions) or calls_others
-    key = key_of_modules([*parts, *functions], cpu, len(functions), list(entries), inline_all, sizes, calls_others)
+    decides = (len(functions), list(entries), inline_all, is_straight, sizes, calls_others)
 
     def make() -> bytes:
         context = llvm.create_context()
+        # Without its dear functions, what an explicit method makes of more states is short enough.
+        most = LARGEST if calls_others and inline_all else FEW
+        if has_model and _is_small(parts, functions, sizes, most):
+            whole = llvm.parse_bitcode(_sized(parts, entries, sizes, cpu, inline_all=inline_all), context)
+            if functions:
+                whole.link_in(joined(functions, entries, context))
+            add_words(whole, sizes, context, is_one=inline_all)
+            keep_inside(whole, entries, inline_all=inline_all)
+            machine = machine_for(cpu, is_apart=calls_others)
+            finish(whole, machine, is_straight=is_straight)
+            return machine.emit_object(whole)
         whole = joined(parts, entries, context)
         if has_model:
             align_frames(whole, entries, context)
+        if functions:
+            whole.link_in(joined(functions, entries, context))
+        add_words(whole, sizes, context, is_one=inline_all, calls_others=calls_others)
+        keep_inside(whole, entries, inline_all=inline_all)
+        return compiled(whole, cpu, sizes=sizes, is_apart=calls_others)
 
-        def complete(calls: str | None = None) -> None:
-            if functions:
-                whole.link_in(joined(functions, entries, context))
-            add_words(whole, sizes, context, calls=calls, is_one=inline_all, calls_others=calls_others)
-            keep_inside(whole, entries, inline_all=inline_all)
+    return kept_object(key_of_modules([*parts, *functions], cpu, *decides), make)
 
-        # Without its dear functions, what an explicit method makes of more states is short enough.
-        most = LARGEST if calls_others and inline_all else FEW
-        if not (has_model and _is_small(parts, functions, sizes, most)):
-            complete()
-            return compiled(whole, cpu, sizes=sizes, is_apart=calls_others)
+
+def _sized(
+    parts: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], cpu: str, *, inline_all: bool
+) -> bytes:
+    """The bitcode of a solver for the sizes of a small model, from disk if it is there."""
+
+    def make() -> bytes:
+        context = llvm.create_context()
+        solver = joined(parts, entries, context)
+        align_frames(solver, entries, context)
         if inline_all:
-            _inline_all(whole)
-        return compiled(whole, cpu, sizes=sizes, is_apart=calls_others, rest=lambda: complete(str(whole)))
+            _inline_all(solver)
 
-    return kept_object(key, make)
+        def add_known_words() -> None:
+            add_words(solver, sizes, context, calls=str(solver), is_one=inline_all)
+            # Numbers stay, for functions of a model may ask for them too.
+            keep_inside(solver, [f.name for f in solver.functions if not f.name.startswith(PREFIX)])
+
+        write_out(solver, machine_for(cpu), add_words=add_known_words, is_one=inline_all)
+        return solver.as_bitcode()
+
+    return kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make)
 
 
 def make_alone(modules: Iterable[str | bytes], entry: str) -> bytes:
@@ -184,7 +209,13 @@ def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Seq
         and sum(len(part) for part in parts if isinstance(part, bytes)) <= SHORT
         and sum(map(len, functions)) <= SHORT
         and not any(map(stays_function, functions))
+        and not any(map(_has_one_lane, parts))
     )
+
+
+def _has_one_lane(module: str | bytes) -> bool:
+    # Names stand in bitcode as they are.
+    return (".v1f" in module) if isinstance(module, str) else (b".v1f" in module)
 
 
 def stays_function(text: str) -> bool:
@@ -289,12 +320,9 @@ def _inline_all(module: llvm.ModuleRef) -> None:
             function.add_function_attribute("alwaysinline")
 
 
-def compiled(
-    module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = (), is_apart: bool = False,
-    rest: Callable[[], None] | None = None,
-) -> bytes:  # fmt: skip
+def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = (), is_apart: bool = False) -> bytes:
     """The object file of a module, after all passes; `sizes` are those of the model in it, None where it does not know
-    its numbers. `is_apart` says that another one is loaded beside it. `rest`, if given, links what the module lacks."""
+    its numbers. `is_apart` says that another one is loaded beside it."""
     widths = {width for _, width in types_of(function.name for function in module.functions)}
     machine = machine_for(cpu, is_apart=is_apart, is_narrow=1 in widths)
     if sizes is None:
@@ -303,7 +331,7 @@ def compiled(
     else:
         # Solvers of one sample know no widths. What they name and never need goes only with LLVM's own pipeline.
         is_narrow = 1 in widths or not widths
-        optimise_whole(module, machine, rest=rest, sizes=sizes, is_narrow=is_narrow, calls_others=is_apart)
+        optimise_whole(module, machine, sizes=sizes, is_narrow=is_narrow, calls_others=is_apart)
     return machine.emit_object(module)
 
 

@@ -69,6 +69,8 @@ LARGEST = 1 << 32
 """Bytes of working room that a block of samples may take."""
 KEPT = 1 << 18
 """Bytes of what the stages of a block keep for their transposes."""
+STRAIGHT: tuple[Part, ...] = ("solve", "pull", "thin")
+"""The parts whose steps are those of the method and nothing else."""
 WRITTEN_OUT = 600
 """Nodes times stages up to which the loops over stages are written out."""
 
@@ -342,7 +344,10 @@ class Maker:
         # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
         # the past in every stage take up to six times as long and run a tenth faster.
         whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
-        return link_model(modules, [f"imp_{part}"], model=model, inline_all=whole, sizes=sizes_of(spec.numbers))
+        straight = whole or (part in STRAIGHT and method.is_straight)
+        return link_model(
+            modules, [f"imp_{part}"], model=model, inline_all=whole, is_straight=straight, sizes=sizes_of(spec.numbers)
+        )
 
     def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
         spec, settings = self._spec, self._settings

@@ -121,6 +121,12 @@ class OdeMethod:
         return isinstance(self.tableau, RosenbrockTableau | EsdirkTableau | Bdf)
 
     @property
+    def is_straight(self) -> bool:
+        """Whether a step calls the functions of the model a fixed number of times. The few that are searched for an
+        event with an explicit method count as such."""
+        return not self.is_stiff or (isinstance(self.tableau, RosenbrockTableau) and not self.events)
+
+    @property
     def thins(self) -> bool:
         """Whether a row of the tape can be made again from its own state alone."""
         return not isinstance(self.tableau, Bdf) and DELAYED not in self.roles
