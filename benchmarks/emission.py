@@ -26,7 +26,8 @@ from implicitdsl.backends.lanes import elementary_polynomials, sleef
 from implicitdsl.backends.lanes.emit import SCALAR_GROUPS, emit_functions
 from implicitdsl.backends.lanes.lane_code import Dtype
 from implicitdsl.backends.lanes.layout import set_address
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.ir import build as b
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.problems.derived import Derived, Group, group, simplified, transpose

@@ -12,7 +12,8 @@ from benchmarks.cuda.plan import Array, Buffer, Case, Launch, Output, points
 from implicitdsl.backends.lanes.element import SCALARS
 from implicitdsl.backends.lanes.elementary_polynomials import FUNCTIONS
 from implicitdsl.backends.lanes.emit import emit_functions
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.target import Device
 from implicitdsl.ir import build as b
 from implicitdsl.problems.derived import Derived, group

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.lanes.element import INT, element, pointer
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.lower import lower
 
 Type = tuple[str, int]

@@ -14,7 +14,8 @@ from torch import Tensor
 import implicitdsl
 from implicitdsl.backends.lanes import apart
 from implicitdsl.backends.lanes.apart import LINK, linking
-from implicitdsl.backends.lanes.link import Loaded, aiming_at
+from implicitdsl.backends.lanes.link import aiming_at
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.pieces import joined, pieces
 

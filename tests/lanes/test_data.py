@@ -11,7 +11,8 @@ import torch
 
 import implicitdsl
 from implicitdsl.backends.lanes.data import Data, data_text
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text
 

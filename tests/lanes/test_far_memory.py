@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 # of a few pages is left above 3 GiB of reserved room, so that what no longer fits into it comes to lie far below.
 SCRIPT = """
 import ctypes
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 
 libc = ctypes.CDLL(None)
 libc.mmap.restype = ctypes.c_void_p

@@ -7,7 +7,8 @@ import gc
 import subprocess
 import sys
 
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 
 TEXT = "define i64 @answer(i64 %x) {\n  %y = add i64 %x, 41\n  ret i64 %y\n}\n"
 
@@ -26,7 +27,8 @@ def test_engines_in_cycles_are_collected_in_any_order() -> None:
 
 FORKS = """
 import os, sys, threading
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 import ctypes
 text = {text!r}
 code = make_object([text], ["answer"])

@@ -14,7 +14,8 @@ import pytest
 from implicitdsl.backends.lanes.arrays import vector
 from implicitdsl.backends.lanes.element import INT, SCALARS
 from implicitdsl.backends.lanes.inference import LoweringError
-from implicitdsl.backends.lanes.link import Loaded, make_alone
+from implicitdsl.backends.lanes.link import make_alone
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.lower_arrays import lower_with_arrays
 from implicitdsl.backends.lanes.memory import MEMORY, MISFIT, NO_MEMORY
 from implicitdsl.solvers.linear_algebra import inverse_norm, lu_factor, lu_solve, lu_solve_transposed

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from implicitdsl.backends.lanes import one_sample as machine
-from implicitdsl.backends.lanes.link import Loaded
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.one_root import SOLVERS
 from implicitdsl.backends.lanes.program_rest import SIGNATURES
 from implicitdsl.backends.lanes.smooth_engine import ONE_SOLVERS

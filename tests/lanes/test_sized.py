@@ -13,7 +13,8 @@ import torch
 import implicitdsl
 from implicitdsl.backends.lanes import cache
 from implicitdsl.backends.lanes.apart import LINK
-from implicitdsl.backends.lanes.link import Loaded, make_object
+from implicitdsl.backends.lanes.link import make_object
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.sized import FEW
 from tests.artifacts.conftest import share_solvers
 from tests.lanes.probes import aligned

@@ -1,13 +1,11 @@
-"""Link solver and model, optimise once, and make machine code: an object file, and from that functions.
+"""Link solver and model, optimise once, and make machine code: an object file.
 
-Everything but the entries becomes internal and is inlined where it pays. Each `Loaded` owns its engine and target
-machine (an engine disposes of its machine, so two must never share one). Forking while another thread is inside LLVM
+Everything but the entries becomes internal and is inlined where it pays. Forking while another thread is inside LLVM
 would leave the child waiting for llvmlite's lock for ever, so the lock is held over every fork.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -19,12 +17,10 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
-from implicitdsl.backends import interrupt
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object, kept_sized
-from implicitdsl.backends.lanes.data import Data, is_of_data, write_data
+from implicitdsl.backends.lanes.data import is_of_data
 from implicitdsl.backends.lanes.flatten import is_own, optimise_alone, optimise_function, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
-from implicitdsl.backends.lanes.pieces import pieces
 from implicitdsl.backends.lanes.product_functions import product_functions
 from implicitdsl.backends.lanes.sized import FEW, finish, write_out
 from implicitdsl.backends.lanes.target import device
@@ -33,7 +29,6 @@ from implicitdsl.backends.lanes.word_names import PREFIX, types_of
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
-llvm.add_symbol(interrupt.SYMBOL, interrupt.ADDRESS)
 
 PORTABLE = "x86-64-v3"
 """AVX2 with fused multiply-add: what `compile` aims at unless told otherwise."""
@@ -341,29 +336,3 @@ def compiled_function(module: llvm.ModuleRef, cpu: str, *, is_narrow: bool) -> b
     _inline_all(module)
     optimise_function(module, machine, is_narrow=is_narrow)
     return machine.emit_object(module)
-
-
-class Loaded:
-    """An object file in memory; `function(symbol, …)` for each entry."""
-
-    def __init__(self, code: bytes, data: Data | None = None) -> None:
-        """`code` is an object file, or some in one (`pieces.py`). `data` are the values that code may ask for. Raises
-        RuntimeError for code that names a function which this process does not have, or that asks for a value which is
-        not given."""
-        # In LLVM's global context, which is never disposed of: the collector of cycles knows no order, and an engine
-        # that goes after its context takes the process with it.
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine_for("native"))
-        for piece in pieces(code):
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(piece))
-        self._engine.finalize_object()
-        write_data(self._engine.get_global_value_address, data or {})
-
-    def address(self, symbol: str) -> int:
-        """Where the code of an entry lies, for as long as this object lives."""
-        return self._engine.get_function_address(symbol)
-
-    def function(self, symbol: str, result: Any, *arguments: Any) -> Any:
-        """An entry as a ctypes function, which keeps this object alive; it runs without Python's lock."""
-        made = ctypes.CFUNCTYPE(result, *arguments)(self.address(symbol))
-        made.__dict__["loaded"] = self
-        return made

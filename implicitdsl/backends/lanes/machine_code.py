@@ -8,7 +8,7 @@ from typing import Any
 
 from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.data import Data
-from implicitdsl.backends.lanes.link import Loaded
+from implicitdsl.backends.lanes.loaded import Loaded
 
 Key = tuple[str, tuple[int, ...]]
 """A part of an engine (`solve`, `pull` …), or an entry of one, and the arguments that all samples share."""

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
-from implicitdsl.backends.lanes.link import Loaded, make_alone
+from implicitdsl.backends.lanes.link import make_alone
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.memory import MEMORY, MISFIT, NO_MEMORY
 
 ROOT = Path(__file__).parents[2]

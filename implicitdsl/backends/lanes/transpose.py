@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.arena import address_of
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
-from implicitdsl.backends.lanes.link import PIPELINE, Loaded, make_object, processor
+from implicitdsl.backends.lanes.link import PIPELINE, make_object, processor
+from implicitdsl.backends.lanes.loaded import Loaded
 
 Array = NDArray[Any]
 Rows = slice | NDArray[np.int64]
