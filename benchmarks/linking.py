@@ -2,9 +2,8 @@
 
 Every work makes its layer's machine code in new processes that find the solvers' bitcode in the cache, and no object.
 Each object is timed from its parts to its bytes: reading bitcode and texts, linking and passes, then machine code.
-Twice: as the first model of its sizes, and as a further one, or one whose formulas were changed, which finds the solver
-for these sizes where there is such (`sized.py`). The process that took least counts. Writes linking.json and the table
-of docs/how-it-is-fast.md.
+Then an equation of the model is edited, and what is made anew is timed in processes that find all that was made before.
+The process that took least counts. Writes linking.json and the table of docs/how-it-is-fast.md.
 """
 
 from __future__ import annotations
@@ -13,11 +12,14 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,17 +29,37 @@ from benchmarks.machine import hold_to
 from benchmarks.page import LINKING, write_ladder
 from benchmarks.work import Comparison, Settings
 
-WORKS = ("lv", "node", "deq", "qp10", "ball", "robertson", "brusselator")
+
+@dataclass(frozen=True)
+class Edit:
+    """What is written in place of a part of a model's text; `module` is the one of `works` that loads it."""
+
+    module: str
+    old: str
+    new: str
+
+
+EDITS = {
+    "lv": Edit("lv", "p[0]*x -", "p[0]*x*(1 - x/50) -"),
+    "node": Edit("node", "tanh(W1 @ y + b1)", "tanh(W1 @ (y*y) + b1)"),
+    "deq": Edit("deq", "tanh(W @ z + U @ x + b)", "tanh(W @ z + U @ x) + b"),
+    "qp10": Edit("qp", "1/2*normsq(L.T @ z)", "1/2*normsq(L.T @ z) + normsq(z)"),
+    "ball": Edit("ball", "dv/dt = -g", "dv/dt = -g - 0.01*v"),
+    "robertson": Edit("robertson", "k[1]*b^2", "k[1]*b^2/(1 + b)"),
+    "brusselator": Edit("brusselator", "u^2*v", "u^2*v/(1 + 0.01*u^2)"),
+}
+"""The works, and how an equation of each is edited."""
 PROCESSES = 3
-SOLVERS, SIZED = (".bc",), ".sized"
-"""How the names of what a further model finds in the cache end: solvers, and those for its sizes."""
+SOLVERS = ".bc"
+"""How the names of solvers in the cache end."""
 ONCE = " (once a machine)"
 """How the names of objects end that know no model: they are one for all programs of a type."""
 
 
-def times_of(name: str) -> dict[str, tuple[float, float]]:
+def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float, float]]:
     """Seconds of the processor, all and of them for machine code, for each object that the layer of a work makes for
-    its values and its gradient, by the entries in it."""
+    its values and its gradient, by the entries in it. In the folder `edited`, if given, the edited model is written
+    and taken in place of the work's own."""
     import llvmlite.binding as llvm
 
     from benchmarks.works import work
@@ -78,7 +100,10 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
 
     chosen = work(name)
     assert isinstance(chosen, Comparison)
+    owner = import_module(f"benchmarks.works.{EDITS[name].module}")
+    model = owner.MODEL if edited is None else edited_model(owner.MODEL, EDITS[name], edited)
     with (
+        mock.patch.object(owner, "MODEL", model),
         mock.patch.object(link, "joined", watched),
         mock.patch.object(serves_all, "joined", watched),
         mock.patch.object(serves_all, "kept_object", timed(serves_all.kept_object, ONCE)),
@@ -91,40 +116,67 @@ def times_of(name: str) -> dict[str, tuple[float, float]]:
     return found
 
 
-def measure(names: Sequence[str] = WORKS, processes: int = PROCESSES) -> list[dict[str, Any]]:
-    """The kernels of the works, least of some processes each. Raises CalledProcessError where one ends badly."""
+def measure(names: Sequence[str] = tuple(EDITS), processes: int = PROCESSES) -> list[dict[str, Any]]:
+    """The kernels of the works, least of some processes each: seconds for the model as it is, of them for machine code,
+    and after the edit, None where nothing is made. Raises CalledProcessError where a process ends badly."""
     found: list[dict[str, Any]] = []
     for name in names:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as edited:
             # The first one lowers the solvers besides, which is not in these times.
-            first = [_run(name, folder, SOLVERS) for _ in range(processes)]
-            further = [_run(name, folder, (*SOLVERS, SIZED)) for _ in range(processes)]
+            first = [_run(name, _with_solvers(Path(made))) for _ in range(processes)]
+            after = [_run(name, _copied(Path(made), Path(edited)), is_edited=True) for _ in range(processes)]
         for entry in first[0]:
-            seconds, code = min(run[entry] for run in further)
-            times = {"first": min(run[entry][0] for run in first), "further": seconds, "machine_code": code}
-            found.append({"work": name, "kernel": entry, **times})
-            print(name, entry, {what: round(taken, 3) for what, taken in times.items()}, flush=True)
+            seconds, code = min(run[entry] for run in first)
+            again = min(run[entry][0] for run in after) if entry in after[0] else None
+            found.append(
+                {"work": name, "kernel": entry, "seconds": seconds, "machine_code": code, "edited": again},
+            )
+            told = "found" if again is None else f"{again:.3f}"
+            print(name, entry, f"{seconds:.3f}, of it machine code {code:.3f}; edited {told}", flush=True)
     return found
 
 
-def _run(name: str, folder: str, kept: Sequence[str]) -> dict[str, tuple[float, float]]:
-    for made in Path(folder).iterdir():
-        if made.suffix not in kept:
+def edited_model(model: Path, edit: Edit, folder: Path) -> Path:
+    """Where the edited text of a model lies in a folder."""
+    text = model.read_text(encoding="utf-8")
+    assert text.count(edit.old) == 1, f"{edit.old} is to stand once in {model}"
+    place = folder / model.name
+    place.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+    return place
+
+
+def _with_solvers(cache: Path) -> Path:
+    """The cache without anything but solvers."""
+    for made in cache.iterdir():
+        if made.suffix != SOLVERS:
             made.unlink()
-    command = [sys.executable, "-m", "benchmarks.linking", "--one", name]
-    environment = {**os.environ, "IMPLICITDSL_CACHE": folder, "IMPLICITDSL_LINK": "whole", "OMP_NUM_THREADS": "1"}
+    return cache
+
+
+def _copied(cache: Path, folder: Path) -> Path:
+    """A copy of the cache."""
+    shutil.rmtree(folder)
+    return Path(shutil.copytree(cache, folder))
+
+
+def _run(name: str, cache: Path, *, is_edited: bool = False) -> dict[str, tuple[float, float]]:
+    command = [sys.executable, "-m", "benchmarks.linking", "--edited" if is_edited else "--one", name]
+    environment = {**os.environ, "IMPLICITDSL_CACHE": str(cache), "IMPLICITDSL_LINK": "whole", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    """Measures, writes linking.json and the page; with `--one`, prints the kernels of a work."""
+    """Measures, writes linking.json and the page; with `--one` or `--edited`, prints the kernels of a work."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.linking", description=__doc__)
     parser.add_argument("--one")
+    parser.add_argument("--edited")
     given = parser.parse_args()
-    if given.one:
+    if given.one or given.edited:
         hold_to(1)
-        print(json.dumps(times_of(given.one)))
+        with tempfile.TemporaryDirectory() as folder:
+            found = times_of(given.one) if given.one else times_of(given.edited, edited=Path(folder))
+        print(json.dumps(found))
         return
     facts = machine.describe()
     LINKING.write_text(json.dumps({"machine": facts, "kernels": measure()}, indent=1) + "\n", encoding="utf-8")

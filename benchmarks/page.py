@@ -88,10 +88,10 @@ def linking_table(found: dict[str, Any]) -> str:
 def kernels_table(found: dict[str, Any]) -> str:
     """What LLVM takes for every kernel, solver and model in one."""
     lines = [
-        [line["work"], line["kernel"], *(tables.number(line[name]) for name in ("first", "further", "machine_code"))]
+        [line["work"], line["kernel"], *(tables.number(line[name]) for name in ("seconds", "machine_code", "edited"))]
         for line in found["kernels"]
     ]
-    head = ("work", "kernel", "first model of its sizes, s:", "a further one, s:", "of it machine code:")
+    head = ("work", "kernel", "new model, s:", "of it machine code:", "after an edit, s:")
     return tables.markdown(head, lines)
 
 

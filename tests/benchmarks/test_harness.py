@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import implicitdsl
 from benchmarks import ladder, linking, machine, page
 from benchmarks.cli import RESULTS
 from benchmarks.compare import compare
@@ -132,8 +134,17 @@ def test_the_stages_of_making_code_are_taken_for_the_ladder() -> None:
 def test_every_kernel_of_a_layer_is_timed_from_its_parts_to_its_bytes() -> None:
     lines = linking.measure(("lv",), processes=1)
     assert {line["work"] for line in lines} == {"lv"}
-    assert all(line["first"] > line["further"] > line["machine_code"] > 0 for line in lines)
+    assert all(line["seconds"] > line["machine_code"] > 0 and line["edited"] > 0 for line in lines)
     assert {"solve", "pull"} <= {line["kernel"] for line in lines}, lines
+
+
+@pytest.mark.parametrize("name", linking.EDITS)
+def test_an_edited_model_is_one_of_the_same_names(name: str, tmp_path: Path) -> None:
+    edit = linking.EDITS[name]
+    model = import_module(f"benchmarks.works.{edit.module}").MODEL
+    edited = linking.edited_model(model, edit, tmp_path)
+    assert edited.read_text(encoding="utf-8") != model.read_text(encoding="utf-8")
+    assert vars(implicitdsl.load(edited)).keys() == vars(implicitdsl.load(model)).keys()
 
 
 def test_the_page_of_the_ladder_is_what_was_measured() -> None:
