@@ -189,6 +189,32 @@ def test_products_are_the_same_bits_at_every_width(function: Any, rows: int) -> 
 
 
 @probe
+def over_places(n, a, b, o0, o1, o2, o3):
+    fill(n, a[1], o0, 1)
+    copy(n, b, 0, o1, 1)
+    axpy(n, a[0], b, 0, o1, 1)
+    copy_where(a[0] > 0.0, n, a, 0, o2, 1)
+    copy_where(a[0] <= 0.0, n, b, 0, o2, 1)
+    copy(n, b, 0, o3, 1)
+    scale(n, a[1], o3, 1)
+    return n
+
+
+@pytest.mark.parametrize(("dtype", "width"), CASES)
+@pytest.mark.parametrize("n", [2, 7, 8, 9, 24, 29])
+def test_words_see_to_all_places_and_no_other(dtype: str, width: int, n: int) -> None:
+    # From the place 1 on, so that nothing is aligned to more than an element.
+    a, b = np.random.default_rng(n).standard_normal((2, n, width)).astype(dtype)
+    places = [aligned(x) for x in (a, b, *np.full((4, n + 2, width), 7.0, dtype))]
+    compiled(())[over_places.__name__, (dtype, width)](n, *[x.ctypes.data for x in places])
+    expected = [np.broadcast_to(a[1], (n, width)), a[0] * b + b, np.where(a[0] > 0.0, a, b), a[1] * b]
+    for found, inner in zip(places[2:], expected, strict=True):
+        eps = 4 * np.finfo(dtype).eps
+        np.testing.assert_allclose(found[1:-1], inner, rtol=eps, atol=eps)
+        np.testing.assert_array_equal(found[[0, -1]], 7.0)
+
+
+@probe
 def reductions(n, a, b, o):
     o[0] = dot(n, a, 0, b, 0)
     o[1] = select(all_finite(n, a, 0), 1.0, 0.0)

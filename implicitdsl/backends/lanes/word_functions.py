@@ -18,6 +18,8 @@ from implicitdsl.backends.lanes.word_names import PREFIX, SCALARS, name_of
 
 LARGEST = 8
 """The largest size of a model for which words are written out; above it LLVM judges what pays."""
+AT_ONCE = 8
+"""Elements of one lane that are seen to in one vector, where they have nothing to do with one another."""
 LONGEST = 72
 """The largest of the sizes that calls name for which words are written out."""
 TURNS = 4
@@ -35,6 +37,11 @@ class Code:
     suffix: str
     zero: str
     lines: list[str] = field(default_factory=list[str])
+    e: str = "%e"
+    """The element that a word is given, and its mask."""
+    m: str = "%m"
+    align: str = ""
+    """How the places of elements are aligned, where that is less than their own size."""
 
     def value(self, text: str) -> str:
         """A new value."""
@@ -46,11 +53,11 @@ class Code:
         return self.value(f"getelementptr {self.element}, ptr {array}, i64 {i}")
 
     def load(self, array: str, i: str) -> str:
-        return self.value(f"load {self.element}, ptr {self.place(array, i)}")
+        return self.value(f"load {self.element}, ptr {self.place(array, i)}{self.align}")
 
     def store(self, value: str, array: str, i: str) -> None:
         place = self.place(array, i)
-        self.lines.append(f"  store {self.element} {value}, ptr {place}")
+        self.lines.append(f"  store {self.element} {value}, ptr {place}{self.align}")
 
     def two(self, operation: str, a: str, b: str) -> str:
         return self.value(f"{operation} {self.element} {a}, {b}")
@@ -74,7 +81,7 @@ Each = Callable[[Code, str, Sums], Sums]
 
 
 def _fill(c: Code, i: str, _: Sums) -> Sums:
-    c.store("%e", "%x", i)
+    c.store(c.e, "%x", i)
     return ()
 
 
@@ -85,17 +92,17 @@ def _copy(c: Code, i: str, _: Sums) -> Sums:
 
 def _copy_where(c: Code, i: str, _: Sums) -> Sums:
     new, old = c.load("%x", i), c.load("%y", i)
-    c.store(c.value(f"select {c.mask} %m, {c.element} {new}, {c.element} {old}"), "%y", i)
+    c.store(c.value(f"select {c.mask} {c.m}, {c.element} {new}, {c.element} {old}"), "%y", i)
     return ()
 
 
 def _axpy(c: Code, i: str, _: Sums) -> Sums:
-    c.store(c.fma("%e", c.load("%x", i), c.load("%y", i)), "%y", i)
+    c.store(c.fma(c.e, c.load("%x", i), c.load("%y", i)), "%y", i)
     return ()
 
 
 def _scale(c: Code, i: str, _: Sums) -> Sums:
-    c.store(c.two("fmul", "%e", c.load("%x", i)), "%x", i)
+    c.store(c.two("fmul", c.e, c.load("%x", i)), "%x", i)
     return ()
 
 
@@ -179,6 +186,9 @@ def _text(dtype: str, width: int, wanted: tuple[tuple[str, tuple[int, ...]], ...
     scalar, short = SCALARS[dtype]
     element, suffix = f"<{width} x {scalar}>", f"v{width}{short}"
     lines = [f"declare {element} @llvm.fma.{suffix}({element}, {element}, {element})"]
+    if width == 1:
+        wide = f"<{AT_ONCE} x {scalar}>"
+        lines.append(f"declare {wide} @llvm.fma.v{AT_ONCE}{short}({wide}, {wide}, {wide})")
     for name, sizes in wanted:
         code, inlining = Code(element, suffix, "zeroinitializer"), "noinline" if are_called else "alwaysinline"
         lines += _function(name_of(name, dtype, width), WORDS[name], code, sizes, inlining)
@@ -214,10 +224,26 @@ def _function(name: str, word: Word, c: Code, sizes: tuple[int, ...], inlining: 
         whole = c.value(f"and i64 %n, -{word.at_once}")
         sums = _loop(c, "some", first, whole, word.at_once, word.each, sums)
         first = whole
+    if word.begin is None and c.element.startswith("<1 x"):
+        first = _many(c, word)
     sums = _loop(c, "rest", first, "%n", 1, word.each, sums)
     _give(c, word, returns, sums)
     c.say("}")
     return c.lines
+
+
+def _many(c: Code, word: Word) -> str:
+    """A loop over vectors of elements of one lane, which LLVM makes no vectors of; where the rest begins."""
+    scalar = c.element.removeprefix("<1 x ").removesuffix(">")
+    lanes, align = f"<{AT_ONCE} x {scalar}>", f", align {4 if scalar == 'float' else 8}"
+    wide = Code(lanes, c.suffix.replace("v1", f"v{AT_ONCE}"), c.zero, c.lines, "%e.all", "%m.all", align)
+    everywhere = f"<{AT_ONCE} x i32> zeroinitializer"
+    for letter, kind in (("e", c.element), ("m", c.mask)):
+        if letter in word.parameters:
+            c.say(f"  %{letter}.all = shufflevector {kind} %{letter}, {kind} poison, {everywhere}")
+    whole = c.value(f"sdiv i64 %n, {AT_ONCE}")
+    _loop(wide, "many", "0", whole, 1, word.each, ())
+    return c.value(f"mul i64 {whole}, {AT_ONCE}")
 
 
 def _loop(c: Code, name: str, first: str, last: str, step: int, each: Each, before: Sums) -> Sums:
