@@ -12,7 +12,6 @@ import pytest
 from implicitdsl.backends.lanes.flatten import optimise_whole
 from implicitdsl.backends.lanes.link import (
     PIPELINE,
-    Loaded,
     align_frames,
     compiled,
     joined,
@@ -20,6 +19,7 @@ from implicitdsl.backends.lanes.link import (
     linked,
     make_object,
 )
+from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.sized import write_out
 from tests.lanes.probes import aligned
 
