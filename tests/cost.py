@@ -4,7 +4,8 @@ A kernel is one object file with a solver in it: a part of an engine (its solve,
 or, as tests are told, compiled apart for all models; then a model is a small object file of its own, as is that of the
 solvers of one sample. What is met was
 used; what is compiled was met by nobody before, as far as the cache knows. With an empty cache everything distinct is
-compiled once, whatever the number of processes that share the cache.
+compiled once, whatever the number of processes that share the cache. Object files that no engine asks for, such as the
+functions of a few lines that tests of the compiler are about, are counted by themselves, as probes.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ import hashlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from implicitdsl.backends.lanes import cache
+from implicitdsl.backends.lanes import cache, one_sample
 from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.pieces import MARK, pieces
 from implicitdsl.backends.lanes.target import device
 
-KEYS = ("seconds", "kernels", "kernel seconds", "models", "model seconds", "solvers", "solver seconds")
+KEYS = (
+    "seconds", "kernels", "kernel seconds", "probes", "probe seconds", "models", "model seconds", "solvers",
+    "solver seconds",
+)  # fmt: skip
 """What is counted of a file: seconds are the processor's, those of processes that a test starts counted in."""
 KERNELS, SECONDS = 200, 1440
 """What the whole run is meant to compile and to take at most: 12 minutes on 2 cores, with an empty cache."""
@@ -46,8 +51,10 @@ class Cost:
         self._made: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(KEYS, 0.0))
         self._met: dict[str, set[str]] = defaultdict(set)
         self._before = self._entries()
+        self._asked = 0
         self._count_made()
         self._count_met()
+        self._count_of_one_sample()
 
     def _count_made(self) -> None:
         usual = cache._kept
@@ -60,8 +67,9 @@ class Cost:
             def counted() -> bytes:
                 start = time.thread_time()
                 made = make()
-                self._made[self._file][f"{what}s"] += 1
-                self._made[self._file][f"{what} seconds"] += time.thread_time() - start
+                kind = "probe" if what == "kernel" and not self._asked else what
+                self._made[self._file][f"{kind}s"] += 1
+                self._made[self._file][f"{kind} seconds"] += time.thread_time() - start
                 return made
 
             return usual(name, counted)
@@ -72,7 +80,8 @@ class Cost:
         usual, met = MachineCode.object, self._met
 
         def code(found: MachineCode, part: str, shared: tuple[int, ...]) -> bytes:
-            made = usual(found, part, shared)
+            with self._engine():
+                made = usual(found, part, shared)
             if device() is not None:
                 # Texts for a GPU are no machine code of ours.
                 return made
@@ -83,6 +92,24 @@ class Cost:
             return made
 
         MachineCode.object = code
+
+    def _count_of_one_sample(self) -> None:
+        usual = one_sample.one_sample_object
+
+        def code(solver: str, signature: str, dtype: str, symbol: str) -> bytes:
+            with self._engine():
+                return usual(solver, signature, dtype, symbol)
+
+        one_sample.one_sample_object = code
+
+    @contextmanager
+    def _engine(self) -> Iterator[None]:
+        """An engine asks for what is made inside."""
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
 
     @staticmethod
     def _entries() -> set[str]:
@@ -119,7 +146,7 @@ class Cost:
         terminalreporter.section("cost")
         terminalreporter.line(
             f"kernels compiled: {total['kernels']:.0f} ({total['kernel seconds']:.0f} s), in the cache {grown} more, "
-            f"met {met}; models compiled: {total['models']:.0f} ({total['model seconds']:.0f} s); "
+            f"met {met}; probes compiled: {total['probes']:.0f} ({total['probe seconds']:.0f} s); models compiled: {total['models']:.0f} ({total['model seconds']:.0f} s); "
             f"solvers lowered: {total['solvers']:.0f} ({total['solver seconds']:.0f} s); "
             f"processor: {total['seconds']:.0f} s"
         )

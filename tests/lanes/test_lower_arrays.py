@@ -25,13 +25,28 @@ from implicitdsl.solvers.vocabulary import buffer, dot, epsilon
 DTYPES = ("float64", "float32")
 
 
+Probe = tuple[Callable[..., Any], str, str]
+"""A function, what it takes (n a whole number, a an array of floats, i one of whole numbers), and a dtype."""
+
+
 @cache
+def everything() -> dict[Probe, Any]:
+    """The entries of all probes, which are compiled as one object."""
+    kinds = {dtype: {"n": INT, "a": vector(SCALARS[dtype]), "i": vector(INT)} for dtype in DTYPES}
+    probes = [(function, letters, dtype) for function, letters, dtypes in PROBES for dtype in dtypes]
+    names = {probe: f"{probe[0].__name__}_{probe[2]}" for probe in probes}
+    texts = [lower_with_arrays(f, tuple(kinds[d][letter] for letter in ls), name) for (f, ls, d), name in names.items()]
+    code = Loaded(make_alone([*texts, MEMORY], list(names.values())))
+    array = [ctypes.c_void_p, ctypes.c_int64]
+    passed = {"n": [ctypes.c_int64], "a": array, "i": array}
+    return {
+        probe: code.function(name, ctypes.c_int64, *(kind for letter in probe[1] for kind in passed[letter]))
+        for probe, name in names.items()
+    }
+
+
 def compiled(function: Callable[..., Any], letters: str, dtype: str) -> Callable[..., int]:
-    kinds = {"n": INT, "a": vector(SCALARS[dtype]), "i": vector(INT)}
-    text = lower_with_arrays(function, tuple(kinds[letter] for letter in letters), "imp_probe")
-    passed = {"n": [ctypes.c_int64], "a": [ctypes.c_void_p, ctypes.c_int64], "i": [ctypes.c_void_p, ctypes.c_int64]}
-    code = Loaded(make_alone([text, MEMORY], "imp_probe"))
-    entry = code.function("imp_probe", ctypes.c_int64, *(kind for letter in letters for kind in passed[letter]))
+    entry = everything()[function, letters, dtype]
 
     def run(*arguments: Any) -> int:
         given: list[Any] = []
@@ -298,6 +313,13 @@ def test_where_there_is_no_memory_it_is_told() -> None:
     assert run(1 << 14, np.zeros(1)) == -NO_MEMORY
     assert run(-1, np.zeros(1)) == -NO_MEMORY
     assert run(4, np.zeros(1)) == 3
+
+
+PROBES: list[tuple[Callable[..., Any], str, tuple[str, ...]]] = [
+    (sliced, "naa", DTYPES), (squared, "naa", DTYPES), (promoted, "naa", DTYPES), (made, "nai", ("float64",)),
+    *((f, "naa", ("float64",)) for f in (reduced, computed)), *((f, "naai", ("float64",)) for f in (factored, revealed)),
+    *((f, "na", ("float64",)) for f in (beyond, unlike, backwards, unshaped, largest_of_none, inside, hungry)),
+]  # fmt: skip
 
 
 # ---------------------------------------------------------------- what is refused

@@ -179,20 +179,20 @@ def _sized(
     return kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make)
 
 
-def make_alone(modules: Iterable[str | bytes], entry: str) -> bytes:
-    """The object file of a solver of one sample, which is linked with no model; all else is as in `make_object`."""
+def make_alone(modules: Iterable[str | bytes], entries: Sequence[str]) -> bytes:
+    """The object file of solvers of one sample, which are linked with no model; all else is as in `make_object`."""
     parts, cpu = list(modules), aim()
     if (elsewhere := device()) is not None:
-        return elsewhere.make(parts, [entry], ())
+        return elsewhere.make(parts, entries, ())
 
     def make() -> bytes:
-        whole = joined(parts, [entry], llvm.create_context())
-        keep_inside(whole, [entry])
+        whole = joined(parts, entries, llvm.create_context())
+        keep_inside(whole, entries)
         machine = machine_for(cpu)
         optimise_alone(whole, machine)
         return machine.emit_object(whole)
 
-    return kept_object(key_of_modules(parts, cpu, "alone", entry), make)
+    return kept_object(key_of_modules(parts, cpu, "alone", list(entries)), make)
 
 
 def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Sequence[int], most: int) -> bool:

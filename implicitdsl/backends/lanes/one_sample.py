@@ -44,7 +44,7 @@ def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> b
     made_by = (f"backends/lanes/{name}.py" for name in SOURCES)
     key = (fingerprint((*sources(solver.split(".")[0]), *made_by)), solver, signature, dtype, symbol)
     code = kept(key, lambda: _make(solver, signature, dtype, symbol))
-    return make_alone([code, MEMORY], symbol)
+    return make_alone([code, MEMORY], [symbol])
 
 
 @cache
