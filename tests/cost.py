@@ -54,7 +54,7 @@ class Cost:
         self._asked = 0
         self._count_made()
         self._count_met()
-        self._count_of_one_sample()
+        self._count_asked()
 
     def _count_made(self) -> None:
         usual = cache._kept
@@ -80,8 +80,7 @@ class Cost:
         usual, met = MachineCode.object, self._met
 
         def code(found: MachineCode, part: str, shared: tuple[int, ...]) -> bytes:
-            with self._engine():
-                made = usual(found, part, shared)
+            made = usual(found, part, shared)
             if device() is not None:
                 # Texts for a GPU are no machine code of ours.
                 return made
@@ -93,14 +92,22 @@ class Cost:
 
         MachineCode.object = code
 
-    def _count_of_one_sample(self) -> None:
-        usual = one_sample.one_sample_object
+    def _count_asked(self) -> None:
+        """What engines have made, also for a package, and the solvers of one sample."""
+        begin = MachineCode.__init__
 
-        def code(solver: str, signature: str, dtype: str, symbol: str) -> bytes:
+        def begun(code: MachineCode, signatures: Any, make: Callable[..., bytes], *more: Any, **named: Any) -> None:
+            begin(code, signatures, self._asking(make), *more, **named)
+
+        MachineCode.__init__ = begun
+        one_sample.one_sample_object = self._asking(one_sample.one_sample_object)
+
+    def _asking(self, make: Callable[..., bytes]) -> Callable[..., bytes]:
+        def asked(*given: Any) -> bytes:
             with self._engine():
-                return usual(solver, signature, dtype, symbol)
+                return make(*given)
 
-        one_sample.one_sample_object = code
+        return asked
 
     @contextmanager
     def _engine(self) -> Iterator[None]:
