@@ -50,7 +50,12 @@ def linking() -> Linking:
     given = os.environ.get(LINK) or "whole"
     if given not in get_args(Linking):
         raise ValueError(f"{LINK} is `whole` or `apart`, not `{given}`")
-    return "whole" if is_for_package() or device() is not None else cast(Linking, given)
+    return "whole" if _in_one_piece() else cast(Linking, given)
+
+
+def _in_one_piece() -> bool:
+    """Whether no other object may lie beside the one that is made."""
+    return is_for_package() or device() is not None
 
 
 def link_model(
@@ -61,7 +66,7 @@ def link_model(
     is as in `make_object`."""
     modules, model = list(modules), list(model)
     if linking() == "whole":
-        dear = [] if is_for_package() or device() is not None else list(filter(stays_function, model))
+        dear = [] if _in_one_piece() else list(filter(stays_function, model))
         code = make_object(
             modules, entries, model=[text for text in model if text not in dear], inline_all=inline_all,
             is_straight=is_straight, sizes=sizes, calls_others=bool(dear),

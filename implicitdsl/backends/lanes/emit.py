@@ -70,8 +70,10 @@ def emit_apart(
 ) -> list[str]:
     """As `emit_functions`, in several modules: one with the functions that become part of their callers, and one for
     every dear function."""
-    given = list(functions)
-    parts = [[f for f in given if not is_dear(f)], *([f] for f in given if is_dear(f))]
+    cheap, dear = list[Derived](), list[Derived]()
+    for function in functions:
+        (dear if is_dear(function) else cheap).append(function)
+    parts = [cheap, *([function] for function in dear)]
     return [emit_functions(part, dtype, width, shared=shared, summed=summed) for part in parts if part]
 
 

@@ -24,15 +24,15 @@ from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 
-from implicitdsl.backends.lanes.passes import optimise
+from implicitdsl.backends.lanes.passes import FULL, builder_for, optimise, run
 from implicitdsl.backends.lanes.word_functions import LARGEST
 
 FEW = 4
 """The largest size of models for which the quick level finds what there is to find in code of one function."""
 MIDDLE, WIDE = 16, 32
 """The largest sizes for which loops over the states are written out: of solvers of several functions, and of one."""
-QUICK, MODERATE, FULL = 1, 2, 3
-"""Levels of LLVM's passes; the quick one does not look for values that lie in memory already, which loops
+QUICK, MODERATE = 1, 2
+"""Lower levels of LLVM's passes; the quick one does not look for values that lie in memory already, which loops
 over many states do not leave."""
 LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
 """What is left to do where all places on the stack have become values."""
@@ -125,24 +125,6 @@ def optimise_function(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is
         run(module, builder_for(machine), *LIGHT)
 
 
-def builder_for(
-    machine: llvm.TargetMachine, *, level: int = FULL, unrolls: bool = True, interleaves: bool = True
-) -> llvm.PassBuilder:
-    """What passes are made with, for one of LLVM's levels."""
-    options = llvm.create_pipeline_tuning_options(speed_level=level)
-    options.loop_unrolling = unrolls
-    options.loop_interleaving = interleaves
-    return llvm.create_pass_builder(machine, options)
-
-
-def run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
-    """Runs passes by llvmlite's names, one after the other."""
-    passes = llvm.create_new_module_pass_manager()
-    for name in names:
-        getattr(passes, f"add_{name}_pass")()
-    passes.run(module, builder)
-
-
 def simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *, unrolls: bool = True) -> None:
     """Simplifies all functions, each by itself, with LLVM's passes for functions."""
     builder = builder_for(machine, level=level, unrolls=unrolls)
@@ -154,8 +136,9 @@ def simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *,
 def settle(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     """Sizes of the model are put into all functions that they are handed to, and what is never run goes: half of a
     stiff solver."""
-    known = "sccp" if _is_one(module) else "ipsccp"
-    before = () if _is_one(module) else ("merge_functions", known)
+    is_one = _is_one(module)
+    known = "sccp" if is_one else "ipsccp"
+    before = () if is_one else ("merge_functions", known)
     run(module, builder, *before, "always_inliner", "global_dead_code_eliminate", known, "simplify_cfg")
 
 

@@ -324,7 +324,7 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = 
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
     else:
-        # Solvers of one sample know no widths. What they name and never need goes only with LLVM's own pipeline.
+        # Functions of a model for one lane may name no word, and so no width.
         is_narrow = 1 in widths or not widths
         optimise_whole(module, machine, sizes=sizes, is_narrow=is_narrow, calls_others=is_apart)
     return machine.emit_object(module)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import llvmlite.binding as llvm
 
 llvm.initialize_native_target()
@@ -16,6 +14,8 @@ TIDY = (
 FIRST = ("always_inliner", "global_dead_code_eliminate", "sccp", "simplify_cfg", "sroa")
 """What a linked module goes through before LLVM's pipeline: with a model known, a third of it is never run, and words
 are what they do for one size."""
+FULL = 3
+"""The level of LLVM's own pipeline."""
 OWN = "imp_"
 """How the names begin by which modules know one another's functions; all else is a module's own."""
 
@@ -28,25 +28,29 @@ def tidied(text: str) -> bytes:
         if not item.is_declaration and not item.name.startswith(OWN):
             item.linkage = "internal"
     # For no processor in particular: what is kept may be read on another.
-    run(module, _builder(llvm.Target.from_default_triple().create_target_machine()), TIDY)
+    run(module, builder_for(llvm.Target.from_default_triple().create_target_machine()), *TIDY)
     return module.as_bitcode()
 
 
 def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, unrolls: bool = True) -> None:
     """Optimises a module of solver, model and words for a machine; loops are unrolled where the model is known."""
-    builder = _builder(machine, unrolls=unrolls)
-    run(module, builder, FIRST)
+    builder = builder_for(machine, unrolls=unrolls)
+    run(module, builder, *FIRST)
     builder.getModulePassManager().run(module, builder)
 
 
-def _builder(machine: llvm.TargetMachine, *, unrolls: bool = True) -> llvm.PassBuilder:
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
+def builder_for(
+    machine: llvm.TargetMachine, *, level: int = FULL, unrolls: bool = True, interleaves: bool = True
+) -> llvm.PassBuilder:
+    """What passes are made with, for one of LLVM's levels."""
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_unrolling = unrolls
+    options.loop_interleaving = interleaves
     return llvm.create_pass_builder(machine, options)
 
 
-def run(module: llvm.ModuleRef, builder: llvm.PassBuilder, names: Iterable[str]) -> None:
-    """Runs passes by the names that llvmlite gives them."""
+def run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
+    """Runs passes by llvmlite's names, one after the other."""
     passes = llvm.create_new_module_pass_manager()
     for name in names:
         getattr(passes, f"add_{name}_pass")()

@@ -46,11 +46,11 @@ def make_shared_object(modules: Iterable[str | bytes], entries: Sequence[str]) -
 def optimise_functions(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     """Optimises a module of solvers and words, whose functions stay functions. Bits stay what they are."""
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options())
-    run(module, builder, ("merge_functions",))
+    run(module, builder, "merge_functions")
     for function in module.functions:
         if _is_tiny(function) and function.linkage == llvm.Linkage.internal and not is_own(function):
             function.add_function_attribute("alwaysinline")
-    run(module, builder, ("always_inliner", "global_dead_code_eliminate", *SIMPLIFY))
+    run(module, builder, "always_inliner", "global_dead_code_eliminate", *SIMPLIFY)
 
 
 def _is_tiny(function: llvm.ValueRef) -> bool:

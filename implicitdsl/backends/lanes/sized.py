@@ -15,18 +15,8 @@ from collections.abc import Callable
 
 import llvmlite.binding as llvm
 
-from implicitdsl.backends.lanes.flatten import (
-    FULL,
-    LIGHT,
-    Inlining,
-    builder_for,
-    inline_small,
-    inner,
-    join_chains,
-    run,
-    settle,
-    simplify,
-)
+from implicitdsl.backends.lanes.flatten import LIGHT, Inlining, inline_small, inner, join_chains, settle, simplify
+from implicitdsl.backends.lanes.passes import FULL, builder_for, run
 
 FEW = 4
 """The largest size of models that solvers are written out for."""
