@@ -1,4 +1,4 @@
-"""`python -m benchmarks.linking`: what LLVM takes for every kernel of the works, solver and model linked into one.
+"""`python -m benchmarks.linking`: what LLVM takes for every kernel of the works, and of some models more.
 
 Every work makes its layer's machine code in new processes that find the solvers' bitcode in the cache, and no object.
 Each object is timed from its parts to its bytes: reading bitcode and texts, linking and passes, then machine code.
@@ -25,30 +25,30 @@ from typing import Any
 from unittest import mock
 
 from benchmarks import machine
+from benchmarks.linked_models import LINKED, Edit
 from benchmarks.machine import hold_to
 from benchmarks.page import LINKING, write_ladder
 from benchmarks.work import Comparison, Settings
 
 
 @dataclass(frozen=True)
-class Edit:
-    """What is written in place of a part of a model's text; `module` is the one of `works` that loads it."""
+class Work:
+    """A work, by the module of `works` that loads its model, and how an equation of that is edited."""
 
     module: str
-    old: str
-    new: str
+    edit: Edit
 
 
-EDITS = {
-    "lv": Edit("lv", "p[0]*x -", "p[0]*x*(1 - x/50) -"),
-    "node": Edit("node", "tanh(W1 @ y + b1)", "tanh(W1 @ (y*y) + b1)"),
-    "deq": Edit("deq", "tanh(W @ z + U @ x + b)", "tanh(W @ z + U @ x) + b"),
-    "qp10": Edit("qp", "1/2*normsq(L.T @ z)", "1/2*normsq(L.T @ z) + normsq(z)"),
-    "ball": Edit("ball", "dv/dt = -g", "dv/dt = -g - 0.01*v"),
-    "robertson": Edit("robertson", "k[1]*b^2", "k[1]*b^2/(1 + b)"),
-    "brusselator": Edit("brusselator", "u^2*v", "u^2*v/(1 + 0.01*u^2)"),
+WORKS = {
+    "lv": Work("lv", Edit("p[0]*x -", "p[0]*x*(1 - x/50) -")),
+    "node": Work("node", Edit("tanh(W1 @ y + b1)", "tanh(W1 @ (y*y) + b1)")),
+    "deq": Work("deq", Edit("tanh(W @ z + U @ x + b)", "tanh(W @ z + U @ x) + b")),
+    "qp10": Work("qp", Edit("1/2*normsq(L.T @ z)", "1/2*normsq(L.T @ z) + normsq(z)")),
+    "ball": Work("ball", Edit("dv/dt = -g", "dv/dt = -g - 0.01*v")),
+    "robertson": Work("robertson", Edit("k[1]*b^2", "k[1]*b^2/(1 + b)")),
+    "brusselator": Work("brusselator", Edit("u^2*v", "u^2*v/(1 + 0.01*u^2)")),
 }
-"""The works, and how an equation of each is edited."""
+"""The works, by name."""
 PROCESSES = 3
 SOLVERS = ".bc"
 """How the names of solvers in the cache end."""
@@ -62,7 +62,6 @@ def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float,
     and taken in place of the work's own."""
     import llvmlite.binding as llvm
 
-    from benchmarks.works import work
     from implicitdsl.backends.lanes import apart, link, serves_all
 
     found: dict[str, tuple[float, float]] = {}
@@ -98,12 +97,7 @@ def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float,
 
         return timing
 
-    chosen = work(name)
-    assert isinstance(chosen, Comparison)
-    owner = import_module(f"benchmarks.works.{EDITS[name].module}")
-    model = owner.MODEL if edited is None else edited_model(owner.MODEL, EDITS[name], edited)
     with (
-        mock.patch.object(owner, "MODEL", model),
         mock.patch.object(link, "joined", watched),
         mock.patch.object(serves_all, "joined", watched),
         mock.patch.object(serves_all, "kept_object", timed(serves_all.kept_object, ONCE)),
@@ -111,28 +105,44 @@ def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float,
         mock.patch.object(apart, "kept_model", timed(apart.kept_model)),
         mock.patch.object(llvm.TargetMachine, "emit_object", emitting),
     ):
-        for call in chosen.ours(Settings(backend="lanes")).calls.values():
-            call.run()
+        for call in _calls(name, edited):
+            call()
     return found
 
 
-def measure(names: Sequence[str] = tuple(EDITS), processes: int = PROCESSES) -> list[dict[str, Any]]:
+def _calls(name: str, edited: Path | None) -> list[Callable[[], Any]]:
+    """The calls of a work or of a model, as it is or as it is written, edited, into a folder."""
+    from benchmarks.works import work
+
+    if name in LINKED:
+        linked = LINKED[name]
+        return linked.calls(linked.path if edited is None else edited_model(linked.path, linked.edit, edited))
+    chosen = work(name)
+    assert isinstance(chosen, Comparison)
+    owner = import_module(f"benchmarks.works.{WORKS[name].module}")
+    model = owner.MODEL if edited is None else edited_model(owner.MODEL, WORKS[name].edit, edited)
+    with mock.patch.object(owner, "MODEL", model):
+        return [call.run for call in chosen.ours(Settings(backend="lanes")).calls.values()]
+
+
+def measure(names: Sequence[str] = (*WORKS, *LINKED), processes: int = PROCESSES) -> list[dict[str, Any]]:
     """The kernels of the works, least of some processes each: seconds for the model as it is, of them for machine code,
-    and after the edit, None where nothing is made. Raises CalledProcessError where a process ends badly."""
+    and after the edit, None where it is not made. Raises CalledProcessError where a process ends badly."""
     found: list[dict[str, Any]] = []
     for name in names:
         with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as edited:
             # The first one lowers the solvers besides, which is not in these times.
             first = [_run(name, _with_solvers(Path(made))) for _ in range(processes)]
             after = [_run(name, _copied(Path(made), Path(edited)), is_edited=True) for _ in range(processes)]
-        for entry in first[0]:
-            seconds, code = min(run[entry] for run in first)
+        for entry in dict.fromkeys([*first[0], *after[0]]):
+            # With another equation a kernel may call other functions, and so be another object.
+            seconds, code = min(run[entry] for run in first) if entry in first[0] else (None, None)
             again = min(run[entry][0] for run in after) if entry in after[0] else None
             found.append(
                 {"work": name, "kernel": entry, "seconds": seconds, "machine_code": code, "edited": again},
             )
-            told = "found" if again is None else f"{again:.3f}"
-            print(name, entry, f"{seconds:.3f}, of it machine code {code:.3f}; edited {told}", flush=True)
+            told = ("none" if each is None else f"{each:.3f}" for each in (seconds, code, again))
+            print(name, entry, "{}, of it machine code {}; edited {}".format(*told), flush=True)
     return found
 
 

@@ -14,6 +14,7 @@ import implicitdsl
 from benchmarks import ladder, linking, machine, page
 from benchmarks.cli import RESULTS
 from benchmarks.compare import compare
+from benchmarks.linked_models import LINKED
 from benchmarks.measure import take_turns
 from benchmarks.row import Goal, Row, read_results, write_results
 from benchmarks.verdict import judge
@@ -138,10 +139,12 @@ def test_every_kernel_of_a_layer_is_timed_from_its_parts_to_its_bytes() -> None:
     assert {"solve", "pull"} <= {line["kernel"] for line in lines}, lines
 
 
-@pytest.mark.parametrize("name", linking.EDITS)
+@pytest.mark.parametrize("name", [*linking.WORKS, *LINKED])
 def test_an_edited_model_is_one_of_the_same_names(name: str, tmp_path: Path) -> None:
-    edit = linking.EDITS[name]
-    model = import_module(f"benchmarks.works.{edit.module}").MODEL
+    if name in LINKED:
+        model, edit = LINKED[name].path, LINKED[name].edit
+    else:
+        model, edit = import_module(f"benchmarks.works.{linking.WORKS[name].module}").MODEL, linking.WORKS[name].edit
     edited = linking.edited_model(model, edit, tmp_path)
     assert edited.read_text(encoding="utf-8") != model.read_text(encoding="utf-8")
     assert vars(implicitdsl.load(edited)).keys() == vars(implicitdsl.load(model)).keys()

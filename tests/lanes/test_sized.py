@@ -15,6 +15,7 @@ from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.sized import FEW
+from implicitdsl.backends.lanes.word_functions import LARGEST
 from tests.artifacts.conftest import share_solvers
 from tests.lanes.probes import aligned
 
@@ -122,9 +123,11 @@ def test_models_of_the_same_sizes_share_a_solver_and_others_have_their_own(own: 
     assert counts(own) == (2, 3)
 
 
-def test_larger_models_are_made_as_a_whole(own: Path) -> None:
-    assert solved(FEW + 1, 0.7).tobytes() == expected(FEW + 1, 0.7).tobytes()
-    assert counts(own) == (0, 1)
+@pytest.mark.parametrize(("most", "inline_all"), [(FEW, False), (LARGEST, True)])
+def test_larger_models_are_made_as_a_whole(own: Path, most: int, inline_all: bool) -> None:
+    for size in (most, most + 1):
+        assert solved(size, 0.7, inline_all=inline_all).tobytes() == expected(size, 0.7).tobytes()
+    assert counts(own) == (1, 2)
 
 
 def test_functions_of_a_model_may_ask_for_numbers_that_the_solver_does_not(own: Path) -> None:

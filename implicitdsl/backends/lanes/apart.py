@@ -22,7 +22,7 @@ from implicitdsl.backends.lanes.cache import kept_model, kept_object
 from implicitdsl.backends.lanes.link import (
     aim,
     compiled,
-    compiled_function,
+    compiled_functions,
     is_for_package,
     keep_inside,
     key_of_modules,
@@ -50,12 +50,12 @@ def linking() -> Linking:
     given = os.environ.get(LINK) or "whole"
     if given not in get_args(Linking):
         raise ValueError(f"{LINK} is `whole` or `apart`, not `{given}`")
-    return "whole" if _in_one_piece() else cast(Linking, given)
+    return cast(Linking, given) if may_lie_apart() else "whole"
 
 
-def _in_one_piece() -> bool:
-    """Whether no other object may lie beside the one that is made."""
-    return is_for_package() or device() is not None
+def may_lie_apart() -> bool:
+    """Whether other objects may lie beside the one that is made: not in packages, nor for devices."""
+    return not is_for_package() and device() is None
 
 
 def link_model(
@@ -66,12 +66,12 @@ def link_model(
     is as in `make_object`."""
     modules, model = list(modules), list(model)
     if linking() == "whole":
-        dear = [] if _in_one_piece() else list(filter(stays_function, model))
+        called = list(filter(stays_function, model)) if may_lie_apart() else []
         code = make_object(
-            modules, entries, model=[text for text in model if text not in dear], inline_all=inline_all,
-            is_straight=is_straight, sizes=sizes, calls_others=bool(dear),
+            modules, entries, model=[text for text in model if text not in called], inline_all=inline_all,
+            is_straight=is_straight, sizes=sizes, calls_others=bool(called),
         )  # fmt: skip
-        return joined([code, *map(_function, dear)]) if dear else code
+        return joined([code, *map(_functions, called)]) if called else code
     given = [*modules, *model]
     solvers = [module for module in given if isinstance(module, bytes)]
     texts = [module for module in given if isinstance(module, str)]
@@ -99,16 +99,17 @@ def _solver(modules: Sequence[bytes], entries: Sequence[str]) -> tuple[bytes, se
     return code, set(names.decode().splitlines())
 
 
-def _function(text: str) -> bytes:
-    """The object file of a dear function of a model: kernels that call the same one share it, as do models."""
+def _functions(text: str) -> bytes:
+    """The object file of functions of a model that solvers call: kernels that call the same ones share it, as do
+    models."""
     cpu = aim()
     # Only elements of one lane are no vectors.
     is_narrow = not ("x double>" in text or "x float>" in text)
 
     def make() -> bytes:
-        return compiled_function(linked([text]), cpu, is_narrow=is_narrow)
+        return compiled_functions(linked([text]), cpu, is_narrow=is_narrow)
 
-    return kept_model(key_of_modules([text], cpu, "function"), make)
+    return kept_model(key_of_modules([text], cpu, "functions"), make)
 
 
 def _model(texts: Sequence[str]) -> bytes:

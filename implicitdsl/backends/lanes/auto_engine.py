@@ -26,9 +26,9 @@ LATER = "stiff_"
 """How the names of the parts of the second method begin."""
 
 
-def signatures(plain: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of the entries of both methods, from those of one."""
-    return {**plain, **{f"{LATER}{part}": letters for part, letters in plain.items()}}
+def signatures(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of the entries of both methods, from those of each."""
+    return {**first, **{f"{LATER}{part}": letters for part, letters in second.items()}}
 
 
 def spec_of(first: Spec, second: Spec) -> Spec:
@@ -72,9 +72,12 @@ class AutoEngine(HandoverEngine, BlockEngine):
 
     def __init__(self, spec: Spec, code: MachineCode, threads: int | None = None) -> None:
         BlockEngine.__init__(self, spec, code, threads)
-        plain = {part: letters for part, letters in code.signatures.items() if not part.startswith(LATER)}
-        self.first = self.watched(spec.more["first"], code.only("", plain, spec.more["first"].data), threads)
-        self._rest = self.rest(spec.more["second"], code.only(LATER, plain, spec.more["second"].data), threads)
+        first, second = (
+            {part.removeprefix(LATER): k for part, k in code.signatures.items() if part.startswith(LATER) == is_later}
+            for is_later in (False, True)
+        )
+        self.first = self.watched(spec.more["first"], code.only("", first, spec.more["first"].data), threads)
+        self._rest = self.rest(spec.more["second"], code.only(LATER, second, spec.more["second"].data), threads)
         self.reads_times = bool(spec.numbers["has_times"])
 
     @property

@@ -13,12 +13,12 @@ from importlib import import_module
 
 from implicitdsl.backends.engine import Argument
 from implicitdsl.backends.forks import Lock
-from implicitdsl.backends.lanes.apart import link_model
+from implicitdsl.backends.lanes.apart import link_model, may_lie_apart
 from implicitdsl.backends.lanes.block_engine import Spec
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
 from implicitdsl.backends.lanes.emit import emit_apart
-from implicitdsl.backends.lanes.layout import packing
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
+from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_data
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, simplified
@@ -73,11 +73,14 @@ class BlockCode:
         calls: Mapping[str, Sequence[str]],
         parts: Mapping[str, tuple[str, ...]] | None = None,
         modules: tuple[str, ...] = (),
+        in_one_piece: bool = False,
     ) -> None:
-        """`calls` names the functions of the model that each entry calls, `parts` is that of `MachineCode`."""
+        """`calls` names the functions of the model that each entry calls, `parts` is that of `MachineCode`;
+        `in_one_piece` if they are to be parts of the entries, which do nothing else."""
         self.spec, self._leaves, self._functions = spec, leaves, functions
         self._blocks, self._signatures, self._calls = blocks, signatures, calls
         self._parts, self._modules = dict(parts or {}), modules
+        self._in_one_piece = in_one_piece
         self._simple: dict[str, Derived] = {}
         self._lock = Lock()
 
@@ -107,16 +110,18 @@ class BlockCode:
         common, chosen = {self._leaves[i] for i in shared}, self.chosen(part)
         given, every = arranged(chosen, common)
         made = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
-        model = emit_apart(made, spec.dtype, spec.width, shared=every, summed=common)  # type: ignore[arg-type] - one of two names
-        modules = [self._constants([*code, *model], shared), *code]
-        return link_model(modules, [f"imp_{e}" for e in entries], model=model, sizes=sizes_of(spec.numbers))
+        called = may_lie_apart() and not self._in_one_piece
+        model = emit_apart(made, spec.dtype, spec.width, shared=every, summed=common, are_called=called)  # type: ignore[arg-type] - one of two names
+        modules = [self._constants([*code, *model], shared, is_open=called), *code]
+        sizes = sizes_of(spec.numbers, is_open=called)
+        return link_model(modules, [f"imp_{e}" for e in entries], model=model, sizes=sizes)
 
     def flat_sizes(self) -> list[int]:
         """Numbers in each argument of the flat groups."""
         return [math.prod(argument.shape) for argument in self.spec.arguments]
 
-    def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
-        spec = self.spec
-        p = packing(spec.groups["p"], self.flat_sizes(), shared)
-        numbers = {**spec.numbers, "size_p": p.size, "size_bar": p.size, "own_bar": p.own_size}
-        return constants_text(spec.dtype, read_by=modules, numbers=numbers, data=spec.data)
+    def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...], *, is_open: bool) -> str:
+        spec, sizes = self.spec, self.flat_sizes()
+        numbers = {**spec.numbers, **layout_numbers(spec.groups, sizes, shared)}
+        data = {**spec.data, **(open_data(spec.numbers, spec.groups, sizes, shared) if is_open else {})}
+        return constants_text(spec.dtype, read_by=modules, numbers=numbers, data=data)

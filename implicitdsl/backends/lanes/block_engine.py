@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -23,6 +24,7 @@ from implicitdsl.backends.lanes.arena import Arena, Places, places_of
 from implicitdsl.backends.lanes.data import Data, Value, blank, changed
 from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import Key, MachineCode
+from implicitdsl.backends.lanes.open_numbers import open_data
 from implicitdsl.solvers import status as codes
 
 WIDTH = {"float64": 8, "float32": 16}
@@ -85,7 +87,7 @@ class BlockEngine:
         self.dtype = np.dtype(spec.dtype)
         self.layer_name = spec.layer_name
         self.width = spec.width
-        self._sizes = tuple(math.prod(a.shape) for a in spec.arguments)
+        self.take_sizes([math.prod(a.shape) for a in spec.arguments])
         self.threads = threads_wanted
         self._seconds: dict[str, float] = {}
         self._layouts: dict[tuple[bool | int, ...], tuple[int, ...]] = {}
@@ -103,6 +105,11 @@ class BlockEngine:
         return self.spec.more.get("step_matrix", "")
 
     # ------------------------------------------------------------ arguments
+
+    def take_sizes(self, sizes: Sequence[int]) -> None:
+        """Sets the sizes of the arguments, as the code counts them."""
+        self._sizes = tuple(sizes)
+        self.code.layout_data = partial(open_data, self.spec.numbers, self.spec.groups, self._sizes)
 
     def layout(self, args: Sequence[Array], batch: int) -> tuple[int, ...]:
         """The arguments that the code reads as shared arrays."""
@@ -170,6 +177,7 @@ class BlockEngine:
         first = self.layouts(every=False)[0]
         for part, shared in self.entries(every=False):
             if not LATER.match(part) and (batch or shared in ((), first)):
+                self.code.spend(part, np.inf)
                 self.code.load(part, shared)
 
     # ------------------------------------------------------------ tasks
@@ -206,14 +214,18 @@ class BlockEngine:
         wanted = self._hands(seconds)
         begun = time.perf_counter()
         threads.run(tasks, work, wanted, seconds=seconds)
-        self._seconds[part] = (time.perf_counter() - begun) * min(wanted, len(tasks)) / blocks
+        self._tell(part, (time.perf_counter() - begun) * min(wanted, len(tasks)), blocks)
 
     def _run_one(self, part: str, first: int, last: int, work: Callable[[int, int], None]) -> None:
         """The only task of a run, if a short one: nothing is handed over."""
         before, begun = interrupt.raised(), time.perf_counter()
         work(first, last)
-        self._seconds[part] = (time.perf_counter() - begun) / (last - first)
+        self._tell(part, time.perf_counter() - begun, last - first)
         interrupt.check(before)
+
+    def _tell(self, part: str, seconds: float, blocks: int) -> None:
+        self._seconds[part] = seconds / blocks
+        self.code.spend(part, seconds)
 
     def _hands(self, seconds: float) -> int:
         """The threads for work of so many seconds, those of the last call: the first runs on one."""

@@ -46,8 +46,10 @@ def emit_functions(
     *,
     shared: Collection[Leaf] = (),
     summed: Collection[Leaf] = (),
+    are_called: bool = False,
 ) -> str:
-    """The LLVM text of a module with `imp_NAME` for every function.
+    """The LLVM text of a module with `imp_NAME` for every function, which stays a function if it is dear or all
+    `are_called`.
 
     Raises NotEmittedError for an elementwise function without a record, ValueError for a leaf that is no input and for
     elements too small to hold an address.
@@ -55,7 +57,8 @@ def emit_functions(
     module = ir.Module("model")
     given = functions.values() if isinstance(functions, Mapping) else functions
     for function in given:
-        Emission(module, function, dtype, width, shared, summed).write()
+        emission = Emission(module, function, dtype, width, shared, summed)
+        emission.write(is_called=are_called or is_dear(function))
     # The module takes the triple of what it is linked into.
     return "\n".join(line for line in str(module).splitlines() if not line.startswith("target "))
 
@@ -67,14 +70,19 @@ def emit_apart(
     *,
     shared: Collection[Leaf] = (),
     summed: Collection[Leaf] = (),
+    are_called: bool = False,
 ) -> list[str]:
-    """As `emit_functions`, in several modules: one with the functions that become part of their callers, and one for
-    every dear function."""
+    """As `emit_functions`, in several modules: one for every dear function, and one with the others, which become part
+    of their callers unless `are_called`."""
     cheap, dear = list[Derived](), list[Derived]()
     for function in functions:
         (dear if is_dear(function) else cheap).append(function)
     parts = [cheap, *([function] for function in dear)]
-    return [emit_functions(part, dtype, width, shared=shared, summed=summed) for part in parts if part]
+    return [
+        emit_functions(part, dtype, width, shared=shared, summed=summed, are_called=are_called)
+        for part in parts
+        if part
+    ]
 
 
 def is_dear(function: Derived) -> bool:
@@ -87,7 +95,7 @@ def looped_nodes(function: Derived, dtype: Dtype, width: int) -> int | None:
     """How many nodes of a function are loops over arrays, the others being written out; None where it has no code."""
     emission = Emission(ir.Module("looked at"), function, dtype, width, (), ())
     try:
-        emission.write()
+        emission.write(is_called=False)
     except elementary.NotEmittedError:
         return None
     stores = {id(v.store): v.store for n, v in emission.nodes.values.items() if n.args and not is_layout(n)}
@@ -127,8 +135,8 @@ class Emission:
             for arg in node.args:
                 self.users.setdefault(arg, []).append(node)
 
-    def write(self) -> None:
-        """The whole function."""
+    def write(self, *, is_called: bool) -> None:
+        """The whole function, which stays one if it `is_called`."""
         self._take_inputs()
         self._choose_direct()
         for node in self.order:
@@ -137,7 +145,7 @@ class Emission:
         self._give_outputs()
         self._give_sums()
         self.code.finish()
-        self.code.function.attributes.add("noinline" if is_dear(self.function) else "alwaysinline")
+        self.code.function.attributes.add("noinline" if is_called else "alwaysinline")
 
     # ------------------------------------------------------------ groups
 

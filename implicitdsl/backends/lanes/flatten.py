@@ -115,8 +115,8 @@ def optimise_alone(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     builder.getModulePassManager().run(module, builder)
 
 
-def optimise_function(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_narrow: bool) -> None:
-    """Optimises a module with a dear function of a model for a machine. Its loops are written as they are to be; for
+def optimise_called(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_narrow: bool) -> None:
+    """Optimises a module with functions of a model that solvers call. Their loops are written as they are to be; for
     one lane, LLVM makes vectors of those over states."""
     run(module, builder_for(machine), "always_inliner", "global_dead_code_eliminate")
     if is_narrow:

@@ -19,7 +19,7 @@ from llvmlite.binding import ffi
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object, kept_sized
 from implicitdsl.backends.lanes.data import is_of_data
-from implicitdsl.backends.lanes.flatten import is_own, optimise_alone, optimise_function, optimise_whole
+from implicitdsl.backends.lanes.flatten import is_own, optimise_alone, optimise_called, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.product_functions import product_functions
 from implicitdsl.backends.lanes.sized import FEW, finish, write_out
@@ -133,16 +133,18 @@ def make_object(
 
     def make() -> bytes:
         context = llvm.create_context()
-        # Without its dear functions, what an explicit method makes of more states is short enough.
-        most = LARGEST if calls_others and inline_all else FEW
+        # What an explicit method makes of more states is short enough.
+        most = LARGEST if inline_all else FEW
         if has_model and _is_small(parts, functions, sizes, most):
-            whole = llvm.parse_bitcode(_sized(parts, entries, sizes, cpu, inline_all=inline_all), context)
+            whole = llvm.parse_bitcode(
+                _sized(parts, entries, sizes, cpu, inline_all=inline_all, is_kept=bool(functions)), context
+            )
             if functions:
                 whole.link_in(joined(functions, entries, context))
             add_words(whole, sizes, context, is_one=inline_all)
             keep_inside(whole, entries, inline_all=inline_all)
             machine = machine_for(cpu, is_apart=calls_others)
-            finish(whole, machine, is_straight=is_straight)
+            finish(whole, machine, is_straight=is_straight, calls_others=calls_others)
             return machine.emit_object(whole)
         whole = joined(parts, entries, context)
         if has_model:
@@ -157,9 +159,10 @@ def make_object(
 
 
 def _sized(
-    parts: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], cpu: str, *, inline_all: bool
-) -> bytes:
-    """The bitcode of a solver for the sizes of a small model, from disk if it is there."""
+    parts: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], cpu: str, *, inline_all: bool,
+    is_kept: bool,
+) -> bytes:  # fmt: skip
+    """The bitcode of a solver for the sizes of a small model; from disk if it `is_kept` and there."""
 
     def make() -> bytes:
         context = llvm.create_context()
@@ -176,7 +179,10 @@ def _sized(
         write_out(solver, machine_for(cpu), add_words=add_known_words, is_one=inline_all)
         return solver.as_bitcode()
 
-    return kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make)
+    # A solver that calls all functions of the model is kept as an object.
+    return (
+        kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make) if is_kept else make()
+    )
 
 
 def make_alone(modules: Iterable[str | bytes], entries: Sequence[str]) -> bytes:
@@ -330,9 +336,9 @@ def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = 
     return machine.emit_object(module)
 
 
-def compiled_function(module: llvm.ModuleRef, cpu: str, *, is_narrow: bool) -> bytes:
-    """The object file of a module that holds a function of a model, which another object calls."""
-    machine = machine_for(cpu, is_apart=True, is_narrow=is_narrow)
+def compiled_functions(module: llvm.ModuleRef, cpu: str, *, is_narrow: bool) -> bytes:
+    """The object file of a module that holds functions of a model, which another object calls."""
+    machine = machine_for(cpu, is_apart=True)
     _inline_all(module)
-    optimise_function(module, machine, is_narrow=is_narrow)
+    optimise_called(module, machine, is_narrow=is_narrow)
     return machine.emit_object(module)

@@ -10,14 +10,15 @@ from llvmlite import ir
 
 from implicitdsl.backends.lanes.data import Data, data_text
 from implicitdsl.backends.lanes.lane_code import I32, I64
+from implicitdsl.backends.lanes.open_numbers import OPEN
 
 T = TypeVar("T")
 _SIZES = ("states", "unknowns", "size_out")
 
 
-def sizes_of(numbers: Mapping[str, int]) -> list[int]:
-    """Such of the numbers as the loops of solvers run to most often."""
-    return [numbers[name] for name in _SIZES if name in numbers]
+def sizes_of(numbers: Mapping[str, int], *, is_open: bool) -> list[int]:
+    """Such of the numbers as the loops of solvers run to most often; `is_open` leaves out what code does not know."""
+    return [numbers[name] for name in _SIZES if name in numbers and not (is_open and name in OPEN)]
 
 
 def constants_text(

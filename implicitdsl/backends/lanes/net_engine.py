@@ -46,7 +46,9 @@ def build_net(problem: NetProblem, dtype: np.dtype[Any], threads: int | None = N
     )
     small = sum(1 for _ in walk(functions["output"].nodes)) <= SMALL
     parts = {"all": tuple(SIGNATURES)} if small else PARTS
-    maker = BlockCode(spec, leaves, functions, blocks="net_blocks", signatures=SIGNATURES, calls=CALLS, parts=parts)
+    maker = BlockCode(
+        spec, leaves, functions, blocks="net_blocks", signatures=SIGNATURES, calls=CALLS, parts=parts, in_one_piece=True
+    )
     return NetEngine(spec, MachineCode(SIGNATURES, maker.make, parts, data=spec.data), threads)
 
 

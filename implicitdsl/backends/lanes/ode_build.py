@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from implicitdsl.backends.adjoints import CONTINUOUS, COSTATE_METHOD, save_times
 from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
 from implicitdsl.backends.forks import Lock
-from implicitdsl.backends.lanes.apart import link_model, linking
+from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
@@ -35,16 +35,17 @@ from implicitdsl.backends.lanes.events_engine import EventsEngine
 from implicitdsl.backends.lanes.keeping_engine import KEEPING, KeepingEngine
 from implicitdsl.backends.lanes.keeping_engine import signatures as keeping_signatures
 from implicitdsl.backends.lanes.kept_values import Kept, dear_values
-from implicitdsl.backends.lanes.layout import packing
-from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.machine_code import WHOLE, MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine, narrow
 from implicitdsl.backends.lanes.narrow_engine import signatures as narrow_signatures
 from implicitdsl.backends.lanes.ode_calls import FUNCTIONS
 from implicitdsl.backends.lanes.ode_calls import KEPT as KEPT_FUNCTIONS
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
-from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, ode_method
+from implicitdsl.backends.lanes.ode_linking import form_of, with_whole
+from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, OdeMethod, ode_method
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
+from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_data
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings, highest_order, matrix_choice
@@ -67,12 +68,10 @@ STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
 LARGEST = 1 << 32
 """Bytes of working room that a block of samples may take."""
+SMALL = 8
+"""States of models whose solvers are so quick that calls of the functions of the model are felt."""
 KEPT = 1 << 18
 """Bytes of what the stages of a block keep for their transposes."""
-STRAIGHT: tuple[Part, ...] = ("solve", "pull", "thin")
-"""The parts whose steps are those of the method and nothing else."""
-WRITTEN_OUT = 600
-"""Nodes times stages up to which the loops over stages are written out."""
 
 
 def too_large(problem: OdeProblem, settings: Settings) -> str | None:
@@ -108,9 +107,10 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
     if settings.adjoint in CONTINUOUS:
         settings = replace(settings, solver=f"{settings.solver} {COSTATE}")
         spec = ode_spec(problem, settings, dtype)
-        make = Maker(spec, settings, problem).make
+        maker = Maker(spec, settings, problem)
         engine = CostateEngine if problem.events is None else EventsCostateEngine
-        return engine(spec, MachineCode(_entries(*COSTATE_PARTS), make, data=spec.data), threads)
+        parts = maker.with_whole(_entries(*COSTATE_PARTS))
+        return engine(spec, MachineCode(parts, maker.make, data=spec.data), threads)
     if problem.delays is not None:
         settings = replace(settings, solver=f"{settings.solver} {DELAYED}")
     spec = ode_spec(problem, settings, dtype)
@@ -120,8 +120,9 @@ def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], thr
         return DelayEngine(spec, MachineCode(_entries("solve", "pull", "second"), make, data=spec.data), threads)
     if problem.events is not None:
         engine = TangentEventsEngine if tangents else EventsEngine
-        return engine(spec, MachineCode(_entries("solve", "pull", "second"), make, data=spec.data), threads)
-    parts = _entries(*(part for part in PARTS if part != "thin" or spec.more["thins"]))
+        parts = maker.with_whole(_entries("solve", "pull", "second"))
+        return engine(spec, MachineCode(parts, make, data=spec.data), threads)
+    parts = maker.with_whole(_entries(*(part for part in PARTS if part != "thin" or spec.more["thins"])))
     if tangents:
         return TangentOdeEngine(spec, MachineCode(parts, make, data=spec.data), threads)
     if is_sparse(problem, settings):
@@ -170,10 +171,11 @@ def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], t
     first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
     second = replace(second, numbers={**second.numbers, "resumed": 1})
     first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))
-    make = _by_name(LATER, Maker(second, stiff, rest), Maker(first, plain, problem).make)
+    later = Maker(second, stiff, rest)
+    make = _by_name(LATER, later, Maker(first, plain, problem).make)
     engine = TangentAutoEngine if settings.adjoint == "forward" else AutoCostateEngine if continuous else AutoEngine
     parts = _entries(*(COSTATE_PARTS if continuous else PARTS))
-    return engine(spec_of(first, second), MachineCode(signatures(parts), make), threads)
+    return engine(spec_of(first, second), MachineCode(signatures(parts, later.with_whole(parts)), make), threads)
 
 
 def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> Spec:
@@ -324,41 +326,46 @@ class Maker:
             return [self._simple[name] for name in names]
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
-        spec, events = self._spec, "event_guards" in self._spec.numbers
-        method = ode_method(self._settings.solver, events=events)
+        is_whole, part = part.startswith(WHOLE), part.removeprefix(WHOLE)
+        spec, method = self._spec, self._method
         chosen = self._chosen(part)
         common = {self._leaves[i] for i in shared}
         nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
-        written_out = (nodes + spec.numbers["states"]) * method.stages <= WRITTEN_OUT
-        # Two methods with tables of the same names meet in the costate of a stiff one.
-        written_out = written_out and not (part == COSTATE and method.is_stiff) and linking() == "whole"
+        form = form_of(part, method, states=spec.numbers["states"], nodes=nodes, is_whole=is_whole)
         far = spec.more["room"] * spec.width > STACK
         named = method.name if part == COSTATE else method.name.removesuffix(f" {COSTATE}")
-        code = solver(part, named, spec.dtype, spec.width, written_out=written_out, far=far, events=events)
+        code = solver(part, named, spec.dtype, spec.width, written_out=form.written_out, far=far, events=method.events)
         given, every = arranged(chosen, common)
         given = [bars_arranged(f, like) for f, like in zip(given, chosen, strict=True)]
-        model = emit_apart(given, spec.dtype, spec.width, shared=every, summed=every)  # type: ignore[arg-type] - one of two names
+        model = emit_apart(given, spec.dtype, spec.width, shared=every, summed=every, are_called=form.calls)  # type: ignore[arg-type] - one of two names
         if spec.more["save_times"] is not None:
             model.append(times_text(spec.dtype, spec.width))  # type: ignore[arg-type] - one of two names
-        modules = [self._constants([code, *model], shared), code]
-        # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
-        # the past in every stage take up to six times as long and run a tenth faster.
-        whole = written_out and not method.is_stiff and not events and DELAYED not in method.roles
-        straight = whole or (part in STRAIGHT and method.is_straight)
+        modules = [self._constants([code, *model], shared, is_open=form.is_open), code]
         return link_model(
-            modules, [f"imp_{part}"], model=model, inline_all=whole, is_straight=straight, sizes=sizes_of(spec.numbers)
+            modules,
+            [f"imp_{part}"],
+            model=model,
+            inline_all=form.is_one,
+            is_straight=form.is_straight,
+            sizes=sizes_of(spec.numbers, is_open=form.is_open),
         )
 
-    def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...]) -> str:
+    def with_whole(self, parts: Mapping[Part, str]) -> dict[str, str]:
+        """The parameters of the entries of parts, and of those that they have in one piece besides."""
+        return with_whole(parts, self._method, states=self._spec.numbers["states"])
+
+    @property
+    def _method(self) -> OdeMethod:
+        return ode_method(self._settings.solver, events="event_guards" in self._spec.numbers)
+
+    def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...], *, is_open: bool) -> str:
         spec, settings = self._spec, self._settings
         method = ode_method(settings.solver, events=bool(self._wholes))
         dtype = np.dtype(spec.dtype)
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
-        p, q = (packing(spec.groups[g], sizes, shared) for g in ("p", "q"))
-        numbers = {
-            **spec.numbers, "size_p": p.size, "size_q": q.size, "size_bar": p.size, "own_bar": p.own_size,
-            "size_kept": self._kept.size, **method.numbers,
-        }  # fmt: skip
+        numbers = {**spec.numbers, **layout_numbers(spec.groups, sizes, shared), **method.numbers}
+        numbers["size_kept"] = self._kept.size
+        data = {**spec.data, **(open_data(spec.numbers, spec.groups, sizes, shared) if is_open else {})}
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}
@@ -382,5 +389,5 @@ class Maker:
             reals={"dt": 0.0},
             tables={name: np.ravel(t) for name, t in tables.items()},
             whole_tables={"pattern": pattern, **self._wholes},
-            data=spec.data,
+            data=data,
         )

@@ -56,7 +56,7 @@ class ProgramEngine(BlockEngine):
         self.plans: Plans[ProgramPlan] = Plans(make_plan)
         self._has_own, self._spent = "program_own" in code.parts, 0.0
         # The masks of the active set are an argument more to the code.
-        self._sizes = (*self._sizes, self._masks)
+        self.take_sizes([*self._sizes, self._masks])
         self.given = (*self.arguments, Argument("active", (self._masks,), "const"))
         self._one_by_one = OneByOne(
             self.dtype, self._n, self._e, self._count, spec.data["rtol"], spec.data["max_steps"]

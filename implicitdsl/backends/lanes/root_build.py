@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from implicitdsl.backends.lanes import one_root
-from implicitdsl.backends.lanes.apart import link_model
+from implicitdsl.backends.lanes.apart import link_model, may_lie_apart
 from implicitdsl.backends.lanes.block_code import BlockCode, arguments_of
 from implicitdsl.backends.lanes.block_engine import WIDTH, Spec
 from implicitdsl.backends.lanes.emit import emit_apart
@@ -99,8 +99,14 @@ class RootCode(BlockCode):
         if part in self.solvers:
             return one_sample_object(*self.solvers[part], self.spec.dtype, f"imp_{part}")
         if part == "one":
-            model = emit_apart(self.chosen(part), self.spec.dtype, 1)  # type: ignore[arg-type] - one of two names
-            return link_model([*model, table_of(self.model)], ["imp_one"])
+            called = may_lie_apart()
+            # Each is an object: written for one lane, they are long.
+            model = [
+                text
+                for function in self.chosen(part)
+                for text in emit_apart([function], self.spec.dtype, 1, are_called=called)  # type: ignore[arg-type] - one of two names
+            ]
+            return link_model([table_of(self.model)], ["imp_one"], model=model)
         return super().make(part, shared)
 
 

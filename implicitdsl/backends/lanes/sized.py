@@ -15,7 +15,16 @@ from collections.abc import Callable
 
 import llvmlite.binding as llvm
 
-from implicitdsl.backends.lanes.flatten import LIGHT, Inlining, inline_small, inner, join_chains, settle, simplify
+from implicitdsl.backends.lanes.flatten import (
+    LIGHT,
+    QUICK,
+    Inlining,
+    inline_small,
+    inner,
+    join_chains,
+    settle,
+    simplify,
+)
 from implicitdsl.backends.lanes.passes import FULL, builder_for, run
 
 FEW = 4
@@ -50,9 +59,10 @@ def write_out(
     run(module, builder, "strip_symbols", "strip_dead_prototype")
 
 
-def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_straight: bool) -> None:
+def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_straight: bool, calls_others: bool) -> None:
     """Optimises a solver for these sizes that the functions of a model are linked with. `is_straight` says that no loop
-    within a step calls them; else what does not change in such a loop is to be moved out of it."""
+    within a step calls them; else what does not change in such a loop is to be moved out of it. `calls_others` says
+    that functions are missing: then the solver serves other models too, and may take longer."""
     builder = builder_for(machine)
     run(module, builder, *_INLINE)
     if inner(module):
@@ -61,6 +71,6 @@ def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_straight: 
     if is_straight:
         run(module, builder, *LIGHT)
     else:
-        simplify(module, machine, FULL)
+        simplify(module, machine, FULL if calls_others else QUICK)
     if inner(module):
         run(module, builder, "global_opt", *_INLINE, "constant_merge")

@@ -1,0 +1,153 @@
+"""A small stiff model begins with a solver that calls its functions, and takes code in one piece when it has run long."""
+
+from __future__ import annotations
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import expm
+from torch import Tensor
+
+import implicitdsl
+from implicitdsl.backends.lanes import machine_code
+from implicitdsl.backends.lanes.apart import LINK
+from implicitdsl.backends.lanes.link import aiming_at, make_object
+from implicitdsl.backends.lanes.loaded import Loaded
+from implicitdsl.backends.lanes.machine_code import PATIENCE, WHOLE, MachineCode
+from implicitdsl.backends.lanes.ode_linking import with_whole
+from implicitdsl.backends.lanes.ode_methods import ode_method
+from implicitdsl.layers.module import Layer
+
+TEXT = """
+ode Chain(x0[5], k[5]) -> [5] {
+  state x[5] = x0
+  dx/dt = [-k[0]*x[0], k[0]*x[0] - k[1]*x[1], k[1]*x[1] - k[2]*x[2], k[2]*x[2] - k[3]*x[3], k[3]*x[3] - k[4]*x[4]]
+  from t = 0 to 0.5
+  solver rodas5p(rtol = 1e-9, atol = 1e-11)
+  return x
+}
+"""
+BATCH = 11
+"""Samples: no whole number of vectors."""
+
+
+def answer(value: int) -> bytes:
+    """The object file of a function that gives a number."""
+    return make_object([f"define i64 @imp_solve() {{\n  ret i64 {value}\n}}\n"], ["imp_solve"])
+
+
+def two_forms(asked: list[str]) -> MachineCode:
+    """Code whose second form gives 2; the names that are asked for are noted."""
+
+    def make(part: str, shared: tuple[int, ...]) -> bytes:
+        asked.append(part)
+        return answer(2 if part.startswith(WHOLE) else 1)
+
+    return MachineCode({"solve": "", f"{WHOLE}solve": ""}, make)
+
+
+def test_the_second_form_takes_the_place_of_the_first_when_the_part_has_run_for_long() -> None:
+    asked: list[str] = []
+    code = two_forms(asked)
+    first = code.entry("solve", ())
+    code.spend("solve", 0.9 * PATIENCE)
+    assert (first(), code.entry("solve", ())()) == (1, 1)
+    code.spend("solve", 0.2 * PATIENCE)
+    assert (first(), code.entry("solve", ())()) == (1, 2)
+    assert asked == ["solve", f"{WHOLE}solve"]
+    assert code.parts == ("solve",)
+
+
+def test_a_part_without_a_second_form_stays_as_it_is() -> None:
+    code = MachineCode({"solve": ""}, lambda part, shared: answer(1))
+    code.spend("solve", 10 * PATIENCE)
+    assert code.entry("solve", ())() == 1
+    assert code.made == (("solve", ()),)
+
+
+def test_what_is_loaded_ahead_is_the_form_that_pays() -> None:
+    asked: list[str] = []
+    code = two_forms(asked)
+    code.spend("solve", np.inf)
+    assert isinstance(code.load("solve", ()), Loaded)
+    assert code.load("solve", ()).function("imp_solve", ctypes.c_int64)() == 2
+    assert asked == [f"{WHOLE}solve"]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The parts that layers have asked for."""
+    found: set[str] = set()
+    usual = MachineCode.object
+
+    def noting(code: MachineCode, part: str, shared: tuple[int, ...]) -> bytes:
+        found.add(part)
+        return usual(code, part, shared)
+
+    monkeypatch.setattr(MachineCode, "object", noting)
+    return found
+
+
+def layer_of(monkeypatch: pytest.MonkeyPatch, patience: float) -> Layer:
+    monkeypatch.setenv(LINK, "whole")
+    monkeypatch.setattr(machine_code, "PATIENCE", patience)
+    return implicitdsl.loads(TEXT).Chain(dtype=torch.float64)
+
+
+def arguments() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x0 = torch.rand(BATCH, 5, dtype=torch.float64, generator=generator) + 0.5
+    k = torch.tensor([1.0, 1000.0, 3.0, 200.0, 0.5], dtype=torch.float64)
+    return x0, k * (1 + torch.rand(BATCH, 5, dtype=torch.float64, generator=generator))
+
+
+def run(layer: Layer) -> list[bytes]:
+    """The states, and the gradients of a sum of their squares."""
+    args = [a.requires_grad_() for a in arguments()]
+    found = layer(*args)
+    return [t.detach().numpy().tobytes() for t in (found, *torch.autograd.grad(found.square().sum(), args))]
+
+
+def test_both_forms_of_a_stiff_model_have_the_same_bits(monkeypatch: pytest.MonkeyPatch, asked: set[str]) -> None:
+    calls = run(layer_of(monkeypatch, np.inf))
+    assert asked == {"solve", "pull"}
+    layer = layer_of(monkeypatch, 0.0)
+    assert run(layer) == run(layer) == calls
+    assert asked == {"solve", "pull", f"{WHOLE}solve", f"{WHOLE}pull"}
+    x0, k = (a.numpy() for a in arguments())
+    exact = [expm(0.5 * (np.diag(-rates) + np.diag(rates[:-1], -1))) @ x for x, rates in zip(x0, k, strict=True)]
+    found = np.frombuffer(calls[0]).reshape(BATCH, 5)
+    np.testing.assert_allclose(found, np.stack(exact), rtol=1e-6, atol=1e-9)
+
+
+def test_threads_may_call_while_the_form_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = layer_of(monkeypatch, 0.0)
+    with ThreadPoolExecutor(4) as pool:
+        found = [done.result() for done in [pool.submit(run, layer) for _ in range(8)]]
+    assert found == [run(layer)] * 8
+
+
+@pytest.mark.parametrize(
+    ("solver", "states", "events", "has"),
+    [
+        ("rodas5p", 8, False, True),
+        ("rodas5p", 9, False, False),  # calls are nothing beside its steps
+        ("rodas5p", 4, False, False),  # in one piece from the beginning
+        ("bdf", 3, True, True),
+        ("tsit5", 5, False, False),
+    ],
+)
+def test_which_models_have_two_forms(
+    monkeypatch: pytest.MonkeyPatch, solver: str, states: int, events: bool, has: bool
+) -> None:
+    monkeypatch.setenv(LINK, "whole")
+    parts, method = {"solve": "nn", "second": "na"}, ode_method(solver, events=events)
+    two = {**parts, f"{WHOLE}solve": "nn"}
+    assert with_whole(parts, method, states=states) == (two if has else parts)
+    with aiming_at("x86-64-v3"):
+        assert with_whole(parts, method, states=states) == parts
+    monkeypatch.setenv(LINK, "apart")
+    assert with_whole(parts, method, states=states) == parts
