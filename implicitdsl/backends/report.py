@@ -57,7 +57,7 @@ def bind_text(
     lines += [f"  {name:<{longest}}  {cost}, {forms[name]}" for name, cost in dear.items()]
     cheap = ", ".join(name for name in functions if name not in dear)
     lines += [f"  without operations: {cheap}"] if cheap else []
-    lines.append(_line("kernels", _kernels(back_end, tuple(engines.values()))))
+    lines += _kernels(back_end, tuple(engines.values()))
     return "\n".join(lines)
 
 
@@ -128,13 +128,18 @@ def _form(looped: int | None) -> str:
             return f"{looped} {'loop' if looped == 1 else 'loops'} over arrays"
 
 
-def _kernels(back_end: str, engines: Sequence[Engine]) -> str:
+def _kernels(back_end: str, engines: Sequence[Engine]) -> list[str]:
     if back_end != "lanes":
-        return "none: solvers run as Python"
-    found: list[str] = []
+        return [_line("kernels", "none: solvers run as Python")]
+    found, later = dict[str, None](), dict[str, None]()
     for engine in engines:
         for name, part in getattr(engine, "parts", {"": engine}).items():
             code: Any = getattr(part, "code", None)
-            kernels = [] if code is None else [f"{name} {kernel}".strip() for kernel in code.parts]
-            found += [kernel for kernel in kernels if kernel not in found]
-    return f"{', '.join(found)}; each is compiled, or found in the cache, at its first use"
+            if code is not None:
+                found |= dict.fromkeys(f"{name} {kernel}".strip() for kernel in code.parts)
+                later |= dict.fromkeys(f"{name} {kernel}".strip() for kernel in code.of_two_forms)
+    lines = [_line("kernels", f"{', '.join(found)}; each is compiled, or found in the cache, at its first use")]
+    if later:
+        again = "call the functions of the model, and are compiled with them in one piece once they have run for long"
+        lines.append(_line("", f"{', '.join(later)} {again}"))
+    return lines

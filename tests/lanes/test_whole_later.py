@@ -12,6 +12,7 @@ from scipy.linalg import expm
 from torch import Tensor
 
 import implicitdsl
+from implicitdsl import compiler
 from implicitdsl.backends.lanes import machine_code
 from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.backends.lanes.link import aiming_at, make_object
@@ -128,6 +129,16 @@ def test_threads_may_call_while_the_form_changes(monkeypatch: pytest.MonkeyPatch
     with ThreadPoolExecutor(4) as pool:
         found = [done.result() for done in [pool.submit(run, layer) for _ in range(8)]]
     assert found == [run(layer)] * 8
+
+
+def test_the_report_says_which_parts_have_two_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = layer_of(monkeypatch, np.inf)
+    told = compiler.stages(layer.blueprint)["bind"]
+    assert "solve, pull, thin call the functions of the model, and are compiled with them in one piece" in told
+    assert WHOLE not in told
+    monkeypatch.setenv(LINK, "apart")
+    apart = implicitdsl.loads(TEXT).Chain(dtype=torch.float64)
+    assert "one piece" not in compiler.stages(apart.blueprint)["bind"]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,11 @@ class MachineCode:
         names = (self._part_of.get(entry, entry) for entry in self.signatures)
         return tuple(dict.fromkeys(name for name in names if WHOLE not in name))
 
+    @property
+    def of_two_forms(self) -> tuple[str, ...]:
+        """The parts that have code in one piece besides."""
+        return tuple(name.replace(WHOLE, "") for name in self.signatures if WHOLE in name)
+
     def entries_of(self, part: str) -> tuple[str, ...]:
         """The entries of a part."""
         return self.grouped.get(part, (part,))
