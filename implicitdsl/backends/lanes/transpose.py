@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.arena import address_of
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object
-from implicitdsl.backends.lanes.link import PIPELINE, make_object, processor
+from implicitdsl.backends.lanes.link import PIPELINE, compiled, keep_inside, linked, processor
 from implicitdsl.backends.lanes.loaded import Loaded
 
 Array = NDArray[Any]
@@ -106,4 +106,6 @@ def _make(itemsize: int) -> bytes:
     # Imported here: where the code is on disk, nothing is emitted.
     from implicitdsl.backends.lanes.emit_transpose import code_of
 
-    return make_object([code_of("float64" if itemsize == 8 else "float32", BYTES // itemsize)], SYMBOLS, cpu="native")
+    module = linked([code_of("float64" if itemsize == 8 else "float32", BYTES // itemsize)], SYMBOLS)
+    keep_inside(module, SYMBOLS)
+    return compiled(module, "native")
