@@ -6,22 +6,11 @@ import ctypes
 from collections.abc import Sequence
 
 import llvmlite.binding as llvm
-import numpy as np
 import pytest
 
 from implicitdsl.backends.lanes.flatten import optimise_whole
-from implicitdsl.backends.lanes.link import (
-    PIPELINE,
-    align_frames,
-    compiled,
-    joined,
-    keep_inside,
-    linked,
-    make_object,
-)
+from implicitdsl.backends.lanes.link import PIPELINE, compiled, keep_inside, linked
 from implicitdsl.backends.lanes.loaded import Loaded
-from implicitdsl.backends.lanes.sized import write_out
-from tests.lanes.probes import aligned
 
 CHAIN = """
 declare double @llvm.fma.f64(double, double, double)
@@ -193,93 +182,3 @@ def test_words_are_called_beside_a_dear_function_of_many_states(
     optimise_whole(module, _machine(), sizes=[size])
     (run,) = (f for f in module.functions if f.name == "imp_run")
     assert ("fma" not in str(run)) == called
-
-
-NUMBERS = "define i64 @imp_states() alwaysinline {\n  ret i64 3\n}\n"
-SOLVER = """
-declare i64 @imp_states()
-declare void @imp_rhs(ptr, ptr)
-declare void @imp_word_axpy.v8f64(i64, <8 x double>, ptr, i64, ptr, i64)
-declare void @imp_word_fill.v8f64(i64, <8 x double>, ptr, i64)
-define internal void @step(i64 %n, ptr %y) {
-entry:
-  %size = mul i64 %n, 7
-  %k = alloca <8 x double>, i64 %size
-  call void @imp_word_fill.v8f64(i64 %size, <8 x double> zeroinitializer, ptr %k, i64 0)
-  br label %test
-test:
-  %i = phi i64 [ 0, %entry ], [ %next, %stage ]
-  %more = icmp slt i64 %i, 7
-  br i1 %more, label %stage, label %done
-stage:
-  %at = mul i64 %i, %n
-  %place = getelementptr <8 x double>, ptr %k, i64 %at
-  call void @imp_rhs(ptr %y, ptr %place)
-  call void @imp_word_axpy.v8f64(i64 %n, <8 x double> splat (double 0.125), ptr %k, i64 %at, ptr %y, i64 0)
-  %next = add i64 %i, 1
-  br label %test
-done:
-  ret void
-}
-define i64 @imp_solve(i64 %first, ptr %y) {
-  %n = call i64 @imp_states()
-  call void @step(i64 %n, ptr %y)
-  ret i64 %first
-}
-"""
-MODEL = """
-define void @imp_rhs(ptr %y, ptr %out) alwaysinline {
-  %y1.at = getelementptr <8 x double>, ptr %y, i64 1
-  %y2.at = getelementptr <8 x double>, ptr %y, i64 2
-  %y0 = load <8 x double>, ptr %y
-  %y1 = load <8 x double>, ptr %y1.at
-  %y2 = load <8 x double>, ptr %y2.at
-  %f0 = fmul <8 x double> %y1, %y2
-  %f1 = fsub <8 x double> %y2, %y0
-  %out1 = getelementptr <8 x double>, ptr %out, i64 1
-  %out2 = getelementptr <8 x double>, ptr %out, i64 2
-  store <8 x double> %f0, ptr %out
-  store <8 x double> %f1, ptr %out1
-  store <8 x double> %y0, ptr %out2
-  ret void
-}
-"""
-
-
-def _solved(modules: list[str], model: list[str], *, inline_all: bool, sizes: Sequence[int]) -> np.ndarray:
-    made = make_object(modules, ["imp_solve"], model=model, inline_all=inline_all, sizes=sizes)
-    code, y = Loaded(made), aligned(np.linspace(0.1, 0.9, 24).reshape(3, 8))
-    run = code.function("imp_solve", ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-    assert run(41, y.ctypes.data) == 41
-    return y.copy()
-
-
-@pytest.mark.parametrize("inline_all", [False, True])
-def test_a_model_that_is_linked_when_the_solver_is_written_out_changes_no_bit(inline_all: bool) -> None:
-    y = np.linspace(0.1, 0.9, 24).reshape(3, 8)
-    for _ in range(7):
-        slope = np.stack([y[1] * y[2], y[2] - y[0], y[0]])
-        y = y + 0.125 * slope  # a multiple by a power of 2 is exact, so that there is one rounding
-    early = _solved([NUMBERS, SOLVER, MODEL], [], inline_all=inline_all, sizes=[3])
-    late = _solved([NUMBERS, SOLVER], [MODEL], inline_all=inline_all, sizes=[3])
-    assert early.tobytes() == y.tobytes()
-    assert late.tobytes() == y.tobytes()
-
-
-def test_numbers_of_a_small_model_are_known_before_its_functions_are_linked() -> None:
-    seen: list[str] = []
-    context = llvm.create_context()
-    module = joined([NUMBERS, SOLVER], ["imp_solve"], context)
-    write_out(module, _machine(), add_words=lambda: seen.append(str(module)), is_one=True)
-    assert "call void @imp_word_fill.v8f64(i64 21," in seen[0]
-    assert seen[0].count("call void @imp_word_axpy.v8f64(i64 3,") == 7
-    assert "alloca [21 x <8 x double>]" in seen[0]
-
-
-def test_frames_of_entries_begin_where_lines_of_the_cache_do() -> None:
-    context = llvm.create_context()
-    module = joined([NUMBERS, SOLVER], ["imp_solve"], context)
-    align_frames(module, ["imp_solve"], context)
-    entry = module.get_function("imp_solve")
-    assert any(b"alignstack" in words for words in entry.attributes)
-    assert module.get_function("imp_solve.body").linkage == llvm.Linkage.internal
