@@ -180,7 +180,8 @@ def test_without_a_place_layers_are_compiled_all_the_same(own: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(store.tempfile, "mkstemp", refuse)
         for path in entries(own):
-            path.unlink()
+            if path.suffix not in SOLVERS:
+                path.unlink()
         before = set(own.iterdir())
         assert answer() == wanted
         assert {path for path in own.iterdir() if path.suffix != ".lock"} == {p for p in before if p.suffix != ".lock"}

@@ -126,6 +126,6 @@ def test_what_is_compiled_is_found_in_the_cache(folder: Path) -> None:
 
     import implicitdsl
 
-    layer = implicitdsl.loads(trials.MODELS).Decay(backend="lanes", dtype=torch.float64)
+    layer = implicitdsl.loads(trials.MODELS).Curve(backend="lanes", dtype=torch.float64)
     layer(1.0)
     assert json.loads(call("cache", "--format", "json").output)["bytes"] > 1000

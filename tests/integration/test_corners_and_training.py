@@ -145,9 +145,9 @@ def test_an_equilibrium_model_learns():
 
 
 def test_a_quadratic_program_learns_its_constraint():
-    layer = models().Program(n=3, m=2, dtype=F64)
+    layer = models().Program(n=3, m=3, dtype=F64)
     q, h = CASES["argmin"].rows()
-    target = torch.tensor([[0.2, 0.1, -0.1], [0.0, 0.3, 0.1]], dtype=F64)
+    target = torch.tensor([[0.2, -0.1, -0.1], [0.0, 0.2, -0.2]], dtype=F64)
     losses = train(layer, lambda: (layer(q, h) - target).pow(2).mean(), 30, 0.05)
     assert losses[-1] < 0.7 * losses[0]
 

@@ -74,7 +74,10 @@ argmin Program[n, m](q[n], h[m]) -> [n] {
   param G[m, n] ~ normal()
   var z[n]
   minimize 1/2*normsq(L.T @ z) + q @ z
-  subject to { G @ z <= h }
+  subject to {
+    G @ z <= h
+    sum(z) = 0
+  }
   return z
 }
 
@@ -127,9 +130,9 @@ def _kepler() -> tuple[Tensor, ...]:
 
 
 def _program() -> tuple[Tensor, ...]:
-    # At the first sample no constraint is active, at the second some are, with multipliers well off 0.
+    # At the first sample no inequality is active, at the second one is, with a multiplier well off 0.
     q = torch.tensor([[0.3, -0.2, 0.1], [2.0, -1.0, 0.5]], dtype=F64)
-    return q, torch.tensor([[1.5, 1.7], [0.1, 0.2]], dtype=F64)
+    return q, torch.tensor([[1.5, 1.7, 1.6], [0.1, 0.2, 0.3]], dtype=F64)
 
 
 CASES = {
@@ -143,7 +146,7 @@ CASES = {
         ("root", "Kepler", {}, _kepler),
         ("fixpoint", "DEQ", {"n": 3, "m": 2}, _rows(2)),
         ("fixpoint with a net", "NetDEQ", {"n": 2, "m": 2}, _rows(2)),
-        ("argmin", "Program", {"n": 3, "m": 2}, _program),
+        ("argmin", "Program", {"n": 3, "m": 3}, _program),
         ("cut net", "Classifier", {"m": 2, "k": 2}, _rows(2)),
     )
 }

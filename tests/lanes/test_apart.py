@@ -35,12 +35,6 @@ ode Dear[n = 24](x0[n], t1) -> [n] {
   dx/dt = tanh(W @ x + b) - 0.3*x
   return x
 }
-argmin Box(q[2]) -> z[2] {
-  var z[2]
-  minimize normsq(z) + q @ z
-  subject to { z[0] + z[1] <= 1 }
-  return z
-}
 """
 FILES = ("delay", "dae_events", "deq")
 TIMES = torch.linspace(0.0, 2.0, 5, dtype=torch.float64)
@@ -54,7 +48,7 @@ def draw(*shape: int, low: float = 0.5, high: float = 1.5) -> Tensor:
 
 
 ARGUMENTS: dict[str, list[Any]] = {
-    "Net": [draw(3), draw()], "Dear": [draw(24), draw()], "Box": [draw(2, low=-3.0)], "Mackey": [draw(), draw(low=0.3), TIMES],
+    "Net": [draw(3), draw()], "Dear": [draw(24), draw()], "Mackey": [draw(), draw(low=0.3), TIMES],
     "Rectifier": [draw(2), draw(), draw(low=0.01, high=0.02)], "DEQ": [draw(4)],
 }  # fmt: skip
 SIZES: dict[str, dict[str, int]] = {"DEQ": {"n": 3, "m": 4}}
@@ -64,11 +58,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Mackey", {}),
     ("Rectifier", {}),
     ("DEQ", {"solver": "picard", "dtype": torch.float32}),
-    ("Box", {}),
 ]
 """One of each family of solvers, in one dtype or the other; `artifacts/test_packages.py` compares with those in one
-piece what goes through time by two methods in turn, by a thinned tape, by each explicit and implicit method, with a
-sparse matrix, with events of an explicit method and by shooting, nets, and roots and minima of float64."""
+piece what goes through time by two methods in turn, by a thinned tape, by a method of several steps with a sparse
+matrix, with events of an explicit method and by shooting, nets, and roots, minima and programs of float64."""
 ONCE = ("Net", "Dear", "DEQ", "Rectifier")
 """Compared without second derivatives: `gauss` has none, and packages are compared with those of roots, of implicit
 methods and of events."""

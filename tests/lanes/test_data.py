@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import threading
 
-import numpy as np
 import pytest
 import torch
 
@@ -31,12 +30,17 @@ define double @read(i64 %i) {
   %u = fadd double %s, %f
   ret double %u
 }
+declare double @imp_dt()
+define double @step() {
+  %v = call double @imp_dt()
+  ret double %v
+}
 """
-GIVEN: Data = {"rtol": 0.5, "max_steps": 3, "control": (1.0, 20.0), "atol": 7.0}
+GIVEN: Data = {"rtol": 0.5, "max_steps": 3, "control": (1.0, 20.0), "dt": 0.1, "atol": 7.0}
 
 
 def readers() -> bytes:
-    return make_object([READS, data_text({k: v for k, v in GIVEN.items() if k != "atol"}, "double")], ["read"])
+    return make_object([READS, data_text({k: v for k, v in GIVEN.items() if k != "atol"}, "double")], ["read", "step"])
 
 
 def test_code_reads_what_it_was_loaded_with_and_two_loads_do_not_meet() -> None:
@@ -64,11 +68,10 @@ def test_what_is_not_given_or_of_another_kind_is_told(given: Data) -> None:
 
 
 def test_a_step_that_code_takes_for_positive_is() -> None:
-    text = "declare float @imp_dt()\ndefine float @step() {\n  %v = call float @imp_dt()\n  ret float %v\n}\n"
-    code = make_object([text, data_text({"dt": 0.1}, "float")], ["step"])
-    assert Loaded(code, {"dt": 0.1}).function("step", ctypes.c_float)() == np.float32(0.1)
+    code = readers()
+    assert Loaded(code, GIVEN).function("step", ctypes.c_double)() == 0.1
     with pytest.raises(RuntimeError, match="positive"):
-        Loaded(code, {"dt": 0.0})
+        Loaded(code, {**GIVEN, "dt": 0.0})
 
 
 def test_constants_that_nobody_reads_tell_no_objects_apart() -> None:

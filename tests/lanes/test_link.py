@@ -10,17 +10,18 @@ import sys
 from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.loaded import Loaded
 
-TEXT = "define i64 @answer(i64 %x) {\n  %y = add i64 %x, 41\n  ret i64 %y\n}\n"
+TEXT = "define i64 @imp_number() {\n  ret i64 21\n}\n"
+"""A model without a solver, as `test_apart.py` has it: the object is found where that was first."""
 
 
 def test_engines_in_cycles_are_collected_in_any_order() -> None:
-    code = make_object([TEXT], ["answer"])
+    code = make_object([TEXT], ["imp_number"])
     for _ in range(50):
         loaded = Loaded(code)
-        cycle: list[object] = [loaded.function("answer", ctypes.c_int64, ctypes.c_int64), loaded]
+        cycle: list[object] = [loaded.function("imp_number", ctypes.c_int64), loaded]
         cycle.append(cycle)
         loaded.__dict__["cycle"] = cycle
-        assert cycle[0](1) == 42  # type: ignore[operator] - the function put there above
+        assert cycle[0]() == 21  # type: ignore[operator] - the function put there above
         del loaded, cycle
         gc.collect()
 
@@ -31,7 +32,7 @@ from implicitdsl.backends.lanes.link import make_object
 from implicitdsl.backends.lanes.loaded import Loaded
 import ctypes
 text = {text!r}
-code = make_object([text], ["answer"])
+code = make_object([text], ["imp_number"])
 stop = False
 def work():
     while not stop:
@@ -41,8 +42,8 @@ thread.start()
 for _ in range(10):
     child = os.fork()
     if child == 0:
-        found = Loaded(code).function("answer", ctypes.c_int64, ctypes.c_int64)(1)
-        os._exit(0 if found == 42 else 1)
+        found = Loaded(code).function("imp_number", ctypes.c_int64)()
+        os._exit(0 if found == 21 else 1)
     assert os.waitpid(child, 0)[1] == 0
 stop = True
 thread.join()
