@@ -10,8 +10,6 @@ themselves, as probes.
 What processes that a test starts compile is in neither count. What they leave in the cache of all tests is told beside
 them, kernels and probes in one number; what they leave in a cache of their own, which a few tests give them, is not.
 Tests that take a cache of their own count as all others.
-
-A run of tests that compiles more than is meant ends as one in which a test failed.
 """
 
 from __future__ import annotations
@@ -162,8 +160,6 @@ class Cost:
         if output is not None:
             met = {name: sorted(keys) for name, keys in self._met.items()}
             output["cost"] = [dict(self._made), met, sorted(self._names)]
-        elif self._is_too_much() and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -199,7 +195,7 @@ class Cost:
         )
         if self._is_too_much():
             terminalreporter.line(
-                f"the run fails: at most {KERNELS} kernels and probes are meant; --cost tells of every file", red=True
+                f"more than is meant: {KERNELS} kernels and probes; --cost tells of every file", yellow=True
             )
         if total["seconds"] > SECONDS:
             terminalreporter.line(f"more than is meant: {SECONDS} s of processor", yellow=True)
