@@ -27,7 +27,6 @@ from implicitdsl.solvers.vocabulary import (
     all_finite,
     and_,
     any_,
-    axpy,
     buffer,
     copy,
     copy_where,
@@ -36,6 +35,7 @@ from implicitdsl.solvers.vocabulary import (
     not_,
     scale,
     select,
+    step_along,
     view,
 )
 
@@ -56,19 +56,14 @@ def costate_slope(
 def run_costate_stages(
     rhs: Model, rhs_costate: Model, n: int, p: Array, carried: int, s: int, degree: int, a: Array, c: Array, dense: Array,
     t_hi: Element, t_lo: Element, at_hi: Element, at_lo: Element, g: Element, end: Element, h: Element, y_row: Array,
-    k_row: Array, first: int, points: Array, slopes: Array, k: Array, solution: Array,
+    k_row: Array, first: int, points: Array, k: Array, solution: Array,
 ) -> None:  # fmt: skip
     """Stages `first` … s of a step of length g from the offset at_hi + at_lo to `end`; row i of `solution` is y there."""
     width = n + carried * n
     for i in range(s + 1):
         if i >= first:
             if i > 0:
-                fill(width, 0.0, slopes, 0)
-                for j in range(i):
-                    if a[i * s + j] != 0.0:
-                        axpy(width, a[i * s + j], k, j * width, slopes, 0)
-                copy(width, points, 0, points, i * width)
-                axpy(width, g, slopes, 0, points, i * width)
+                step_along(width, i, g, a, i * s, 1, k, 0, width, points, 0, points, i * width)
             offset = at_hi + (at_lo + c[i] * g)
             if i == s:
                 offset = end
@@ -138,7 +133,7 @@ def integrate_costate(
     points = buffer(state, (s + 1) * width)
     k = buffer(state, (s + 1) * width)
     solution = buffer(state, (s + 1) * n)
-    slopes = buffer(state, width)
+    value = buffer(state, width)
     work = buffer(state, width)
     cot = buffer(state, n)
     place = buffer(state, n)
@@ -149,7 +144,7 @@ def integrate_costate(
         last, g, end_hi, end_lo = open_step(active, span, at_hi, at_lo, dt, course)
         run_costate_stages(
             rhs, rhs_costate, n, p, carried, s, degree, a, c, dense, t_hi, t_lo, at_hi, at_lo, g, end_hi + end_lo, h, y_row,
-            k_row, first, points, slopes, k, solution,
+            k_row, first, points, k, solution,
         )  # fmt: skip
         first = 1
         finite = and_(all_finite(width, points, s * width), all_finite((s + 1) * width, k, 0))
@@ -164,7 +159,7 @@ def integrate_costate(
                     )  # fmt: skip
             add_rule(
                 rhs_gradient, ok, n, p, nodes, gauss, t_hi, t_lo, at_hi, at_lo, g, unit, s, degree, dense, points, k, s,
-                degree, dense, h, y_row, k_row, solution, p_bar, cot, place, slopes, work,
+                degree, dense, h, y_row, k_row, solution, p_bar, cot, place, value, work,
             )  # fmt: skip
             copy_where(ok, width, points, s * width, points, 0)
             copy_where(ok, width, k, s * width, k, 0)

@@ -45,6 +45,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_rows,
     all_finite,
     and_,
     any_,
@@ -56,6 +57,7 @@ from implicitdsl.solvers.vocabulary import (
     interrupted,
     scale,
     select,
+    step_along,
     view,
 )
 
@@ -79,18 +81,13 @@ def run_stiff_costate_stages(
     rhs_costate: Model, n: int, algebraic: int, pattern: Array, p: Array, stages: int, powers: int, curve: Array,
     s: int, a: Array, couple: Array, c: Array, drive: Array, t_hi: Element, t_lo: Element, at_hi: Element,
     at_lo: Element, g: Element, end: Element, h: Element, y: Array, k_row: Array, rate: Array, lu: Array, pivots: Array,
-    points: Array, slopes: Array, k: Array, place: Array,
+    points: Array, k: Array, place: Array,
 ) -> None:  # fmt: skip
     """All stages of a step of length g from the offset at_hi + at_lo to `end`, whose lambda stands in row 0 of `points` and
     whose matrix is factored; `rate` is the derivative of -lambda' f_y in time. Row s + 1 of `points` becomes lambda there."""
     for i in range(s + 2):
         if i > 0:
-            fill(n, 0.0, slopes, 0)
-            for j in range(i):
-                if a[i * (s + 1) + j] != 0.0:
-                    axpy(n, a[i * (s + 1) + j], k, j * n, slopes, 0)
-            copy(n, points, 0, points, i * n)
-            axpy(n, g, slopes, 0, points, i * n)
+            step_along(n, i, g, a, i * (s + 1), 1, k, 0, n, points, 0, points, i * n)
         if i <= s:
             offset = at_hi + (at_lo + c[i] * g)
             if c[i] == 1.0:
@@ -102,9 +99,7 @@ def run_stiff_costate_stages(
             scale(n, -1.0, stage, 0)
             if drive[i] != 0.0:
                 axpy(n, g * drive[i], rate, 0, stage, 0)
-            for j in range(i):
-                if couple[i * (s + 1) + j] != 0.0:
-                    axpy(n - algebraic, couple[i * (s + 1) + j], k, j * n, stage, 0)
+            add_rows(n - algebraic, i, couple, i * (s + 1), 1, k, 0, n, stage, 0)
             solve_step_matrix_transposed(n, pattern, lu, pivots, stage)
 
 
@@ -120,7 +115,6 @@ def integrate_stiff_costate(
     `costate.integrate_costate`. `rule`: the nodes in [0, 1], then their weights. Of `lam` the last `algebraic` numbers are
     those of algebraic equations: 0 before and after."""
     points = buffer(lam, (s + 2) * n)
-    slopes = buffer(lam, n)
     k = buffer(lam, (s + 1) * n)
     matrix = buffer(lam, jacobian_size(n, pattern))
     drift = buffer(lam, n)
@@ -150,7 +144,7 @@ def integrate_stiff_costate(
         scale(n, -1.0, rate, 0)
         run_stiff_costate_stages(
             rhs_costate, n, algebraic, pattern, p, stages, powers, curve, s, a, couple, c, drive, t_hi, t_lo, at_hi, at_lo, g,
-            end_hi + end_lo, h, y, k_row, rate, lu, pivots, points, slopes, k, place,
+            end_hi + end_lo, h, y, k_row, rate, lu, pivots, points, k, place,
         )  # fmt: skip
         lam1 = view(points, (s + 1) * n, n)
         finite = and_(all_finite(n, lam1, 0), all_finite((s + 1) * n, k, 0))

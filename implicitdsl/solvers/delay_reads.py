@@ -14,6 +14,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     and_,
     any_,
     axpy,
@@ -25,6 +26,7 @@ from implicitdsl.solvers.vocabulary import (
     gather,
     scatter_add,
     select,
+    sum_rows,
     vabs,
     vmax,
 )
@@ -96,10 +98,7 @@ def write_row(n: int, s: int, degree: int, dense: Array, y: Array, k: Array, tap
     at = row * n * (degree + 1)
     copy(n, y, 0, tape, at)
     for q in range(degree):
-        fill(n, 0.0, tape, at + (q + 1) * n)
-        for i in range(s + 1):
-            if dense[i * degree + q] != 0.0:
-                axpy(n, dense[i * degree + q], k, i * n, tape, at + (q + 1) * n)
+        sum_rows(n, s + 1, dense, q, degree, k, 0, n, tape, at + (q + 1) * n)
 
 
 def transpose_row(
@@ -109,9 +108,7 @@ def transpose_row(
     at = row * n * (degree + 1)
     axpy(n, 1.0, tape_bar, at, y_bar, 0)
     for q in range(degree):
-        for i in range(s + 1):
-            if dense[i * degree + q] != 0.0:
-                axpy(n, dense[i * degree + q], tape_bar, at + (q + 1) * n, k_bar, i * n)
+        add_to_rows(n, s + 1, 1.0, dense, q, degree, tape_bar, at + (q + 1) * n, k_bar, 0, n)
 
 
 def value_at(

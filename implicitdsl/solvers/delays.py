@@ -55,6 +55,7 @@ from implicitdsl.solvers.vocabulary import (
     not_,
     or_,
     select,
+    sum_rows,
     vabs,
     view,
     vmax,
@@ -108,10 +109,7 @@ def run_delayed_stages(
     wide = n * (1 + count)
     for i in range(first, last + 1):
         if i > 0:
-            fill(n, 0.0, slopes, i * n)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(n, a[i * s + j], k, j * n, slopes, i * n)
+            sum_rows(n, i, a, i * s, 1, k, 0, n, slopes, i * n)
             copy(n, points, 0, points, i * wide)
             axpy(n, h, slopes, i * n, points, i * wide)
         read_past(

@@ -23,6 +23,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     and_,
     any_,
     axpy,
@@ -105,9 +106,7 @@ def transpose_delayed_stages(
         axpy(n, 1.0, point_bar, 0, y_bar, 0)
         if i > 0:
             h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(n, h * a[i * s + j], point_bar, 0, k_bar, j * n)
+            add_to_rows(n, i, h, a, i * s, 1, point_bar, 0, k_bar, 0, n)
     return t_bar, h_bar
 
 

@@ -28,11 +28,11 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
-    fill,
     fma,
     gather,
     not_,
     select,
+    sum_rows,
     view,
 )
 
@@ -130,10 +130,7 @@ def run_delayed_tangent_stages(
     for i in range(s + 1):
         at = 2 * i * wide
         if i > 0:
-            fill(2 * n, 0.0, slopes, 2 * i * n)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(2 * n, a[i * s + j], k, 2 * j * n, slopes, 2 * i * n)
+            sum_rows(2 * n, i, a, i * s, 1, k, 0, 2 * n, slopes, 2 * i * n)
             copy(n, points, 0, points, at)
             copy(n, points, wide, points, at + wide)
             axpy(n, h, slopes, 2 * i * n, points, at)
@@ -224,7 +221,4 @@ def write_tangent_row(
     at = row * n * (degree + 1)
     copy(n, state, n, tape_dot, at)
     for q in range(degree):
-        fill(n, 0.0, tape_dot, at + (q + 1) * n)
-        for i in range(s + 1):
-            if dense[i * degree + q] != 0.0:
-                axpy(n, dense[i * degree + q], k, (2 * i + 1) * n, tape_dot, at + (q + 1) * n)
+        sum_rows(n, s + 1, dense, q, degree, k, n, 2 * n, tape_dot, at + (q + 1) * n)

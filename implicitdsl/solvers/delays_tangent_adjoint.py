@@ -30,6 +30,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     and_,
     any_,
     axpy,
@@ -196,11 +197,9 @@ def transpose_delayed_tangent_stages(
             value, tangent = 2 * i * n, (2 * i + 1) * n
             h_bar = h_bar + (dot(n, point_bar, 0, slopes, value) + dot(n, point_bar, wide, slopes, tangent))
             h_dot_bar = h_dot_bar + dot(n, point_bar, wide, slopes, value)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(n, h * a[i * s + j], point_bar, 0, k_bar, 2 * j * n)
-                    axpy(n, h * a[i * s + j], point_bar, wide, k_bar, (2 * j + 1) * n)
-                    axpy(n, h_dot * a[i * s + j], point_bar, wide, k_bar, 2 * j * n)
+            add_to_rows(n, i, h, a, i * s, 1, point_bar, 0, k_bar, 0, 2 * n)
+            add_to_rows(n, i, h, a, i * s, 1, point_bar, wide, k_bar, n, 2 * n)
+            add_to_rows(n, i, h_dot, a, i * s, 1, point_bar, wide, k_bar, 0, 2 * n)
     ends[0] = t_bar
     ends[1] = h_bar
     ends[2] = t_dot_bar
@@ -216,10 +215,8 @@ def transpose_tangent_row(
     axpy(n, 1.0, tape_bar, at, state_bar, 0)
     axpy(n, 1.0, tape_dot_bar, at, state_bar, n)
     for q in range(degree):
-        for i in range(s + 1):
-            if dense[i * degree + q] != 0.0:
-                axpy(n, dense[i * degree + q], tape_bar, at + (q + 1) * n, k_bar, 2 * i * n)
-                axpy(n, dense[i * degree + q], tape_dot_bar, at + (q + 1) * n, k_bar, (2 * i + 1) * n)
+        add_to_rows(n, s + 1, 1.0, dense, q, degree, tape_bar, at + (q + 1) * n, k_bar, 0, 2 * n)
+        add_to_rows(n, s + 1, 1.0, dense, q, degree, tape_dot_bar, at + (q + 1) * n, k_bar, n, 2 * n)
 
 
 def tangent_pullback_with_delays(

@@ -42,17 +42,16 @@ from implicitdsl.solvers.vocabulary import (
     all_finite,
     and_,
     any_,
-    axpy,
     buffer,
     copy,
     copy_where,
     epsilon,
-    fill,
     fma,
     interrupted,
     not_,
     or_,
     select,
+    sum_rows,
     vabs,
     view,
     vmax,
@@ -163,13 +162,8 @@ def run_stages(
     fresh = buffer(points, jacobian_size(n, pattern) + factor_size(n, pattern) + 4 * n)
     solved = active
     for i in range(first, final + 1):
-        fill(n, 0.0, held, 0)
-        fill(n, 0.0, began, 0)
-        for j in range(i):
-            if couple[i * rows + j] != 0.0:
-                axpy(n, couple[i * rows + j], k, j * n, held, 0)
-            if predict[i * rows + j] != 0.0:
-                axpy(n, predict[i * rows + j], k, j * n, began, 0)
+        sum_rows(n, i, couple, i * rows, 1, k, 0, n, held, 0)
+        sum_rows(n, i, predict, i * rows, 1, k, 0, n, began, 0)
         copy(n, began, 0, k, i * n)
         found = solve_stage(
             rhs, linearise, n, mass, pattern, p, gamma, c[i], stage_moment(i, c, t_hi, t_lo, h, end_hi), h, solved,

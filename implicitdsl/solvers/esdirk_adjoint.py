@@ -23,6 +23,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     and_,
     any_,
     axpy,
@@ -96,9 +97,7 @@ def transpose_stages(
         axpy(n, 1.0, point_bar, 0, y_bar, 0)
         for q in range(n):
             moved[q] = mass[q] * mu[q]
-        for j in range(i):
-            if couple[i * rows + j] != 0.0:
-                axpy(n, couple[i * rows + j], moved, 0, k_bar, j * n)
+        add_to_rows(n, i, 1.0, couple, i * rows, 1, moved, 0, k_bar, 0, n)
     fill(1, 0.0, moment_bar, 0)
     rhs_vjp(t_hi, view(points, 0, n), p, view(k_bar, 0, n), moment_bar, y_bar, p_bar)
     ends[0] = ends[0] + moment_bar[0]

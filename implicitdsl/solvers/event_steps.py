@@ -26,8 +26,8 @@ Model = Callable[..., None]
 
 
 def room_size(n: int, s: int, last_row: int, pattern: Array) -> int:
-    """The numbers that a step leaves beside its stages, dual ones included."""
-    return 1
+    """The numbers that a step leaves beside its stages, dual ones included, or its transpose makes."""
+    return (s + 1) * n
 
 
 def slope_at_start(
@@ -73,10 +73,10 @@ def take_step(
     first: int, points: Array, slopes: Array, k: Array, room: Array,
 ) -> None:  # fmt: skip
     """The step from row 0 of `points`; with first = 1 the slope there stands in row 0 of `k` already."""
-    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, False, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, first, s, False, points, k)
     if a[(s + 1) * s + s - 1] < 0.0:
         # Events are sought between the ends of every step.
-        make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, h == h, points, slopes, k)
+        make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, h == h, points, k)
 
 
 def slope_at_end(
@@ -95,9 +95,10 @@ def transpose_step(
     """Transpose (t, h, y, p) → (k, y1): from `k_bar` and the cotangent `point_bar` of y1, both used up, to additions to
     `y_bar`, `p_bar` and `ends` (those of t and h). `last_stage`: whether stage s has a cotangent."""
     moment_bar = buffer(ends, 1)
+    copy(n, point_bar, 0, room, s * n)
     t_bar, h_bar = transpose_stages(
-        rhs_vjp, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, last_stage, points, slopes, k_bar, point_bar, moment_bar,
-        ends[0], ends[1], y_bar, p_bar, True, 0, False,
+        rhs_vjp, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, last_stage, points, k, k_bar, room, moment_bar, ends[0],
+        ends[1], y_bar, p_bar, True, 0, False,
     )  # fmt: skip
     ends[0] = t_bar
     ends[1] = h_bar

@@ -39,11 +39,11 @@ from implicitdsl.solvers.vocabulary import (
     buffer,
     copy,
     copy_where,
-    fill,
     interrupted,
     not_,
     or_,
     select,
+    step_along,
     view,
 )
 
@@ -60,26 +60,20 @@ def stage_time(i: int, s: int, c: Array, t_hi: Element, t_lo: Element, h: Elemen
     return t_hi + (t_lo + c[i] * h)
 
 
-def stage_point(
-    n: int, count: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, slopes: Array, k: Array
-) -> None:
-    """The point of stage i and the slope sum a_ij*k_j that leads there, rows of `count` numbers, n or with tangents 2n.
+def stage_point(n: int, count: int, wide: int, s: int, a: Array, i: int, h: Element, points: Array, k: Array) -> None:
+    """The point of stage i, rows of `count` numbers, n or with tangents 2n.
 
     The value of a stage is known last, and a small model waits for what is made of it: so in small systems its product
     with h*a_ij is added to a point that has all others already. Whoever runs a step again adds in this order: a method
     at the limit of its stability, as where a problem is stiff, makes much of a rounding."""
     is_small = n <= SMALL and a[i * s + i - 1] != 0.0
     before = i - 1 if is_small else i
-    fill(count, 0.0, slopes, i * count)
-    for j in range(before):
-        if a[i * s + j] != 0.0:
-            axpy(count, a[i * s + j], k, j * count, slopes, i * count)
-    copy(count, points, 0, points, i * wide)
     if before > 0:
-        axpy(count, h, slopes, i * count, points, i * wide)
+        step_along(count, before, h, a, i * s, 1, k, 0, count, points, 0, points, i * wide)
+    else:
+        copy(count, points, 0, points, i * wide)
     if is_small:
         axpy(count, h * a[i * s + i - 1], k, (i - 1) * count, points, i * wide)
-        axpy(count, a[i * s + i - 1], k, (i - 1) * count, slopes, i * count)
 
 
 def run_stages(
@@ -98,13 +92,11 @@ def run_stages(
     last: int,
     reading: bool,
     points: Array,
-    slopes: Array,
     k: Array,
 ) -> None:
     """Stages `first` … `last` of a step whose stage 0 has its point (the state y) in `points`.
 
-    Row i of `points` is the argument of stage i, row i of `slopes` the sum a_ij*k_j that led there (n numbers a row), row i
-    of `k` its value; row s of `points` is y1. With first = 1 the value of stage 0 stands in `k` already. Rows of `points`
+    Row i of `points` is the argument of stage i, row i of `k` its value (n numbers); row s of `points` is y1. With first = 1 the value of stage 0 stands in `k` already. Rows of `points`
     are `wide` numbers apart, n or more: behind a point `rhs` may leave what its derivative needs again. Stages that only the
     dense output reads are left out unless `reading`; then the last stage stands in `k`.
     """
@@ -114,7 +106,7 @@ def run_stages(
                 copy(n, k, s * n, k, i * n)
         elif a[(s + 1) * s + i] >= 0.0 or reading:
             if i > 0:
-                stage_point(n, n, wide, s, a, i, h, points, slopes, k)
+                stage_point(n, n, wide, s, a, i, h, points, k)
             rhs(stage_time(i, s, c, t_hi, t_lo, h, end_hi), view(points, i * wide, wide), p, view(k, i * n, n))
             if a[(s + 1) * s + i] > 0.0:
                 keep_part(n, s, a, a[(s + 1) * s + i], k, i * n)
@@ -122,10 +114,10 @@ def run_stages(
 
 def try_step(
     rhs: Model, n: int, wide: int, p: Array, s: int, a: Array, c: Array, error: Array, t_hi: Element, t_lo: Element, h: Element,
-    end_hi: Element, points: Array, slopes: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
+    end_hi: Element, points: Array, k: Array, rtol: Element, atol: Element, dt: Element, work: Array,
 ) -> tuple[Mask, Element]:  # fmt: skip
     """(finite, square): stages 1 … s, whether they and y1 came to numbers, and the squared error of the step."""
-    run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
+    run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, k)
     y1 = view(points, s * wide, n)
     # Stage 0 was the last stage of the step before, or judged at the start; what has a weight in y1 shows there.
     finite = and_(all_finite(n, y1, 0), all_finite(n, k, s * n))
@@ -137,14 +129,14 @@ def try_step(
 
 def make_reading(
     rhs: Model, n: int, wide: int, p: Array, s: int, a: Array, c: Array, t_hi: Element, t_lo: Element, h: Element,
-    end_hi: Element, readers: Mask, points: Array, slopes: Array, k: Array,
+    end_hi: Element, readers: Mask, points: Array, k: Array,
 ) -> Mask:  # fmt: skip
     """The stages that only the dense output reads, after those of the step, if there are such `readers`; gives those whose
     stages did not all come to numbers."""
     lost = and_(readers, not_(readers))
     if any_(readers):
         first = first_reading(s, a)
-        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, first, s - 1, True, points, slopes, k)
+        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, first, s - 1, True, points, k)
         lost = and_(readers, not_(all_finite((s - first) * n, k, first * n)))
     return lost
 
@@ -206,7 +198,6 @@ def integrate(
     the dense output reads makes no step shorter: a sample that reads one which is not finite ends as nonfinite.
     """
     points = buffer(y0, (s + 1) * wide)
-    slopes = buffer(y0, (s + 1) * n)
     k = buffer(y0, (s + 1) * n)
     y1 = view(points, s * wide, n)
     y = view(points, 0, n)
@@ -230,7 +221,7 @@ def integrate(
             y1 = view(points, s * wide, n)
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
         finite, square = try_step(
-            rhs, n, wide, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
+            rhs, n, wide, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, k, rtol, atol, dt, work
         )
         ok = and_(active, and_(finite, square <= 1.0))
         # The next length is a long chain of operations: begun first, it is ready when the values of this step are.
@@ -255,7 +246,7 @@ def integrate(
         if any_(ok):
             if a[(s + 1) * s + s - 1] < 0.0:
                 readers = reading(ok, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval)
-                lost = make_reading(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, slopes, k)
+                lost = make_reading(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, k)
                 status = select(lost, NONFINITE, status)
                 running = and_(running, not_(lost))
             row, cursor = keep_step(
@@ -299,7 +290,6 @@ def replay(
     """
     t1 = interval[1]
     points = buffer(y0, (s + 1) * n)
-    slopes = buffer(y0, (s + 1) * n)
     k = buffer(y0, (s + 1) * n)
     y1 = view(points, s * n, n)
     y = view(points, 0, n)
@@ -320,10 +310,10 @@ def replay(
         grid[row * GRID + 2] = h
         copy(n, y, 0, states, row * n)
         end_hi, end_lo = end_of_row(last, t1, t_hi, t_lo, h)
-        run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
+        run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, k)
         if a[(s + 1) * s + s - 1] < 0.0:
             readers = reading(live, m, times, cursor, t_hi, t_lo, end_hi, end_lo, interval)
-            make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, slopes, k)
+            make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, readers, points, k)
         cursor = read_values(
             live, or_(live, not_(live)), n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, y, y1, k, m, times,
             cursor, values, work,

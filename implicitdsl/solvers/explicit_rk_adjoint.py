@@ -17,13 +17,14 @@ from collections.abc import Callable
 from implicitdsl.solvers.dense_output import direction_of
 from implicitdsl.solvers.dense_output_adjoint import hold_start, transpose_reads
 from implicitdsl.solvers.explicit_rk import make_reading, run_stages, stage_time
-from implicitdsl.solvers.reading_stages import reads_back, transpose_reading
+from implicitdsl.solvers.reading_stages import first_reading, reads_back, transpose_reading
 from implicitdsl.solvers.split_stages import keep_part
 from implicitdsl.solvers.sweeps import begin_transpose, end_transpose, tape_row
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_rows,
     axpy,
     buffer,
     copy,
@@ -34,6 +35,7 @@ from implicitdsl.solvers.vocabulary import (
     interrupted,
     scale,
     select,
+    sum_rows,
     view,
 )
 
@@ -58,9 +60,9 @@ def transpose_stages(
     end_hi: Element,
     last_stage: bool,
     points: Array,
-    slopes: Array,
+    k: Array,
     k_bar: Array,
-    point_bar: Array,
+    bars: Array,
     stage_t_bar: Array,
     t_bar: Element,
     h_bar: Element,
@@ -73,38 +75,52 @@ def transpose_stages(
     """(t_bar, h_bar), with what the stages of a step from number `opening` on add: the transpose of
     `explicit_rk.run_stages`. `carried`: k_s has a cotangent from the step after.
 
-    `point_bar` (n) is the cotangent of y1 and `k_bar` that of the stages; both are used up. Adds to `y_bar` and `p_bar`.
+    Row s of `bars` ((s + 1)*n) is the cotangent of y1, and `k_bar` that of the stages; both are used up. Adds to `y_bar` and
+    `p_bar`.
     `last_stage`: the dense output reads k_s; the step itself does not. Unless `timed`,
     t_bar and h_bar stay as they are.
     """
     if a[(s + 1) * s + s - 1] < 0.0 and last_stage:
         t_bar, h_bar = transpose_reading(
-            rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, points, slopes, k_bar, stage_t_bar, t_bar, h_bar, y_bar, p_bar,
+            rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, points, k, k_bar, stage_t_bar, t_bar, h_bar, y_bar, p_bar,
             timed,
         )  # fmt: skip
     for back in range(s + 1):
         i = s - back
+        bar = view(bars, i * n, n)
+        if a[(s + 1) * s + i] >= 0.0 and i < s:
+            transpose_sums(n, s, a, i, bars, k_bar)
+            fill(n, 0.0, bar, 0)
         if a[(s + 1) * s + i] >= 0.0 and i >= opening:
-            if i < s:
-                fill(n, 0.0, point_bar, 0)
             if i < s or last_stage or carried:
                 fill(1, 0.0, stage_t_bar, 0)
                 time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
                 if a[(s + 1) * s + i] > 0.0:
                     keep_part(n, s, a, a[(s + 1) * s + i], k_bar, i * n)
-                rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, point_bar, p_bar)
+                rhs_vjp(time, view(points, i * wide, wide), p, view(k_bar, i * n, n), stage_t_bar, bar, p_bar)
                 if timed:
                     t_bar = t_bar + stage_t_bar[0]
                     h_bar = fma(c[i], stage_t_bar[0], h_bar)
-            axpy(n, 1.0, point_bar, 0, y_bar, 0)
+            axpy(n, 1.0, bar, 0, y_bar, 0)
             if i > 0:
                 if timed:
-                    h_bar = h_bar + dot(n, point_bar, 0, slopes, i * n)
-                scale(n, h, point_bar, 0)
-                for j in range(i):
-                    if a[i * s + j] != 0.0:
-                        axpy(n, a[i * s + j], point_bar, 0, k_bar, j * n)
+                    # Row 0 is for the first stage, which comes last.
+                    sum_rows(n, i, a, i * s, 1, k, 0, n, bars, 0)
+                    h_bar = h_bar + dot(n, bar, 0, bars, 0)
+                scale(n, h, bar, 0)
     return t_bar, h_bar
+
+
+def transpose_sums(n: int, s: int, a: Array, i: int, bars: Array, k_bar: Array) -> None:
+    """Add to row i of `k_bar` what comes from the points of later stages, the last first: row j of `bars` is the cotangent
+    of the point of stage j, times h."""
+    if a[(s + 1) * s + s - 1] < 0.0:
+        # Before the last stage are those that only the dense output reads, which are transposed already.
+        first = first_reading(s, a)
+        add_rows(n, 1, a, s * s + i, 1, bars, s * n, n, k_bar, i * n)
+        add_rows(n, first - 1 - i, a, (first - 1) * s + i, -s, bars, (first - 1) * n, -n, k_bar, i * n)
+    else:
+        add_rows(n, s - i, a, s * s + i, -s, bars, s * n, -n, k_bar, i * n)
 
 
 def stands(t: Element, y: Array, p: Array, out: Array) -> None:
@@ -126,10 +142,9 @@ def sweep(
     `stored`: a row of `states` holds the points of all its stages, the last of which is the first of the next row, and `rhs`
     finds its value behind a point."""
     points = buffer(states, (s + 1) * wide)
-    slopes = buffer(states, (s + 1) * n)
     k = buffer(states, (s + 1) * n)
     k_bar = buffer(states, (s + 1) * n)
-    point_bar = buffer(states, n)
+    bars = buffer(states, (s + 1) * n)
     y_bar = buffer(states, n)
     stage_t_bar = buffer(states, 1)
     ends = buffer(states, 2)
@@ -147,13 +162,13 @@ def sweep(
                 copy(wide, points, 0, points, s * wide)
                 copy(n, k, 0, k, s * n)
             copy(n, states, row * n, points, 0)
-        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, until, False, points, slopes, k)
+        run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 0, until, False, points, k)
         if until < s:
-            run_stages(stands, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, s, s, False, points, slopes, k)
+            run_stages(stands, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, s, s, False, points, k)
         if a[(s + 1) * s + s - 1] < 0.0 and reads_back(live, times, cursor, t_hi, t_lo, end_hi, end_lo, interval):
-            make_reading(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, live, points, slopes, k)
+            make_reading(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, live, points, k)
 
-        begin_transpose(live, (s + 1) * n, n, lam, point_bar, k_bar, y_bar, 2, ends)
+        begin_transpose(live, (s + 1) * n, n, lam, view(bars, s * n, n), k_bar, y_bar, 2, ends)
         cursor, read = transpose_reads(
             n, s, degree, dense, t_hi, t_lo, h, end_hi, end_lo, interval, live, k, times, cursor, values_bar, k_bar,
             y_bar, times_bar, ends, timed,
@@ -161,7 +176,7 @@ def sweep(
         for i in range(n):
             k_bar[s * n + i] = k_bar[s * n + i] + select(live, first_bar[i], 0.0)
         ends[0], ends[1] = transpose_stages(
-            rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, slopes, k_bar, point_bar, stage_t_bar,
+            rhs_vjp, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, read, points, k, k_bar, bars, stage_t_bar,
             ends[0], ends[1], y_bar, p_bar, timed, 1, resumed or row < rows - 1,
         )  # fmt: skip
         copy_where(live, n, k_bar, 0, first_bar, 0)

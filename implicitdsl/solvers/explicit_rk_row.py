@@ -17,9 +17,8 @@ def remake_step(
     """`k` ((s+1)*n) := the stages of the step that begins with row number `row` of `states`; gives the samples that made
     one."""
     points = buffer(states, (s + 1) * n)
-    slopes = buffer(states, (s + 1) * n)
     copy(n, states, row * n, points, 0)
-    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, False, points, slopes, k)
+    run_stages(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, 0, s, False, points, k)
     if a[(s + 1) * s + s - 1] < 0.0:
-        make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, live, points, slopes, k)
+        make_reading(rhs, n, n, p, s, a, c, t_hi, t_lo, h, end_hi, live, points, k)
     return live

@@ -36,6 +36,7 @@ from implicitdsl.solvers.sweeps import add_ends, begin_transpose, end_transpose,
 from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
+    add_to_rows,
     any_,
     axpy,
     buffer,
@@ -45,6 +46,7 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     select,
+    sum_rows,
     view,
 )
 
@@ -80,7 +82,8 @@ def run_tangent_stages(
                 copy(2 * n, k, 2 * s * n, k, at)
         elif a[(s + 1) * s + i] >= 0.0 or reading:
             if i > 0:
-                stage_point(n, 2 * n, 2 * n, s, a, i, h, points, slopes, k)
+                stage_point(n, 2 * n, 2 * n, s, a, i, h, points, k)
+                sum_rows(2 * n, i, a, i * s, 1, k, 0, 2 * n, slopes, at)
                 axpy(n, h_dot, slopes, at, points, at + n)
             time = stage_time(i, s, c, t_hi, t_lo, h, end_hi)
             rhs_tangent(time, fma(c[i], h_dot, t_dot), view(points, at, 2 * n), p2, view(k, at, 2 * n))
@@ -185,11 +188,8 @@ def transpose_tangent_stages(
             if i > 0:
                 h_bar = h_bar + dot(2 * n, point_bar, 0, slopes, at)
                 h_dot_bar = h_dot_bar + dot(n, point_bar, n, slopes, at)
-                for j in range(i):
-                    weight = a[i * s + j]
-                    if weight != 0.0:
-                        axpy(2 * n, h * weight, point_bar, 0, k_bar, 2 * j * n)
-                        axpy(n, h_dot * weight, point_bar, n, k_bar, 2 * j * n)
+                add_to_rows(2 * n, i, h, a, i * s, 1, point_bar, 0, k_bar, 0, 2 * n)
+                add_to_rows(n, i, h_dot, a, i * s, 1, point_bar, n, k_bar, 0, 2 * n)
     ends[0] = t_bar
     ends[1] = h_bar
     ends[2] = t_dot_bar

@@ -14,16 +14,7 @@ from implicitdsl.solvers.explicit_rk import run_stages
 from implicitdsl.solvers.explicit_rk_adjoint import sweep
 from implicitdsl.solvers.stepping import KEPT
 from implicitdsl.solvers.sweeps import remake_row, segment_of
-from implicitdsl.solvers.vocabulary import (
-    Array,
-    buffer,
-    copy,
-    copy_where,
-    fill,
-    interrupted,
-    select,
-    view,
-)
+from implicitdsl.solvers.vocabulary import Array, buffer, copy, copy_where, fill, interrupted, select, view
 
 Model = Callable[..., None]
 
@@ -34,7 +25,6 @@ def retrace(
 ) -> None:  # fmt: skip
     """Make `rows` steps again from a kept row, by their marks: writes the rows of a full tape in the bits of the run."""
     points = buffer(kept, (s + 1) * wide)
-    slopes = buffer(kept, (s + 1) * n)
     k = buffer(kept, (s + 1) * n)
     t_hi = kept[0]
     t_lo = kept[1]
@@ -44,7 +34,7 @@ def retrace(
         live, h, end_hi, end_lo = remake_row(n, marks[row], row, interval, t_hi, t_lo, points, grid, states)
         # The state after the last row is nobody's.
         if row + 1 < rows:
-            run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, slopes, k)
+            run_stages(rhs, n, wide, p, s, a, c, t_hi, t_lo, h, end_hi, 1, s, False, points, k)
             copy_where(live, n, points, s * wide, points, 0)
             copy_where(live, n, k, s * n, k, 0)
             t_hi = select(live, end_hi, t_hi)

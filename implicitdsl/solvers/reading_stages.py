@@ -15,6 +15,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     and_,
     any_,
     axpy,
@@ -25,6 +26,7 @@ from implicitdsl.solvers.vocabulary import (
     not_,
     or_,
     scale,
+    sum_rows,
     view,
 )
 
@@ -78,11 +80,12 @@ def reads_back(
 
 def transpose_reading(
     rhs_vjp: Model, n: int, wide: int, p: Array, s: int, a: Array, c: Array, t_hi: Element, t_lo: Element, h: Element,
-    points: Array, slopes: Array, k_bar: Array, stage_t_bar: Array, t_bar: Element, h_bar: Element, y_bar: Array,
+    points: Array, k: Array, k_bar: Array, stage_t_bar: Array, t_bar: Element, h_bar: Element, y_bar: Array,
     p_bar: Array, timed: bool,
 ) -> tuple[Element, Element]:  # fmt: skip
     """(t_bar, h_bar), with what these stages add, before the others are transposed: `explicit_rk_adjoint.transpose_stages`."""
     stage_bar = buffer(stage_t_bar, n)
+    slope = buffer(stage_t_bar, n)
     for i in range(s - 1, -1, -1):
         if a[(s + 1) * s + i] == READ:
             fill(n, 0.0, stage_bar, 0)
@@ -92,11 +95,10 @@ def transpose_reading(
             axpy(n, 1.0, stage_bar, 0, y_bar, 0)
             if timed:
                 t_bar = t_bar + stage_t_bar[0]
-                h_bar = fma(c[i], stage_t_bar[0], h_bar) + dot(n, stage_bar, 0, slopes, i * n)
+                sum_rows(n, i, a, i * s, 1, k, 0, n, slope, 0)
+                h_bar = fma(c[i], stage_t_bar[0], h_bar) + dot(n, stage_bar, 0, slope, 0)
             scale(n, h, stage_bar, 0)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(n, a[i * s + j], stage_bar, 0, k_bar, j * n)
+            add_to_rows(n, i, 1.0, a, i * s, 1, stage_bar, 0, k_bar, 0, n)
         if a[(s + 1) * s + i] == SAME:
             axpy(n, 1.0, k_bar, i * n, k_bar, s * n)
     return t_bar, h_bar
@@ -122,9 +124,7 @@ def transpose_tangent_reading(
             ends[1] = fma(c[i], stage_t_bar[0], ends[1]) + dot(2 * n, stage_bar, 0, slopes, 2 * i * n)
             ends[2] = ends[2] + stage_t_bar[1]
             ends[3] = fma(c[i], stage_t_bar[1], ends[3]) + dot(n, stage_bar, n, slopes, 2 * i * n)
-            for j in range(i):
-                if a[i * s + j] != 0.0:
-                    axpy(2 * n, h * a[i * s + j], stage_bar, 0, k_bar, 2 * j * n)
-                    axpy(n, h_dot * a[i * s + j], stage_bar, n, k_bar, 2 * j * n)
+            add_to_rows(2 * n, i, h, a, i * s, 1, stage_bar, 0, k_bar, 0, 2 * n)
+            add_to_rows(n, i, h_dot, a, i * s, 1, stage_bar, n, k_bar, 0, 2 * n)
         if a[(s + 1) * s + i] == SAME:
             axpy(2 * n, 1.0, k_bar, 2 * i * n, k_bar, 2 * s * n)

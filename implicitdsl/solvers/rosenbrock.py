@@ -44,6 +44,7 @@ from implicitdsl.solvers.vocabulary import (
     fma,
     interrupted,
     select,
+    sum_rows,
     view,
 )
 
@@ -81,10 +82,7 @@ def run_stages(
     """
     for i in range(s + 2):
         if i > 0:
-            fill(n, 0.0, slopes, i * n)
-            for j in range(i):
-                if a[i * (s + 1) + j] != 0.0:
-                    axpy(n, a[i * (s + 1) + j], k, j * n, slopes, i * n)
+            sum_rows(n, i, a, i * (s + 1), 1, k, 0, n, slopes, i * n)
             copy(n, points, 0, points, i * n)
             axpy(n, h, slopes, i * n, points, i * n)
         if i <= s:
@@ -92,10 +90,7 @@ def run_stages(
             if drive[i] != 0.0:
                 axpy(n, h * drive[i], drift, 0, k, i * n)
             if i > 0:
-                fill(n, 0.0, work, 0)
-                for j in range(i):
-                    if couple[i * (s + 1) + j] != 0.0:
-                        axpy(n, couple[i * (s + 1) + j], k, j * n, work, 0)
+                sum_rows(n, i, couple, i * (s + 1), 1, k, 0, n, work, 0)
                 for q in range(n):
                     k[i * n + q] = fma(mass[q], work[q], k[i * n + q])
             if any_(h == 0.0):

@@ -32,6 +32,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     axpy,
     buffer,
     copy,
@@ -85,9 +86,7 @@ def transpose_stages(
     moment_bar = buffer(lam, 1)
     axpy(n, 1.0, lam, 0, y_bar, 0)
     ends[1] = ends[1] + dot(n, lam, 0, slopes, (s + 1) * n)
-    for j in range(s + 1):
-        if a[(s + 1) * (s + 1) + j] != 0.0:
-            axpy(n, h * a[(s + 1) * (s + 1) + j], lam, 0, k_bar, j * n)
+    add_to_rows(n, s + 1, h, a, (s + 1) * (s + 1), 1, lam, 0, k_bar, 0, n)
     for back in range(s + 1):
         i = s - back
         mu = view(k_bar, i * n, n)
@@ -105,11 +104,8 @@ def transpose_stages(
             ends[1] = ends[1] + dot(n, point_bar, 0, slopes, i * n)
             for q in range(n):
                 moved[q] = mass[q] * mu[q]
-            for j in range(i):
-                if a[i * (s + 1) + j] != 0.0:
-                    axpy(n, h * a[i * (s + 1) + j], point_bar, 0, k_bar, j * n)
-                if couple[i * (s + 1) + j] != 0.0:
-                    axpy(n, couple[i * (s + 1) + j], moved, 0, k_bar, j * n)
+            add_to_rows(n, i, h, a, i * (s + 1), 1, point_bar, 0, k_bar, 0, n)
+            add_to_rows(n, i, 1.0, couple, i * (s + 1), 1, moved, 0, k_bar, 0, n)
         add_outer_product(n, pattern, h, mu, 0, k, i * n, matrix_bar, 0)
         multiply_jacobian(n, pattern, matrix, 0, k, i * n, moved, 0)
         for q in range(n):

@@ -37,6 +37,7 @@ from implicitdsl.solvers.vocabulary import (
     Array,
     Element,
     Mask,
+    add_to_rows,
     any_,
     axpy,
     buffer,
@@ -46,6 +47,7 @@ from implicitdsl.solvers.vocabulary import (
     fill,
     fma,
     select,
+    sum_rows,
     view,
 )
 
@@ -88,10 +90,7 @@ def run_tangent_step(
     for i in range(s + 2):
         at = 2 * i * n
         if i > 0:
-            fill(2 * n, 0.0, slopes, at)
-            for j in range(i):
-                if a[i * (s + 1) + j] != 0.0:
-                    axpy(2 * n, a[i * (s + 1) + j], k, 2 * j * n, slopes, at)
+            sum_rows(2 * n, i, a, i * (s + 1), 1, k, 0, 2 * n, slopes, at)
             copy(2 * n, points, 0, points, at)
             axpy(2 * n, h, slopes, at, points, at)
             axpy(n, h_dot, slopes, at, points, at + n)
@@ -102,10 +101,7 @@ def run_tangent_step(
                 axpy(2 * n, h * drive[i], drift2, 0, k, at)
                 axpy(n, h_dot * drive[i], drift2, 0, k, at + n)
             if i > 0:
-                fill(2 * n, 0.0, work, 0)
-                for j in range(i):
-                    if couple[i * (s + 1) + j] != 0.0:
-                        axpy(2 * n, couple[i * (s + 1) + j], k, 2 * j * n, work, 0)
+                sum_rows(2 * n, i, couple, i * (s + 1), 1, k, 0, 2 * n, work, 0)
                 for q in range(n):
                     k[at + q] = fma(mass[q], work[q], k[at + q])
                     k[at + n + q] = fma(mass[q], work[n + q], k[at + n + q])
@@ -266,10 +262,8 @@ def transpose_tangent_step(
         if i > 0:
             ends[1] = ends[1] + dot(2 * n, point_bar, 0, slopes, at)
             ends[3] = ends[3] + dot(n, point_bar, n, slopes, at)
-            for j in range(i):
-                if a[i * (s + 1) + j] != 0.0:
-                    axpy(2 * n, h * a[i * (s + 1) + j], point_bar, 0, k_bar, 2 * j * n)
-                    axpy(n, h_dot * a[i * (s + 1) + j], point_bar, n, k_bar, 2 * j * n)
+            add_to_rows(2 * n, i, h, a, i * (s + 1), 1, point_bar, 0, k_bar, 0, 2 * n)
+            add_to_rows(n, i, h_dot, a, i * (s + 1), 1, point_bar, n, k_bar, 0, 2 * n)
         if i > 0 and i <= s:
             for q in range(n):
                 for j in range(i):

@@ -45,14 +45,13 @@ from implicitdsl.solvers.vocabulary import (
     Mask,
     all_finite,
     and_,
-    axpy,
     copy,
     copy_where,
     epsilon,
-    fill,
     fma,
     not_,
     select,
+    sum_rows,
     vabs,
     vmax,
 )
@@ -190,10 +189,7 @@ def step_error(
     given."""
     square = 0.0 * h
     if not (dt > 0.0):
-        fill(n, 0.0, work, 0)
-        for i in range(s + 1):
-            if error[i] != 0.0:
-                axpy(n, error[i], k, i * n, work, 0)
+        sum_rows(n, s + 1, error, 0, 1, k, 0, n, work, 0)
         square = weighted_square(n, h, work, y, y1, rtol, atol)
     return square
 
@@ -207,10 +203,7 @@ def paired_error(
     square = step_error(n, s, error, h, k, y, y1, rtol, atol, dt, work)
     if error[2 * s + 2] != 0.0:
         if not (dt > 0.0):
-            fill(n, 0.0, work, 0)
-            for i in range(s + 1):
-                if error[s + 1 + i] != 0.0:
-                    axpy(n, error[s + 1 + i], k, i * n, work, 0)
+            sum_rows(n, s + 1, error, s + 1, 1, k, 0, n, work, 0)
             crude = weighted_square(n, h, work, y, y1, rtol, atol)
             both = fma(0.01, crude, square)
             square = select(both > 0.0, square * (square / select(both > 0.0, both, 1.0)), square)

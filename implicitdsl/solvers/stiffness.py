@@ -115,7 +115,6 @@ def integrate_until_stiff(
     """As `explicit_rk.integrate` with dt = 0, in the same bits where nothing is stiff; a sample found stiff stops where it
     stands and gets `HANDED_OVER`. `end` (n + END) is the last accepted state, then what END_TIME … say of it."""
     points = buffer(y0, (s + 1) * n)
-    slopes = buffer(y0, (s + 1) * n)
     k = buffer(y0, (s + 1) * n)
     y1 = view(points, s * n, n)
     y = view(points, 0, n)
@@ -133,9 +132,7 @@ def integrate_until_stiff(
     turn = 0
     while any_(active) and not interrupted():
         last, h, end_hi, end_lo = next_step(interval, t_hi, t_lo, dt, course)
-        finite, square = try_step(
-            rhs, n, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, slopes, k, rtol, atol, dt, work
-        )
+        finite, square = try_step(rhs, n, n, p, s, a, c, error, t_hi, t_lo, h, end_hi, points, k, rtol, atol, dt, work)
         ok = and_(active, and_(finite, square <= 1.0))
         # Every lane under way tries one step a turn, so its turns are its own, whatever its neighbours do.
         due = and_(ok, or_(count > 0.0, 0.0 * count + turn % EVERY < 0.5))

@@ -7,8 +7,8 @@ serves both. The bodies here are for one sample: `backend="python"` runs them as
 Runs: `interrupted`.
 Elements: `select fma vmin vmax vabs vsqrt vlog2 vexp2 power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_
 any_ all_`.
-Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy scale dot
-all_finite add_products subtract_products`. Every sum runs in index order. Rows that differ between samples: `gather
+Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy sum_rows
+add_rows step_along add_to_rows scale dot all_finite add_products subtract_products`. Every sum runs in index order. Rows that differ between samples: `gather
 scatter_add`.
 """
 
@@ -164,6 +164,51 @@ def scatter_add(mask: Mask, n: int, x: Array, x_at: int, row: Element, step: int
 def axpy(n: int, alpha: Element, x: Array, x_at: int, y: Array, y_at: int) -> None:
     """y := alpha*x + y."""
     y[y_at : y_at + n] += alpha * x[x_at : x_at + n]
+
+
+def sum_rows(
+    n: int, count: int, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int, x_step: int,
+    y: Array, y_at: int,
+) -> None:  # fmt: skip
+    """y := the sum of w_j*x_j over `count` rows x_j of n elements, the first one first. The weights are numbers that all
+    samples share; rows of weight 0 are left out. Steps lie between one weight or row and the next, and may be negative.
+    y must not overlap the rows."""
+    fill(n, 0.0, y, y_at)
+    add_rows(n, count, weights, weights_at, weights_step, x, x_at, x_step, y, y_at)
+
+
+def add_rows(
+    n: int, count: int, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int, x_step: int,
+    y: Array, y_at: int,
+) -> None:  # fmt: skip
+    """y := (y + w_0*x_0) + w_1*x_1 …; all else as in `sum_rows`."""
+    for j in range(count):
+        weight = weights[weights_at + j * weights_step]
+        if weight != 0.0:
+            axpy(n, weight, x, x_at + j * x_step, y, y_at)
+
+
+def step_along(
+    n: int, count: int, h: Element, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int,
+    x_step: int, y: Array, y_at: int, out: Array, out_at: int,
+) -> None:  # fmt: skip
+    """out := h*(w_0*x_0 + w_1*x_1 …) + y, with the sum of `sum_rows`. out must not overlap the rows."""
+    total = buffer(out, n)
+    sum_rows(n, count, weights, weights_at, weights_step, x, x_at, x_step, total, 0)
+    copy(n, y, y_at, out, out_at)
+    axpy(n, h, total, 0, out, out_at)
+
+
+def add_to_rows(
+    n: int, count: int, alpha: Element, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int,
+    y: Array, y_at: int, y_step: int,
+) -> None:  # fmt: skip
+    """y_j := (alpha*w_j)*x + y_j for `count` rows y_j of n elements, `y_step` apart: `add_rows` transposed. Rows of weight
+    0 stay as they are; x must not overlap the rows."""
+    for j in range(count):
+        weight = weights[weights_at + j * weights_step]
+        if weight != 0.0:
+            axpy(n, alpha * weight, x, x_at, y, y_at + j * y_step)
 
 
 def scale(n: int, alpha: Element, x: Array, x_at: int) -> None:

@@ -171,7 +171,8 @@ define i64 @imp_run(ptr %x) {
 
 @pytest.mark.parametrize(
     ("how", "size", "is_one", "called"),
-    [("noinline", 40, True, True), ("alwaysinline", 40, True, False), ("noinline", 8, True, False),
+    [("noinline", 40, True, True), ("alwaysinline", 40, True, True), ("alwaysinline", 12, True, False), ("noinline", 12, True, True),
+         ("noinline", 8, True, False),
      ("noinline", 40, False, False)],
 )  # fmt: skip
 def test_words_are_called_beside_a_dear_function_of_many_states(

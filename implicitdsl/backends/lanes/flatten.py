@@ -29,8 +29,8 @@ from implicitdsl.backends.lanes.word_functions import LARGEST
 
 FEW = 4
 """The largest size of models for which the quick level finds what there is to find in code of one function."""
-MIDDLE, WIDE = 16, 32
-"""The largest sizes for which loops over the states are written out: of solvers of several functions, and of one."""
+MIDDLE = 16
+"""The largest size for which loops over the states are written out."""
 QUICK, MODERATE = 1, 2
 """Lower levels of LLVM's passes; the quick one does not look for values that lie in memory already, which loops
 over many states do not leave."""
@@ -83,11 +83,11 @@ def optimise_whole(
         if most <= FEW:
             simplify(module, machine, QUICK)
             run(module, builder, "jump_threading", "simplify_cfg")
-        elif is_one and calls_others and most > LARGEST:
-            # Beside dear functions of a model, the loops over its states cost nothing.
+        elif is_one and most > (LARGEST if calls_others else MIDDLE):
+            # Words are functions, and the loops over the states that are left cost nothing beside them.
             run(module, builder, *LIGHT)
         else:
-            simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else WIDE))
+            simplify(module, machine, FULL, unrolls=most <= (LARGEST if own or calls_others else MIDDLE))
     elif (is_narrow and not calls_others) or most <= LARGEST:
         # Written out for one lane, loops over tens of states take LLVM ten times as long, for code a tenth faster.
         simplify(module, machine, FULL, unrolls=not is_narrow)

@@ -19,10 +19,11 @@ from llvmlite.binding import ffi
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object, kept_sized
 from implicitdsl.backends.lanes.data import is_of_data
-from implicitdsl.backends.lanes.flatten import is_own, optimise_alone, optimise_called, optimise_whole
+from implicitdsl.backends.lanes.flatten import MIDDLE, is_own, optimise_alone, optimise_called, optimise_whole
 from implicitdsl.backends.lanes.passes import OWN, optimise
 from implicitdsl.backends.lanes.product_functions import product_functions
 from implicitdsl.backends.lanes.sized import FEW, finish, write_out
+from implicitdsl.backends.lanes.sum_functions import WIDE, sum_functions
 from implicitdsl.backends.lanes.target import device
 from implicitdsl.backends.lanes.word_functions import LARGEST, word_functions, words_of_calls
 from implicitdsl.backends.lanes.word_names import PREFIX, types_of
@@ -82,7 +83,7 @@ PIPELINE = tuple(
     f"backends/lanes/{name}.py"
     for name in (
         "apart", "data", "flatten", "link", "passes", "pieces", "product_functions", "serves_all", "sized",
-        "word_functions", "word_names",
+        "sum_functions", "word_functions", "word_names",
     )
 )  # fmt: skip
 """The sources that decide what modules become."""
@@ -151,7 +152,11 @@ def make_object(
             align_frames(whole, entries, context)
         if functions:
             whole.link_in(joined(functions, entries, context))
-        add_words(whole, sizes, context, is_one=inline_all, calls_others=calls_others)
+        # Each of several functions would have the sums of many states for itself.
+        sums_are_called = not inline_all and max(sizes, default=0) > MIDDLE
+        add_words(
+            whole, sizes, context, is_one=inline_all, calls_others=calls_others, sums_are_called=sums_are_called
+        )  # fmt: skip
         keep_inside(whole, entries, inline_all=inline_all)
         return compiled(whole, cpu, sizes=sizes, is_apart=calls_others)
 
@@ -286,13 +291,18 @@ def align_frames(whole: llvm.ModuleRef, entries: Sequence[str], context: llvm.Co
 
 def add_words(
     whole: llvm.ModuleRef, sizes: Sequence[int], context: llvm.ContextRef, *, calls: str | None = None,
-    is_one: bool = False, calls_others: bool = False, are_called: bool = False,
+    is_one: bool = False, calls_others: bool = False, are_called: bool = False, sums_are_called: bool = False,
 ) -> None:  # fmt: skip
     """Links a module with the words that it calls, written out for such of the sizes as are small, or, where the text
     of all `calls` is given, for those that stand there. `is_one` says that all of a solver will be one function,
-    `calls_others` that dear functions of the model lie elsewhere, `are_called` that words stay functions."""
-    # Beside a dear function of the model a loop over the states costs nothing, nor does calling it.
-    are_called |= is_one and max(sizes, default=0) > LARGEST and (calls_others or any(map(is_own, whole.functions)))
+    `calls_others` that dear functions of the model lie elsewhere, `are_called` that words stay functions, and
+    `sums_are_called` that those for sums do."""
+    # Beside a dear function of the model a loop over the states costs nothing, nor does calling it; without one, many
+    # states lie in memory either way.
+    most = max(sizes, default=0) if is_one else 0
+    has_dear = calls_others or any(map(is_own, whole.functions))
+    sums_are_called |= are_called or most > (LARGEST if has_dear else WIDE)
+    are_called |= most > (LARGEST if has_dear else MIDDLE)
     called = [function.name for function in whole.functions if function.is_declaration]
     for dtype, width in types_of(called):
         if calls is None:
@@ -301,8 +311,9 @@ def add_words(
             words = words_of_calls(dtype, width, calls)
         whole.link_in(llvm.parse_assembly(words, context))
         products = product_functions(dtype, width, called, are_called=are_called)
-        if products:
-            whole.link_in(llvm.parse_assembly(products, context))
+        sums = sum_functions(dtype, width, called, sizes=sizes, calls=calls or "", are_called=sums_are_called)
+        for text in filter(None, (products, sums)):
+            whole.link_in(llvm.parse_assembly(text, context))
 
 
 def keep_inside(module: llvm.ModuleRef, entries: Container[str], *, inline_all: bool = False) -> None:

@@ -8,7 +8,7 @@ each added in one rounding, so its bits do not depend on the tile, nor on the wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from implicitdsl.backends.lanes.word_functions import Code
@@ -59,11 +59,11 @@ class _Loops(Code):
         """out_i := out_i + sign a_i'x for m rows of a, `a.step` elements apart, of k elements each."""
         element = self.element
         self._begin(f"{name}(i64 %m, i64 %k, ptr %a, i64 %a.step, ptr %x, ptr %out, {element} %sign) {inlining}")
-        self._counting("0", self.value(f"and i64 %m, -{tall}"), tall, lambda i: self._piece(i, tall))
+        self.counting("0", self.value(f"and i64 %m, -{tall}"), tall, lambda i: self._piece(i, tall))
         length = tall // 2
         while length:
             # The binary digits of m: at most one piece of each lesser length.
-            there = self._label()
+            there = self.label()
             digit = self.value(f"and i64 %m, {length}")
             is_there = self.value(f"icmp ne i64 {digit}, 0")
             self.say(f"  br i1 {is_there}, label %{there}, label %{there}.past", f"{there}:")
@@ -92,10 +92,10 @@ class _Loops(Code):
             given = f"i64 {count}, i64 %k, ptr {b}, i64 %b.step, ptr {a}, ptr {self.place(out, first)}"
             self.say(f"  call void @{column}({given}, {self.element} {sign})")
 
-        self._counting("0", wide, columns, lambda j: self._counting("0", high, rows, lambda i: tile(i, j)))
+        self.counting("0", wide, columns, lambda j: self.counting("0", high, rows, lambda i: tile(i, j)))
         # What is left of a row of the result is a column of products of the rows of b with that row of a.
         is_wide = self.value(f"icmp eq i64 %n, {wide}")
-        self._counting(self.value(f"select i1 {is_wide}, i64 {high}, i64 0"), "%m", 1, left)
+        self.counting(self.value(f"select i1 {is_wide}, i64 {high}, i64 0"), "%m", 1, left)
         self._end()
 
     def _begin(self, signature: str) -> None:
@@ -104,22 +104,6 @@ class _Loops(Code):
 
     def _end(self) -> None:
         self.say("  br label %done", "done:", "  ret void", "}")
-
-    def _label(self) -> str:
-        return f"at{len(self.lines)}"
-
-    def _counting(self, first: str, last: str, step: int, body: Callable[[str], None]) -> None:
-        """`body(i)` for i = first, first + step, … below last."""
-        name = self._label()
-        before, inside, again, after = (f"{name}.{part}" for part in ("before", "inside", "again", "after"))
-        i, following = f"%{name}.i", f"%{name}.next"
-        self.say(f"  br label %{before}", f"{before}:", f"  br label %{name}", f"{name}:")
-        self.say(f"  {i} = phi i64 [ {first}, %{before} ], [ {following}, %{again} ]")
-        is_inside = self.value(f"icmp slt i64 {i}, {last}")
-        self.say(f"  br i1 {is_inside}, label %{inside}, label %{after}", f"{inside}:")
-        body(i)
-        self.say(f"  br label %{again}", f"{again}:", f"  {following} = add nuw nsw i64 {i}, {step}")
-        self.say(f"  br label %{name}", f"{after}:")
 
     def _rows(self, array: str, i: str, count: int) -> list[str]:
         """Where so many rows of an array begin, from row i on."""
@@ -136,7 +120,7 @@ class _Loops(Code):
     def _tile(self, left: Sequence[str], right: Sequence[str], places: Sequence[Sequence[str]], sign: str) -> None:
         """Adds the products of the rows left and right to what lies at the places; k is 1 at least."""
         begun = [[self.value(f"load {self.element}, ptr {place}") for place in row] for row in places]
-        name = self._label()
+        name = self.label()
         before, after, t, following = f"{name}.before", f"{name}.after", f"%{name}.t", f"%{name}.next"
         self.say(f"  br label %{before}", f"{before}:", f"  br label %{name}", f"{name}:")
         self.say(f"  {t} = phi i64 [ 0, %{before} ], [ {following}, %{name} ]")

@@ -47,7 +47,7 @@ def _written_out(source: Source, known: Mapping[str, Any]) -> list[ast.stmt]:
     # What names neither is no function of a method: its `a` is a matrix of its own.
     if not {"s", "degree"} & here.keys():
         return source.body
-    if not any(isinstance(n, ast.For) for statement in source.body for n in ast.walk(statement)):
+    if not any(isinstance(n, ast.For | ast.If) for statement in source.body for n in ast.walk(statement)):
         return source.body
     return _Writer(here, source.parameters).block(source.body)
 

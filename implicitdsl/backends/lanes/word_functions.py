@@ -74,6 +74,23 @@ class Code:
     def say(self, *lines: str) -> None:
         self.lines += lines
 
+    def label(self) -> str:
+        """A new name of a block."""
+        return f"at{len(self.lines)}"
+
+    def counting(self, first: str, last: str, step: int, body: Callable[[str], None]) -> None:
+        """`body(i)` for i = first, first + step, … below last."""
+        name = self.label()
+        before, inside, again, after = (f"{name}.{part}" for part in ("before", "inside", "again", "after"))
+        i, following = f"%{name}.i", f"%{name}.next"
+        self.say(f"  br label %{before}", f"{before}:", f"  br label %{name}", f"{name}:")
+        self.say(f"  {i} = phi i64 [ {first}, %{before} ], [ {following}, %{again} ]")
+        is_inside = self.value(f"icmp slt i64 {i}, {last}")
+        self.say(f"  br i1 {is_inside}, label %{inside}, label %{after}", f"{inside}:")
+        body(i)
+        self.say(f"  br label %{again}", f"{again}:", f"  {following} = add nuw nsw i64 {i}, {step}")
+        self.say(f"  br label %{name}", f"{after}:")
+
 
 Sums = tuple[str, ...]
 Each = Callable[[Code, str, Sums], Sums]

@@ -192,15 +192,15 @@ def is_array(kind: Kind) -> bool:
 
 
 def array_word(word: Callable[..., Any], pattern: str, result: str, emit: Callable[..., Any]) -> None:
-    """`pattern` has one letter an argument: n (an int), a (an array), e (an element), m (a mask); `result`: v
-    (nothing), a, e or m. `emit(builder, lanes, *args)`."""
+    """`pattern` has one letter an argument: n (an int), a (an array), t (a table of numbers), e (an element), m (a
+    mask); `result`: v (nothing), a, e or m. `emit(builder, lanes, *args)`."""
 
     def typing(args: Kinds) -> Any:
         arrays = [a for a in args if is_array(a)]
         if len(args) != len(pattern) or not arrays:
             return None
         lanes = arrays[0].dtype
-        kinds = {"n": INT, "a": arrays[0], "e": lanes, "m": lanes.mask, "v": VOID}
+        kinds = {"n": INT, "a": arrays[0], "t": Pointer(lanes.dtype), "e": lanes, "m": lanes.mask, "v": VOID}
         return kinds[result], tuple(kinds[letter] for letter in pattern)
 
     def write(builder: Any, result: Kind, kinds: Kinds, args: Any) -> Any:
@@ -266,6 +266,10 @@ _named_word(vocabulary.fill, "nean", "v")
 _named_word(vocabulary.copy, "nanan", "v")
 _named_word(vocabulary.copy_where, "mnanan", "v")
 _named_word(vocabulary.axpy, "neanan", "v")
+_named_word(vocabulary.sum_rows, "nntnnannan", "v")
+_named_word(vocabulary.add_rows, "nntnnannan", "v")
+_named_word(vocabulary.step_along, "nnetnnannanan", "v")
+_named_word(vocabulary.add_to_rows, "nnetnnanann", "v")
 _named_word(vocabulary.scale, "nean", "v")
 _named_word(vocabulary.dot, "nanan", "e")
 _named_word(vocabulary.all_finite, "nan", "m")
