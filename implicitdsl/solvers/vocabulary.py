@@ -8,8 +8,8 @@ Runs: `interrupted`.
 Elements: `select fma vmin vmax vabs vsqrt vlog2 vexp2 power is_finite copy_sign binade epsilon`. Masks: `and_ or_ not_
 any_ all_`.
 Arrays (1-D, row-major; `x_at` is the place of the first element): `buffer view fill copy copy_where axpy sum_rows
-add_rows step_along add_to_rows scale dot all_finite add_products subtract_products`. Every sum runs in index order. Rows that differ between samples: `gather
-scatter_add`.
+add_rows step_along add_to_rows scale dot all_finite add_products subtract_products`. Every sum runs in index order. Rows
+that differ between samples: `gather scatter_add`.
 """
 
 from __future__ import annotations
