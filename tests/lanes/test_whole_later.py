@@ -18,8 +18,9 @@ from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.backends.lanes.link import aiming_at, make_object
 from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.machine_code import PATIENCE, WHOLE, MachineCode
-from implicitdsl.backends.lanes.ode_linking import with_whole
+from implicitdsl.backends.lanes.ode_linking import Form, form_of
 from implicitdsl.backends.lanes.ode_methods import ode_method
+from implicitdsl.backends.lanes.ode_solver import Part
 from implicitdsl.layers.module import Layer
 
 TEXT = """
@@ -142,23 +143,36 @@ def test_the_report_says_which_parts_have_two_forms(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("solver", "states", "events", "has"),
+    ("solver", "states", "nodes", "events", "calls", "again"),
     [
-        ("rodas5p", 8, False, True),
-        ("rodas5p", 9, False, False),  # calls are nothing beside its steps
-        ("rodas5p", 4, False, False),  # in one piece from the beginning
-        ("bdf", 3, True, True),
-        ("tsit5", 5, False, False),
+        ("rodas5p", 8, 30, False, True, True),
+        ("rodas5p", 9, 30, False, True, False),  # calls are nothing beside its steps
+        ("rodas5p", 4, 30, False, False, False),
+        ("bdf", 3, 30, True, True, True),
+        ("tsit5", 5, 20, False, False, False),
+        ("tsit5", 8, 60, False, True, True),  # a long model, at each of seven stages
+        ("tsit5", 16, 8, False, True, True),
+        ("tsit5", 17, 60, False, True, False),
     ],
 )
 def test_which_models_have_two_forms(
-    monkeypatch: pytest.MonkeyPatch, solver: str, states: int, events: bool, has: bool
+    monkeypatch: pytest.MonkeyPatch, solver: str, states: int, nodes: int, events: bool, calls: bool, again: bool
 ) -> None:
+    def form(part: Part = "solve", *, is_dear: bool = False, is_whole: bool = False) -> Form:
+        method = ode_method(solver, events=events)
+        return form_of(part, method, states=states, nodes=nodes, is_dear=is_dear, is_whole=is_whole)
+
     monkeypatch.setenv(LINK, "whole")
-    parts, method = {"solve": "nn", "second": "na"}, ode_method(solver, events=events)
-    two = {**parts, f"{WHOLE}solve": "nn"}
-    assert with_whole(parts, method, states=states) == (two if has else parts)
+    assert (form().calls, form().has_whole) == (calls, again)
+    assert not form(is_whole=True).calls and not form(is_whole=True).has_whole
+    assert form("second").calls and not form("second").has_whole
     with aiming_at("x86-64-v3"):
-        assert with_whole(parts, method, states=states) == parts
+        assert not form().calls and not form().has_whole
     monkeypatch.setenv(LINK, "apart")
-    assert with_whole(parts, method, states=states) == parts
+    assert not form().has_whole
+
+
+def test_beside_a_dear_function_an_explicit_method_has_one_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LINK, "whole")
+    form = form_of("solve", ode_method("tsit5"), states=16, nodes=60, is_dear=True, is_whole=False)
+    assert not form.calls and form.is_one

@@ -9,7 +9,8 @@ import numpy as np
 from implicitdsl.backends.engine import Engine
 from implicitdsl.backends.lanes.minimum_build import build_minimum, is_program, too_general
 from implicitdsl.backends.lanes.net_engine import build_net
-from implicitdsl.backends.lanes.ode_build import build_ode, too_large
+from implicitdsl.backends.lanes.ode_build import build_ode
+from implicitdsl.backends.lanes.ode_room import too_large
 from implicitdsl.backends.lanes.root_build import build_root
 from implicitdsl.backends.lanes.smooth_build import build_smooth
 from implicitdsl.backends.settings import Settings, segment_settings

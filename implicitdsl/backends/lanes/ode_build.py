@@ -28,10 +28,11 @@ from implicitdsl.backends.lanes.costate_engine import (
 )
 from implicitdsl.backends.lanes.data import DRIVE, Value
 from implicitdsl.backends.lanes.delay_engine import DelayEngine
-from implicitdsl.backends.lanes.emit import emit_apart
+from implicitdsl.backends.lanes.emit import emit_apart, is_dear
 from implicitdsl.backends.lanes.emit_times import FUNCTIONS as TIMES
 from implicitdsl.backends.lanes.emit_times import times_text
 from implicitdsl.backends.lanes.events_engine import EventsEngine
+from implicitdsl.backends.lanes.flatten import MIDDLE
 from implicitdsl.backends.lanes.keeping_engine import KEEPING, KeepingEngine
 from implicitdsl.backends.lanes.keeping_engine import signatures as keeping_signatures
 from implicitdsl.backends.lanes.kept_values import Kept, dear_values
@@ -42,8 +43,9 @@ from implicitdsl.backends.lanes.narrow_engine import signatures as narrow_signat
 from implicitdsl.backends.lanes.ode_calls import FUNCTIONS
 from implicitdsl.backends.lanes.ode_calls import KEPT as KEPT_FUNCTIONS
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
-from implicitdsl.backends.lanes.ode_linking import form_of, with_whole
+from implicitdsl.backends.lanes.ode_linking import Form, form_of
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, OdeMethod, ode_method
+from implicitdsl.backends.lanes.ode_room import event_bytes, seen_by_rhs, too_large
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_data
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
@@ -66,36 +68,8 @@ from implicitdsl.solvers.tableau import SPLIT
 Make = Callable[[str, tuple[int, ...]], bytes]
 STACK = 1 << 21
 """Bytes of the processor's stack that a solve may take; larger arrays come from the heap."""
-LARGEST = 1 << 32
-"""Bytes of working room that a block of samples may take."""
-SMALL = 8
-"""States of models whose solvers are so quick that calls of the functions of the model are felt."""
 KEPT = 1 << 18
 """Bytes of what the stages of a block keep for their transposes."""
-
-
-def too_large(problem: OdeProblem, settings: Settings) -> str | None:
-    """Why the back end cannot hold this problem, or None."""
-    n = seen_by_rhs(problem)
-    method = ode_method(PLAIN if settings.solver == AUTO else settings.solver)
-    needed = method.working_bytes(n, method.pattern(problem, matrix_choice(settings)), 64)
-    needed += 0 if problem.events is None else event_bytes(problem, 64)
-    if needed <= LARGEST:
-        return None
-    return f"a vector of samples of {n} states would work in {needed / 1e9:.0f} GB on the back end `lanes`"
-
-
-def seen_by_rhs(problem: OdeProblem) -> int:
-    """The values of states, past ones included, that a right-hand side reads."""
-    past = () if problem.delays is None else problem.delays.leaves
-    return sum(leaf.size for leaf in (*problem.states, *past))
-
-
-def event_bytes(problem: OdeProblem, width_bytes: int) -> int:
-    """Bytes of working room for what events add: arguments with modes, their tangents and gradients, and guards."""
-    assert problem.events is not None
-    sizes = sum(leaf.size for leaf in (*used_arguments(problem), *problem.events.modes))
-    return (8 * sizes + 8 * sum(g.node.size for g in problem.events.switches.guards)) * width_bytes
 
 
 def build_ode(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], threads: int | None = None) -> Engine:
@@ -171,11 +145,13 @@ def _build_auto(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any], t
     first, second = ode_spec(problem, plain, dtype), ode_spec(rest, stiff, dtype)
     second = replace(second, numbers={**second.numbers, "resumed": 1})
     first = replace(first, outputs=(*first.outputs, (first.numbers["states"] + END,)))
-    later = Maker(second, stiff, rest)
-    make = _by_name(LATER, later, Maker(first, plain, problem).make)
+    early, later = Maker(first, plain, problem), Maker(second, stiff, rest)
+    make = _by_name(LATER, later, early.make)
     engine = TangentAutoEngine if settings.adjoint == "forward" else AutoCostateEngine if continuous else AutoEngine
     parts = _entries(*(COSTATE_PARTS if continuous else PARTS))
-    return engine(spec_of(first, second), MachineCode(signatures(parts, later.with_whole(parts)), make), threads)
+    return engine(
+        spec_of(first, second), MachineCode(signatures(early.with_whole(parts), later.with_whole(parts)), make), threads
+    )
 
 
 def ode_spec(problem: OdeProblem, settings: Settings, dtype: np.dtype[Any]) -> Spec:
@@ -330,8 +306,7 @@ class Maker:
         spec, method = self._spec, self._method
         chosen = self._chosen(part)
         common = {self._leaves[i] for i in shared}
-        nodes = len(list(walk(tuple(n for f in chosen if f.name.startswith("rhs") for n in f.nodes))))
-        form = form_of(part, method, states=spec.numbers["states"], nodes=nodes, is_whole=is_whole)
+        form = self._form(part, is_whole=is_whole)
         far = spec.more["room"] * spec.width > STACK
         named = method.name if part == COSTATE else method.name.removesuffix(f" {COSTATE}")
         code = solver(part, named, spec.dtype, spec.width, written_out=form.written_out, far=far, events=method.events)
@@ -352,7 +327,21 @@ class Maker:
 
     def with_whole(self, parts: Mapping[Part, str]) -> dict[str, str]:
         """The parameters of the entries of parts, and of those that they have in one piece besides."""
-        return with_whole(parts, self._method, states=self._spec.numbers["states"])
+        if self._spec.numbers["states"] > MIDDLE:
+            return {**parts}
+        whole = {f"{WHOLE}{part}": letters for part, letters in parts.items() if self._form(part).has_whole}
+        return {**parts, **whole}
+
+    def _form(self, part: Part, *, is_whole: bool = False) -> Form:
+        rates = [f for f in self._chosen(part) if f.name.startswith("rhs")]
+        return form_of(
+            part,
+            self._method,
+            states=self._spec.numbers["states"],
+            nodes=len(list(walk(tuple(node for f in rates for node in f.nodes)))),
+            is_dear=any(map(is_dear, rates)),
+            is_whole=is_whole,
+        )
 
     @property
     def _method(self) -> OdeMethod:

@@ -1,28 +1,27 @@
 """How the solvers of an `ode` and the functions of a model are linked, part by part.
 
-Where all of a solver is one function, as of explicit methods, or the states are few, the functions of the model become
-part of it: beside such steps calls of them would take up to a third of the time, and to finish a solver takes LLVM less
-than a tenth of a second. Every other solver calls them. It is made once for its sizes, which may take a second, and a
-model, or another equation in it, only its own functions. Where calls are felt all the same, in small models, a part
-that runs long takes code in one piece (`machine_code.py`). All forms compute the same bits.
+Where all of a solver is one function, as of explicit methods, and the model short, or where the states are few, the
+functions of the model become part of the solver: beside such steps calls of them would take up to a third of the time,
+and to finish a solver takes LLVM less than a tenth of a second. Every other solver calls them. It is made once for its
+sizes, which may take a second, and a model, or another equation in it, only its own functions. Where calls are felt all
+the same, a part that runs long takes code in one piece (`machine_code.py`). All forms compute the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from implicitdsl.backends.lanes.apart import linking, may_lie_apart
 from implicitdsl.backends.lanes.flatten import MIDDLE
-from implicitdsl.backends.lanes.machine_code import WHOLE
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, OdeMethod
 from implicitdsl.backends.lanes.ode_solver import Part
 from implicitdsl.backends.lanes.sized import FEW
 
 STRAIGHT: tuple[Part, ...] = ("solve", "pull", "thin")
 """The parts whose steps are those of the method and nothing else."""
-WRITTEN_OUT = 600
-"""Nodes times stages up to which the loops over stages are written out."""
+WRITTEN_OUT, JOINED = 600, 250
+"""Nodes and states times stages up to which the loops over stages are written out, and up to which the functions of a
+model become part of what is written out, at its first use."""
 SMALL = 8
 """States of models whose steps are so quick that calls of the functions of the model are felt."""
 
@@ -41,17 +40,22 @@ class Form:
     """Whether the functions of the model stay functions, beside the solver."""
     is_open: bool
     """Whether the solver does not know the numbers of `open_numbers.py`."""
+    has_whole: bool
+    """Whether there is a second form, in one piece."""
 
 
-def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_whole: bool) -> Form:
-    """The form of a part, for a right-hand side of so many nodes; `is_whole` asks for one piece."""
+def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: bool, is_whole: bool) -> Form:
+    """The form of a part, for a right-hand side of so many nodes, which `is_dear` or not; `is_whole` asks for one
+    piece."""
     # Two methods with tables of the same names meet in the costate of a stiff one.
     may_write_out = linking() == "whole" and not (part == COSTATE and method.is_stiff)
     # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
     # the past in every stage take up to six times as long and run a tenth faster.
     may_be_one = not method.is_stiff and not method.events and DELAYED not in method.roles
     written_out = may_write_out and (nodes + states) * method.stages <= WRITTEN_OUT
-    joins = is_whole or (may_be_one and written_out and part != "second") or _joins(part, method, states)
+    # A dear function lies beside the solver either way.
+    is_short = is_dear or (states <= SMALL and (nodes + states) * method.stages <= JOINED)
+    joins = is_whole or (may_be_one and written_out and is_short and part != "second") or _joins(part, method, states)
     calls = may_lie_apart() and not joins
     if calls:
         # Whatever the model calculates: a solver for its sizes. In a stiff one's transposes that is too much code.
@@ -59,16 +63,10 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_whole:
     is_one = may_be_one and written_out
     straight = is_one or (part in STRAIGHT and method.is_straight)
     # Events and delays have more numbers that differ by the model.
-    return Form(written_out, is_one, straight, calls, calls and not method.events and DELAYED not in method.roles)
-
-
-def with_whole(parts: Mapping[Part, str], method: OdeMethod, *, states: int) -> dict[str, str]:
-    """The parameters of the entries of parts, with those of parts in one piece where they begin with calls that are
-    felt."""
-    is_loose = (method.is_stiff or method.events) and not _joins("solve", method, states)
-    if not is_loose or states > SMALL or not may_lie_apart() or linking() == "apart":
-        return {**parts}
-    return {**parts, **{f"{WHOLE}{part}": letters for part, letters in parts.items() if part in STRAIGHT}}
+    is_open = calls and not method.events and DELAYED not in method.roles
+    is_felt = states <= (MIDDLE if may_be_one else SMALL) and DELAYED not in method.roles
+    has_whole = calls and is_felt and part in STRAIGHT and linking() == "whole"
+    return Form(written_out, is_one, straight, calls, is_open, has_whole)
 
 
 def _joins(part: Part, method: OdeMethod, states: int) -> bool:
