@@ -134,8 +134,8 @@ def make_object(
 
     def make() -> bytes:
         context = llvm.create_context()
-        # What an explicit method makes of more states is short enough.
-        most = LARGEST if inline_all else FEW
+        # Without the functions of the model, what an explicit method makes of more states is short enough.
+        most = LARGEST if calls_others and inline_all else FEW
         if has_model and _is_small(parts, functions, sizes, most):
             whole = llvm.parse_bitcode(
                 _sized(parts, entries, sizes, cpu, inline_all=inline_all, is_kept=bool(functions)), context

@@ -54,7 +54,7 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
     may_be_one = not method.is_stiff and not method.events and DELAYED not in method.roles
     written_out = may_write_out and (nodes + states) * method.stages <= WRITTEN_OUT
     # A dear function lies beside the solver either way.
-    is_short = is_dear or (states <= SMALL and (nodes + states) * method.stages <= JOINED)
+    is_short = is_dear or (states <= FEW and (nodes + states) * method.stages <= JOINED)
     joins = is_whole or (may_be_one and written_out and is_short and part != "second") or _joins(part, method, states)
     calls = may_lie_apart() and not joins
     if calls:
