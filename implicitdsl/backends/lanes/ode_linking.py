@@ -55,7 +55,8 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
     written_out = may_write_out and (nodes + states) * method.stages <= WRITTEN_OUT
     # A dear function lies beside the solver either way.
     is_short = is_dear or (states <= FEW and (nodes + states) * method.stages <= JOINED)
-    joins = is_whole or (may_be_one and written_out and is_short and part != "second") or _joins(part, method, states)
+    joins_one = written_out and is_short and part != "second"
+    joins = is_whole or (joins_one if may_be_one else _joins(part, method, states))
     calls = may_lie_apart() and not joins
     if calls:
         # Whatever the model calculates: a solver for its sizes. In a stiff one's transposes that is too much code.
