@@ -19,9 +19,8 @@ from implicitdsl.backends.lanes.sized import FEW
 
 STRAIGHT: tuple[Part, ...] = ("solve", "pull", "thin")
 """The parts whose steps are those of the method and nothing else."""
-WRITTEN_OUT, JOINED = 600, 250
-"""Nodes and states times stages up to which the loops over stages are written out, and up to which the functions of a
-model become part of what is written out, at its first use."""
+WRITTEN_OUT = 600
+"""Nodes and states times stages up to which the loops over stages are written out."""
 SMALL = 8
 """States of models whose steps are so quick that calls of the functions of the model are felt."""
 
@@ -54,7 +53,7 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
     may_be_one = not method.is_stiff and not method.events and DELAYED not in method.roles
     written_out = may_write_out and (nodes + states) * method.stages <= WRITTEN_OUT
     # A dear function lies beside the solver either way.
-    is_short = is_dear or (states <= FEW and (nodes + states) * method.stages <= JOINED)
+    is_short = is_dear or states <= FEW
     joins_one = written_out and is_short and part != "second"
     joins = is_whole or (joins_one if may_be_one else _joins(part, method, states))
     calls = may_lie_apart() and not joins
