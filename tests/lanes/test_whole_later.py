@@ -150,7 +150,7 @@ def test_the_report_says_which_parts_have_two_forms(monkeypatch: pytest.MonkeyPa
         ("rodas5p", 4, 30, False, False, False),
         ("bdf", 3, 30, True, True, True),
         ("tsit5", 4, 20, False, False, False),
-        ("tsit5", 4, 90, False, True, True),  # a long model, at each of seven stages
+        ("tsit5", 4, 100, False, True, True),  # a long model, at each of six stages
         ("tsit5", 5, 20, False, True, True),
         ("tsit5", 16, 8, False, True, True),
         ("tsit5", 17, 60, False, True, False),
