@@ -12,7 +12,7 @@ import torch
 import implicitdsl
 from implicitdsl import compiler
 from implicitdsl.backends.engine import RunOptions
-from implicitdsl.backends.lanes import ode_build
+from implicitdsl.backends.lanes import ode_room
 from implicitdsl.backends.lanes.ode_build import build_ode
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
 from implicitdsl.backends.python.ode_engine import OdeEngine as Reference
@@ -222,7 +222,7 @@ def test_what_does_not_fit_is_refused_with_a_way_out(monkeypatch: pytest.MonkeyP
     with pytest.raises(ImpError, match="7 GB on the back end `lanes`"):
         implicitdsl.loads(text).Big(n=2_000_000, backend="lanes")
     # What the default does then, at a size that the back end python solves in a moment.
-    monkeypatch.setattr(ode_build, "LARGEST", 1 << 20)
+    monkeypatch.setattr(ode_room, "LARGEST", 1 << 20)
     layer = implicitdsl.loads(text).Big(n=400, dtype=torch.float64)
     assert "back end `lanes`" in compiler.stages(layer.blueprint)["bind"]
     np.testing.assert_allclose(layer(torch.ones(400, dtype=torch.float64)).detach(), np.exp(-1.0), rtol=1e-5)

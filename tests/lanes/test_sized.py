@@ -153,11 +153,9 @@ def test_models_of_the_same_sizes_share_a_solver_and_others_have_their_own(own: 
     assert sum(kept.read_bytes() == content for kept, content in whole.items()) == 1
 
 
-@pytest.mark.parametrize("inline_all", [False, True])
-def test_larger_models_are_made_as_a_whole(own: Path, inline_all: bool) -> None:
-    for size in (FEW, FEW + 1):
-        assert solved(size, 0.7, inline_all=inline_all) == expected(size, 0.7)
-    assert counts(own) == (1, 2)
+def test_larger_models_are_made_as_a_whole(own: Path) -> None:
+    assert solved(FEW + 1, 0.7) == expected(FEW + 1, 0.7)
+    assert counts(own) == (0, 1)
 
 
 def test_a_model_that_is_linked_before_the_solver_is_written_out_changes_no_bit(own: Path) -> None:

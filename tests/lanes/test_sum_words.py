@@ -58,23 +58,29 @@ def by_axpy(n, count, first, step, weights, h, x, y, o, rows):
     return n
 
 
-WAYS = ("loops", "sizes", "calls", "functions")
-"""With no size, with pieces of a known length, with all terms written out, and called."""
+WAYS = ("inlined", "called")
+"""With all terms written out where calls name size and rows, pieces of a known length for other small sizes, and loops
+for the rest; or as functions, which have loops alone."""
+NAMED, SMALL = ((1, 2), (1, 6), (5, 2), (5, 6)), (5, 17)
+"""Sizes and rows that calls name, and small sizes."""
 
 
 @cache
-def compiled(dtype: str, width: int, way: str) -> Any:
-    kinds = (INT, INT, INT, INT, pointer(SCALARS[dtype]), *[pointer(element(dtype, width))] * 5)
-    function = by_axpy if way == "axpy" else by_words
-    texts = [lower(function, kinds, INT, "probe")]
-    if way != "axpy":
+def compiled(way: str) -> dict[tuple[Any, str, int], Any]:
+    """The functions by words of one way, and by `axpy`, for each type, from one object."""
+    texts, entries = list[str | bytes](), dict[tuple[Any, str, int], str]()
+    for dtype, width in CASES:
+        kinds = (INT, INT, INT, INT, pointer(SCALARS[dtype]), *[pointer(element(dtype, width))] * 5)
+        for function in (by_words, by_axpy):
+            symbol = entries[function, dtype, width] = f"{function.__name__}_{dtype}_{width}"
+            texts.append(lower(function, kinds, INT, symbol))
         names = [name_of(word, dtype, width) for word in WORDS]
-        every = [f"call void @{name}(i64 {n}, i64 {rows}, " for name in names for n in (1, 5) for rows in (2, 6)]
-        given = "\n".join(every) if way == "calls" else ""
-        small, are_called = SIZES if way == "sizes" else (), way == "functions"
-        texts.append(sum_functions(dtype, width, names, sizes=small, calls=given, are_called=are_called))
-    loaded = Loaded(make_object(texts, ["probe"]))
-    return loaded.function("probe", ctypes.c_int64, *[ctypes.c_int64] * 4, *[ctypes.c_void_p] * 6)
+        calls = "\n".join(f"call void @{name}(i64 {n}, i64 {rows}, " for name in names for n, rows in NAMED)
+        given = {"are_called": True} if way == "called" else {"sizes": SMALL, "calls": calls}
+        texts.append(sum_functions(dtype, width, names, **given))
+    loaded = Loaded(make_object(texts, list(entries.values())))
+    signature = (ctypes.c_int64, *[ctypes.c_int64] * 4, *[ctypes.c_void_p] * 6)
+    return {case: loaded.function(symbol, *signature) for case, symbol in entries.items()}
 
 
 def data(dtype: str, width: int, n: int) -> tuple[np.ndarray, ...]:
@@ -87,12 +93,14 @@ def data(dtype: str, width: int, n: int) -> tuple[np.ndarray, ...]:
     return weights.astype(dtype), *(a[:, :width].astype(dtype) for a in (h, x, y, rows))
 
 
-def run(dtype: str, width: int, way: str, n: int, count: int, first: int, step: int) -> tuple[np.ndarray, ...]:
-    """y, (o, rows) after all words."""
+def run(
+    dtype: str, width: int, way: str, n: int, count: int, first: int, step: int, *, by: Any = by_words
+) -> tuple[np.ndarray, ...]:
+    """y, o and rows after all words, or after what stands for them."""
     weights, h, x, y, rows = data(dtype, width, n)
     o = np.full((2 * (n + GAP) + 1, width), 3.0, dtype)
     places = [aligned(a) for a in (weights, h, x, y, o, rows)]
-    compiled(dtype, width, way)(n, count, first, step, *[p.ctypes.data for p in places])
+    compiled(way)[by, dtype, width](n, count, first, step, *[p.ctypes.data for p in places])
     return tuple(places[3:])
 
 
@@ -105,7 +113,7 @@ def test_sums_have_the_bits_of_chains_of_axpy(dtype: str, width: int, way: str) 
                 if first + (count - 1) * step >= 3 * ROWS:
                     continue
                 found = run(dtype, width, way, n, count, first, step)
-                for a, b in zip(found, run(dtype, width, "axpy", n, count, first, step), strict=True):
+                for a, b in zip(found, run(dtype, width, way, n, count, first, step, by=by_axpy), strict=True):
                     assert a.tobytes() == b.tobytes(), (n, count, first, step)
 
 
@@ -115,7 +123,7 @@ def test_sums_are_numpys(dtype: str, width: int) -> None:
     weights, h, x, y, rows = (a.astype("f8") for a in data(dtype, width, n))
     wide = n + GAP
     of = [x[1 + j * wide : 1 + j * wide + n] for j in range(ROWS)]
-    found_y, found_o, found_rows = run(dtype, width, "sizes", n, count, 2, 1)
+    found_y, found_o, found_rows = run(dtype, width, "inlined", n, count, 2, 1)
     used = weights[2 : 2 + count]
     total = sum(w * row for w, row in zip(used, of, strict=False))
     added = y[1 : 1 + n] + sum(w * row for w, row in zip(used, of[::-1], strict=False))
@@ -135,13 +143,13 @@ def test_rows_of_weight_0_leave_no_trace(way: str) -> None:
     weights, h, x, y, rows = data("float64", width, n)
     x[1 + (n + GAP) : 1 + 2 * (n + GAP)] = np.nan
     places = [aligned(a) for a in (weights, h, x, y, np.zeros((2 * (n + GAP) + 1, width)), rows)]
-    compiled("float64", width, way)(n, 2, 0, 1, *[p.ctypes.data for p in places])
+    compiled(way)[by_words, "float64", width](n, 2, 0, 1, *[p.ctypes.data for p in places])
     assert np.isfinite(places[4]).all()
 
 
 def test_bits_are_those_of_every_width() -> None:
     for n in (5, 17):
-        one, eight = (run("float64", width, "sizes", n, 6, 0, 1) for width in (1, 8))
+        one, eight = (run("float64", width, "inlined", n, 6, 0, 1) for width in (1, 8))
         for a, b in zip(one, eight, strict=True):
             assert (a[:, 0] == b[:, 0]).all()
 
