@@ -12,8 +12,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
+from unittest import mock
 
 from benchmarks import machine
 from benchmarks.measure import take_turns
@@ -49,22 +51,23 @@ class Making:
 
 def contender(width: int, threads: int, *, written_out: bool = True, batch: int = BATCH) -> Contender:
     """The layer with blocks of that width, its machine code made."""
-    from implicitdsl.backends.lanes import ode_build
+    from implicitdsl.backends.lanes import ode_build, ode_linking
 
-    kept_width, kept_limit = ode_build.WIDTH["float64"], ode_build.WRITTEN_OUT
     cache = os.environ.get("IMPLICITDSL_CACHE")
-    ode_build.WIDTH["float64"] = width
-    ode_build.WRITTEN_OUT = kept_limit if written_out else 0
-    try:
+    with ExitStack() as changed, tempfile.TemporaryDirectory() as folder:
+        changed.enter_context(mock.patch.dict(ode_build.WIDTH, {"float64": width}))
+        if not written_out:
+            # In one piece all the same, as the other rungs are.
+            changed.enter_context(mock.patch.object(ode_linking, "WRITTEN_OUT", 0))
+            changed.enter_context(mock.patch.object(ode_linking, "may_lie_apart", return_value=False))
         # A cache of its own: the one of the user holds this layer with the width that it is built with.
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["IMPLICITDSL_CACHE"] = folder
+        os.environ["IMPLICITDSL_CACHE"] = folder
+        try:
             made = lv.ours(Settings(threads=threads, backend="lanes"), batch)
             for call in made.calls.values():
                 call.run()
-    finally:
-        _restore(cache)
-        ode_build.WIDTH["float64"], ode_build.WRITTEN_OUT = kept_width, kept_limit
+        finally:
+            _restore(cache)
     return made
 
 

@@ -19,6 +19,8 @@ from benchmarks.measure import take_turns
 from benchmarks.row import Goal, Row, read_results, write_results
 from benchmarks.verdict import judge
 from benchmarks.work import Call, Comparison, Contender, Settings, worst_error
+from benchmarks.works import lv
+from implicitdsl.backends.lanes import ode_build, ode_linking
 
 
 def contender(name: str, value: float) -> Contender:
@@ -130,6 +132,25 @@ def test_the_stages_of_making_code_are_taken_for_the_ladder() -> None:
     assert (
         made["read, find the object on disk, load: values"] < made["read, derive, emit, link, optimise, load: values"]
     )
+
+
+def test_a_rung_of_the_ladder_is_built_with_its_settings_and_leaves_those_that_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def settings() -> tuple[int, int, bool]:
+        return ode_build.WIDTH["float64"], ode_linking.WRITTEN_OUT, ode_linking.may_lie_apart()
+
+    def ours(*given: object) -> Contender:
+        seen.append(settings())
+        return Contender("none", {}, "", {})
+
+    seen: list[tuple[int, int, bool]] = []
+    before = settings()
+    monkeypatch.setattr(lv, "ours", ours)
+    ladder.contender(4, 1, written_out=False)
+    ladder.contender(1, 1)
+    assert seen == [(4, 0, False), (1, *before[1:])]
+    assert settings() == before
 
 
 def test_every_kernel_of_a_layer_is_timed_from_its_parts_to_its_bytes() -> None:
