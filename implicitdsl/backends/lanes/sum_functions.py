@@ -136,7 +136,8 @@ class _Rows(Code):
 
     def vectors(self, n: int) -> Vectors:
         """n elements as vectors."""
-        if self.width > 1:
+        # Few elements of one lane were written one by one just before, and are not yet to be had as a vector.
+        if self.width > 1 or n < AT_ONCE:
             return [(i, 1) for i in range(n)]
         found: list[tuple[int, int]] = []
         at = 0
