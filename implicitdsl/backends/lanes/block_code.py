@@ -18,7 +18,7 @@ from implicitdsl.backends.lanes.block_engine import Spec
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
 from implicitdsl.backends.lanes.emit import emit_apart
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
-from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_data
+from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.ir.node import Leaf
 from implicitdsl.problems.derived import Derived, simplified
@@ -121,7 +121,7 @@ class BlockCode:
         return [math.prod(argument.shape) for argument in self.spec.arguments]
 
     def _constants(self, modules: Sequence[str | bytes], shared: tuple[int, ...], *, is_open: bool) -> str:
-        spec, sizes = self.spec, self.flat_sizes()
-        numbers = {**spec.numbers, **layout_numbers(spec.groups, sizes, shared)}
-        data = {**spec.data, **(open_data(spec.numbers, spec.groups, sizes, shared) if is_open else {})}
+        spec = self.spec
+        numbers = {**spec.numbers, **layout_numbers(spec.groups, self.flat_sizes(), shared)}
+        data = {**spec.data, **(open_of(numbers) if is_open else {})}
         return constants_text(spec.dtype, read_by=modules, numbers=numbers, data=data)

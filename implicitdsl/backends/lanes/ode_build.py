@@ -47,7 +47,7 @@ from implicitdsl.backends.lanes.ode_linking import Form, form_of
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, OdeMethod, ode_method
 from implicitdsl.backends.lanes.ode_room import event_bytes, seen_by_rhs, too_large
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
-from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_data
+from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
 from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings, highest_order, matrix_choice
@@ -353,8 +353,8 @@ class Maker:
         dtype = np.dtype(spec.dtype)
         sizes = [int(np.prod(argument.shape, dtype=np.int64)) for argument in spec.arguments]
         numbers = {**spec.numbers, **layout_numbers(spec.groups, sizes, shared), **method.numbers}
+        data = {**spec.data, **(open_of(numbers) if is_open else {})}
         numbers["size_kept"] = self._kept.size
-        data = {**spec.data, **(open_data(spec.numbers, spec.groups, sizes, shared) if is_open else {})}
         # Explicit methods have no use for the first two, which solvers through events are given all the same.
         tables = {"tableau_couple": np.zeros(1), "tableau_drive": np.zeros(1)}
         tables |= {f"tableau_{name}": table for name, table in method.tables(dtype).items()}

@@ -27,10 +27,14 @@ def layout_numbers(groups: Groups, sizes: Sequence[int], shared: tuple[int, ...]
     return found | ({"size_q": packing(tuple(groups["q"]), sizes, shared).size} if "q" in groups else {})
 
 
+def open_of(numbers: Mapping[str, int]) -> dict[str, Value]:
+    """Those of the numbers that are open. Where one is 0, code that knows it leaves out a part of the solver: it is not
+    among them."""
+    return {name: numbers[name] for name in OPEN if numbers.get(name)}
+
+
 def open_data(
     numbers: Mapping[str, int], groups: Groups, sizes: Sequence[int], shared: tuple[int, ...]
 ) -> dict[str, Value]:
-    """The open numbers of a model in one layout, of its `numbers` and those of its groups. Where one is 0, code that
-    knows it leaves out a part of the solver: it is none of them."""
-    every = {**numbers, **layout_numbers(groups, sizes, shared)}
-    return {name: every[name] for name in OPEN if every.get(name)}
+    """The open numbers of a model in one layout, of its `numbers` and those of its groups."""
+    return open_of({**numbers, **layout_numbers(groups, sizes, shared)})

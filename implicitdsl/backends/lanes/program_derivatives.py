@@ -17,11 +17,11 @@ from implicitdsl.backends.lanes.arena import Arena, address_of
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows, take_lanes
-from implicitdsl.backends.lanes.machine_code import MachineCode
+from implicitdsl.backends.lanes.machine_code import PATIENCE, MachineCode
 from implicitdsl.backends.lanes.plans import Plans
 from implicitdsl.backends.lanes.program_plan import ProgramPlan, make_plan
 from implicitdsl.backends.lanes.program_rest import OneByOne
-from implicitdsl.backends.lanes.program_sizes import OWN, PATIENCE, SERVES_ALL
+from implicitdsl.backends.lanes.program_sizes import OWN, SERVES_ALL
 from implicitdsl.backends.lanes.program_tape import Program
 from implicitdsl.solvers import status as codes
 from implicitdsl.solvers.block_held import room_of_factors, room_of_solve

@@ -3,7 +3,7 @@
 Large programs live in products of rows, whose loops may as well count to numbers that are read. In small ones a fifth
 of the time is the loops themselves; with their sizes written into the code LLVM writes them out, which takes it half a
 second. So a layer of small programs begins with the code that serves all, and takes its own once it has spent
-`PATIENCE`. Both are made of the same bitcode: the bits are the same, and a new size needs nothing lowered.
+`machine_code.PATIENCE`. Both are made of the same bitcode: the bits are the same, and a new size needs nothing lowered.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from implicitdsl.backends.lanes.serves_all import make_shared_object
 
 SMALL = {"unknowns": 16, "constraints": 32}
 """Sizes up to which a program may have code of its own."""
-PATIENCE = 0.5
-"""Seconds of solving after which its own code pays."""
 SERVES_ALL, OWN = "program_", "program_own_"
 """How the names of the entries begin."""
 KERNELS = {

@@ -11,9 +11,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
+
+from implicitdsl.solvers import vocabulary
 
 Element = Any
 Mask = Any
@@ -160,42 +163,14 @@ def axpy(n: int, alpha: Element, x: Array, x_at: int, y: Array, y_at: int) -> No
         part += alpha * np.asarray(x[x_at : x_at + n])
 
 
-def sum_rows(
-    n: int, count: int, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int, x_step: int,
-    y: Array, y_at: int,
-) -> None:  # fmt: skip
-    fill(n, 0.0, y, y_at)
-    add_rows(n, count, weights, weights_at, weights_step, x, x_at, x_step, y, y_at)
+def _in_words(word: FunctionType) -> FunctionType:
+    """A word that the vocabulary says in others, in those of this file."""
+    return FunctionType(word.__code__, globals(), word.__name__)
 
 
-def add_rows(
-    n: int, count: int, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int, x_step: int,
-    y: Array, y_at: int,
-) -> None:  # fmt: skip
-    for j in range(count):
-        weight = weights[weights_at + j * weights_step]
-        if weight:
-            axpy(n, weight, x, x_at + j * x_step, y, y_at)
-
-
-def step_along(
-    n: int, count: int, h: Element, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int,
-    x_step: int, y: Array, y_at: int, out: Array, out_at: int,
-) -> None:  # fmt: skip
-    total = buffer(out, n)
-    sum_rows(n, count, weights, weights_at, weights_step, x, x_at, x_step, total, 0)
-    copy(n, y, y_at, out, out_at)
-    axpy(n, h, total, 0, out, out_at)
-
-
-def add_to_rows(
-    n: int, count: int, alpha: Element, weights: Array, weights_at: int, weights_step: int, x: Array, x_at: int,
-    y: Array, y_at: int, y_step: int,
-) -> None:  # fmt: skip
-    for j in range(count):
-        weight = weights[weights_at + j * weights_step]
-        if weight:
-            axpy(n, alpha * weight, x, x_at, y, y_at + j * y_step)
+sum_rows, add_rows, step_along, add_to_rows = map(
+    _in_words, (vocabulary.sum_rows, vocabulary.add_rows, vocabulary.step_along, vocabulary.add_to_rows)
+)
 
 
 def scale(n: int, alpha: Element, x: Array, x_at: int) -> None:
