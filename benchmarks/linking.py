@@ -2,6 +2,8 @@
 
 Every work makes its layer's machine code in new processes that find the solvers' bitcode in the cache, and no object.
 Each object is timed from its parts to its bytes: reading bitcode and texts, linking and passes, then machine code.
+What follows from the solver and the sizes of the model alone, and is kept for other models of these sizes, is told
+apart from what the model takes: it is an object of its own, or bitcode that the model is finished from.
 Then an equation of the model is edited, and what is made anew is timed in processes that find all that was made before.
 The process that took least counts. Writes linking.json and the table of docs/how-it-is-fast.md.
 """
@@ -56,18 +58,21 @@ ONCE = " (once a machine)"
 """How the names of objects end that know no model: they are one for all programs of a type."""
 
 
-def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float, float]]:
-    """Seconds of the processor, all and of them for machine code, for each object that the layer of a work makes for
-    its values and its gradient, by the entries in it. In the folder `edited`, if given, the edited model is written
-    and taken in place of the work's own."""
+def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float, float, float]]:
+    """Seconds of the processor for each object that the layer of a work makes for its values and its gradient, by the
+    entries in it: what is kept for all models of its sizes, what the model takes, and machine code, a part of either.
+    In the folder `edited`, if given, the edited model is written and taken in place of the work's own."""
     import llvmlite.binding as llvm
 
     from implicitdsl.backends.lanes import apart, link, serves_all
 
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, float, float]] = {}
     entered: list[str] = []
     emitted: list[float] = []
+    sized: list[float] = []
+    alone: list[bool] = []
     joined, emit = link.joined, llvm.TargetMachine.emit_object
+    solving, keeping = link.optimise_solver, link.kept_sized
 
     def watched(modules: Sequence[str | bytes], entries: Sequence[str], context: Any) -> Any:
         named = [*entries] or re.findall(r'^define void @"(\w+)"', str(modules[0]), re.MULTILINE)
@@ -80,17 +85,35 @@ def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float,
         emitted.append(time.process_time() - start)
         return code
 
+    def noting(*given: Any, **options: Any) -> None:
+        alone.append(True)
+        solving(*given, **options)
+
+    def sizing(key: str, make: Callable[[], bytes]) -> bytes:
+        def made() -> bytes:
+            start = time.process_time()
+            code = make()
+            sized.append(time.process_time() - start)
+            return code
+
+        return keeping(key, made)
+
     def timed(kept: Callable[..., bytes], mark: str = "") -> Callable[..., bytes]:
         def timing(key: str, make: Callable[[], bytes]) -> bytes:
             def made() -> bytes:
-                entered.clear()
-                emitted.clear()
+                for noted in (entered, emitted, sized, alone):
+                    noted.clear()
                 start = time.process_time()
                 code = make()
                 spent = time.process_time() - start
+                once = spent if alone or mark else sum(sized)
                 name = entered[0] + mark
                 # A gradient's solve, which keeps what its pullback needs, is another object of the same entry.
-                found[name if name not in found else f"{name}, for a gradient"] = (spent, sum(emitted))
+                found[name if name not in found else f"{name}, for a gradient"] = (
+                    once,
+                    spent - once,
+                    sum(emitted),
+                )
                 return code
 
             return kept(key, made)
@@ -102,6 +125,8 @@ def times_of(name: str, *, edited: Path | None = None) -> dict[str, tuple[float,
         mock.patch.object(serves_all, "joined", watched),
         mock.patch.object(serves_all, "kept_object", timed(serves_all.kept_object, ONCE)),
         mock.patch.object(link, "kept_object", timed(link.kept_object)),
+        mock.patch.object(link, "kept_sized", sizing),
+        mock.patch.object(link, "optimise_solver", noting),
         mock.patch.object(apart, "kept_model", timed(apart.kept_model)),
         mock.patch.object(llvm.TargetMachine, "emit_object", emitting),
     ):
@@ -126,8 +151,9 @@ def _calls(name: str, edited: Path | None) -> list[Callable[[], Any]]:
 
 
 def measure(names: Sequence[str] = (*WORKS, *LINKED), processes: int = PROCESSES) -> list[dict[str, Any]]:
-    """The kernels of the works, least of some processes each: seconds for the model as it is, of them for machine code,
-    and after the edit, None where it is not made. Raises CalledProcessError where a process ends badly."""
+    """The kernels of the works, least of some processes each: seconds for what is made once for sizes, for the model as
+    it is, for machine code, and after the edit, None where there is nothing of the kind. Raises CalledProcessError
+    where a process ends badly."""
     found: list[dict[str, Any]] = []
     for name in names:
         with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as edited:
@@ -136,13 +162,14 @@ def measure(names: Sequence[str] = (*WORKS, *LINKED), processes: int = PROCESSES
             after = [_run(name, _copied(Path(made), Path(edited)), is_edited=True) for _ in range(processes)]
         for entry in dict.fromkeys([*first[0], *after[0]]):
             # With another equation a kernel may call other functions, and so be another object.
-            seconds, code = min(run[entry] for run in first) if entry in first[0] else (None, None)
-            again = min(run[entry][0] for run in after) if entry in after[0] else None
-            found.append(
-                {"work": name, "kernel": entry, "seconds": seconds, "machine_code": code, "edited": again},
-            )
-            told = ("none" if each is None else f"{each:.3f}" for each in (seconds, code, again))
-            print(name, entry, "{}, of it machine code {}; edited {}".format(*told), flush=True)
+            runs = [run[entry] for run in first] if entry in first[0] else [(0.0, 0.0, 0.0)]
+            least = min(runs, key=lambda run: run[0] + run[1])
+            again = min(sum(run[entry][:2]) for run in after) if entry in after[0] else None
+            once, seconds, code = (each or None for each in least)
+            line = {"once": once, "seconds": seconds, "machine_code": code, "edited": again}
+            found.append({"work": name, "kernel": entry, **line})
+            told = (f"{key} {each:.3f}" for key, each in line.items() if each is not None)
+            print(name, entry, *told, flush=True)
     return found
 
 
@@ -169,7 +196,7 @@ def _copied(cache: Path, folder: Path) -> Path:
     return Path(shutil.copytree(cache, folder))
 
 
-def _run(name: str, cache: Path, *, is_edited: bool = False) -> dict[str, tuple[float, float]]:
+def _run(name: str, cache: Path, *, is_edited: bool = False) -> dict[str, tuple[float, float, float]]:
     command = [sys.executable, "-m", "benchmarks.linking", "--edited" if is_edited else "--one", name]
     environment = {**os.environ, "IMPLICITDSL_CACHE": str(cache), "IMPLICITDSL_LINK": "whole", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -157,6 +157,7 @@ def test_every_kernel_of_a_layer_is_timed_from_its_parts_to_its_bytes() -> None:
     lines = linking.measure(("lv",), processes=1)
     assert {line["work"] for line in lines} == {"lv"}
     assert all(line["seconds"] > line["machine_code"] > 0 and line["edited"] > 0 for line in lines)
+    assert all(line["once"] > 0 for line in lines)  # the solver for the sizes of the model
     assert {"solve", "pull"} <= {line["kernel"] for line in lines}, lines
 
 

@@ -57,6 +57,8 @@ class Inlining:
 
 
 _SMALL = Inlining(200, 1000, 600)
+_TINY = Inlining(50, 200, 100)
+"""The same of solvers of more states, whose loops are left."""
 _MAY_BE_SMALL = Inlining(600, 1_000_000, 1000)
 """The same of functions that are yet to be simplified."""
 
@@ -75,9 +77,7 @@ def optimise_whole(
     builder = builder_for(machine)
     most = max(sizes, default=LARGEST + 1)
     is_one = _is_one(module)
-    settle(module, builder)
-    join_chains(module, builder)
-    run(module, builder, "sroa")
+    _gather(module, builder)
     own = [function for function in _defined(module) if is_own(function)]
     if len(_defined(module)) - len(own) == 1:
         if most <= FEW:
@@ -102,13 +102,27 @@ def optimise_whole(
         run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
+def optimise_solver(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, sizes: Collection[int]) -> None:
+    """Optimises a solver for these sizes that calls all functions of its model. Loops are left as they are: what they
+    cost is little beside the calls, and writing them out takes LLVM three to eight times as long."""
+    builder = builder_for(machine)
+    _gather(module, builder)
+    most = max(sizes, default=0)
+    if inner(module):
+        inline_small(module, builder, _SMALL if most <= FEW else _TINY)
+    if most > MIDDLE:
+        simplify(module, machine, QUICK, unrolls=False)
+    else:
+        run(module, builder, *LIGHT)
+    if inner(module):
+        run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
+
+
 def optimise_alone(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     """Optimises a solver of one sample, which knows no model. Chains are joined as in `optimise_whole`; functions of
     several callers stay functions, and loops become vectors of one round: so it is a third of the code, and as fast."""
     builder = builder_for(machine)
-    settle(module, builder)
-    join_chains(module, builder)
-    run(module, builder, "sroa")
+    _gather(module, builder)
     for function in inner(module):
         function.add_function_attribute("noinline")
     builder = builder_for(machine, level=MODERATE, unrolls=False, interleaves=False)
@@ -120,7 +134,7 @@ def optimise_called(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_n
     one lane, LLVM makes vectors of those over states."""
     run(module, builder_for(machine), "always_inliner", "global_dead_code_eliminate")
     if is_narrow:
-        optimise(module, machine, unrolls=False)
+        optimise(module, machine, unrolls=False, level=QUICK)
     else:
         run(module, builder_for(machine), *LIGHT)
 
@@ -131,6 +145,13 @@ def simplify(module: llvm.ModuleRef, machine: llvm.TargetMachine, level: int, *,
     passes = builder.getFunctionPassManager()
     for function in _defined(module):
         passes.run(function, builder)
+
+
+def _gather(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
+    """Sizes are settled, chains joined, and what lies on the stack for no reason becomes values."""
+    settle(module, builder)
+    join_chains(module, builder)
+    run(module, builder, "sroa")
 
 
 def settle(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:

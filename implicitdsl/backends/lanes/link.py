@@ -19,8 +19,16 @@ from llvmlite.binding import ffi
 
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object, kept_sized
 from implicitdsl.backends.lanes.data import is_of_data
-from implicitdsl.backends.lanes.flatten import MIDDLE, is_own, optimise_alone, optimise_called, optimise_whole
-from implicitdsl.backends.lanes.passes import OWN, optimise
+from implicitdsl.backends.lanes.flatten import (
+    MIDDLE,
+    QUICK,
+    is_own,
+    optimise_alone,
+    optimise_called,
+    optimise_solver,
+    optimise_whole,
+)
+from implicitdsl.backends.lanes.passes import FULL, OWN, optimise
 from implicitdsl.backends.lanes.product_functions import product_functions
 from implicitdsl.backends.lanes.sized import FEW, finish, write_out
 from implicitdsl.backends.lanes.sum_functions import WIDE, sum_functions
@@ -101,9 +109,9 @@ def _is_x86() -> bool:
     return llvm.get_process_triple().startswith(("x86_64", "i686"))
 
 
-def machine_for(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) -> llvm.TargetMachine:
+def machine_for(cpu: str, *, is_apart: bool = False, is_narrow: bool = False, level: int = FULL) -> llvm.TargetMachine:
     """What makes machine code for a processor; `is_apart` if another object is loaded beside it, `is_narrow` if vectors
-    have one lane."""
+    have one lane. `level` is that of LLVM's passes for machine code."""
     name, features = processor(cpu)
     if is_narrow and _is_x86():
         # LLVM has no copy of a truth value in a register of masks from one in a flag, and ends the process.
@@ -111,7 +119,7 @@ def machine_for(cpu: str, *, is_apart: bool = False, is_narrow: bool = False) ->
     # The loader of objects reckons every address that is relative to a table from the table of the first object.
     reloc = "static" if is_apart else "pic"
     return llvm.Target.from_default_triple().create_target_machine(
-        opt=3, cpu=name, features=features, reloc=reloc, codemodel=CODE_MODEL
+        opt=level, cpu=name, features=features, reloc=reloc, codemodel=CODE_MODEL
     )
 
 
@@ -136,15 +144,13 @@ def make_object(
         context = llvm.create_context()
         # Without the functions of the model, what an explicit method makes of more states is short enough.
         most = LARGEST if calls_others and inline_all else FEW
-        if has_model and _is_small(parts, functions, sizes, most):
-            whole = llvm.parse_bitcode(
-                _sized(parts, entries, sizes, cpu, inline_all=inline_all, is_kept=bool(functions)), context
-            )
-            if functions:
-                whole.link_in(joined(functions, entries, context))
+        if functions and _is_small(parts, functions, sizes, most):
+            whole = llvm.parse_bitcode(_sized(parts, entries, sizes, cpu, inline_all=inline_all), context)
+            whole.link_in(joined(functions, entries, context))
             add_words(whole, sizes, context, is_one=inline_all)
             keep_inside(whole, entries, inline_all=inline_all)
-            machine = machine_for(cpu, is_apart=calls_others)
+            # What lies in registers is the same code at every level.
+            machine = machine_for(cpu, is_apart=calls_others, level=QUICK)
             finish(whole, machine, is_straight=is_straight, calls_others=calls_others)
             return machine.emit_object(whole)
         whole = joined(parts, entries, context)
@@ -158,16 +164,15 @@ def make_object(
             whole, sizes, context, is_one=inline_all, calls_others=calls_others, sums_are_called=sums_are_called
         )  # fmt: skip
         keep_inside(whole, entries, inline_all=inline_all)
-        return compiled(whole, cpu, sizes=sizes, is_apart=calls_others)
+        return compiled(whole, cpu, sizes=sizes, is_apart=calls_others, calls_all=calls_others and not functions)
 
     return kept_object(key_of_modules([*parts, *functions], cpu, *decides), make)
 
 
 def _sized(
-    parts: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], cpu: str, *, inline_all: bool,
-    is_kept: bool,
-) -> bytes:  # fmt: skip
-    """The bitcode of a solver for the sizes of a small model; from disk if it `is_kept` and there."""
+    parts: Sequence[str | bytes], entries: Sequence[str], sizes: Sequence[int], cpu: str, *, inline_all: bool
+) -> bytes:
+    """The bitcode of a solver for the sizes of a small model, from disk if it is there."""
 
     def make() -> bytes:
         context = llvm.create_context()
@@ -184,10 +189,7 @@ def _sized(
         write_out(solver, machine_for(cpu), add_words=add_known_words, is_one=inline_all)
         return solver.as_bitcode()
 
-    # A solver that calls all functions of the model is kept as an object.
-    return (
-        kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make) if is_kept else make()
-    )
+    return kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make)
 
 
 def make_alone(modules: Iterable[str | bytes], entries: Sequence[str]) -> bytes:
@@ -332,14 +334,20 @@ def _inline_all(module: llvm.ModuleRef) -> None:
             function.add_function_attribute("alwaysinline")
 
 
-def compiled(module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = (), is_apart: bool = False) -> bytes:
+def compiled(
+    module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = (), is_apart: bool = False,
+    calls_all: bool = False,
+) -> bytes:  # fmt: skip
     """The object file of a module, after all passes; `sizes` are those of the model in it, None where it does not know
-    its numbers. `is_apart` says that another one is loaded beside it."""
+    its numbers. `is_apart` says that another one is loaded beside it, `calls_all` that all functions of the model lie
+    there."""
     widths = {width for _, width in types_of(function.name for function in module.functions)}
     machine = machine_for(cpu, is_apart=is_apart, is_narrow=1 in widths)
     if sizes is None:
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
+    elif calls_all:
+        optimise_solver(module, machine, sizes=sizes)
     else:
         # Functions of a model for one lane may name no word, and so no width.
         is_narrow = 1 in widths or not widths

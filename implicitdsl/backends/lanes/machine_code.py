@@ -2,7 +2,7 @@
 
 Some parts have two forms with the same bits. In the first the solver calls the functions of the model, which lie beside
 it: made in a moment, where the solver is known. In the second, whose name begins with `WHOLE`, they are parts of the
-solver: up to a quarter faster, and up to a second to make. It takes the place of the first when the part has run for
+solver: faster by up to a third, and up to a second to make. It takes the place of the first when the part has run for
 `PATIENCE`.
 """
 

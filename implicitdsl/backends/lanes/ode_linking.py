@@ -3,8 +3,9 @@
 Where all of a solver is one function, as of explicit methods, and the model short, or where the states are few, the
 functions of the model become part of the solver: beside such steps calls of them would take up to a third of the time,
 and to finish a solver takes LLVM less than a tenth of a second. Every other solver calls them. It is made once for its
-sizes, which may take a second, and a model, or another equation in it, only its own functions. Where calls are felt all
-the same, a part that runs long takes code in one piece (`machine_code.py`). All forms compute the same bits.
+sizes, with its loops left as they are, and a model, or another equation in it, costs its own functions. Of up to
+`MIDDLE` states that is felt, so a part that runs long takes code in one piece (`machine_code.py`). All forms compute
+the same bits.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ STRAIGHT: tuple[Part, ...] = ("solve", "pull", "thin")
 """The parts whose steps are those of the method and nothing else."""
 WRITTEN_OUT = 600
 """Nodes and states times stages up to which the loops over stages are written out."""
-SMALL = 8
-"""States of models whose steps are so quick that calls of the functions of the model are felt."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,9 @@ class Form:
 def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: bool, is_whole: bool) -> Form:
     """The form of a part, for a right-hand side of so many nodes, which `is_dear` or not; `is_whole` asks for one
     piece."""
-    # Two methods with tables of the same names meet in the costate of a stiff one.
-    may_write_out = linking() == "whole" and not (part == COSTATE and method.is_stiff)
+    # Two methods with tables of the same names meet in the costate of a stiff one, and tangents of stiff steps are so
+    # much code that to write out its loops takes seconds.
+    may_write_out = linking() == "whole" and not (part in (COSTATE, "second") and method.is_stiff)
     # In one piece the eight solves of a stiff step take twice as long to compile and run no faster; the reads of
     # the past in every stage take up to six times as long and run a tenth faster.
     may_be_one = not method.is_stiff and not method.events and DELAYED not in method.roles
@@ -58,14 +58,14 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
     joins = is_whole or (joins_one if may_be_one else _joins(part, method, states))
     calls = may_lie_apart() and not joins
     if calls:
-        # Whatever the model calculates: a solver for its sizes. In a stiff one's transposes that is too much code.
-        written_out = may_write_out and states <= MIDDLE and (part == "solve" or not method.is_stiff)
+        # Whatever the model calculates: a solver for its sizes. In these, loops cost next to nothing.
+        written_out = may_write_out and states <= MIDDLE and not method.is_stiff and part != "second"
     is_one = may_be_one and written_out
     straight = is_one or (part in STRAIGHT and method.is_straight)
     # Events and delays have more numbers that differ by the model.
     is_open = calls and not method.events and DELAYED not in method.roles
-    is_felt = states <= (MIDDLE if may_be_one else SMALL) and DELAYED not in method.roles
-    has_whole = calls and is_felt and part in STRAIGHT and linking() == "whole"
+    is_felt = states <= MIDDLE and DELAYED not in method.roles
+    has_whole = calls and is_felt and linking() == "whole"
     return Form(written_out, is_one, straight, calls, is_open, has_whole)
 
 

@@ -32,9 +32,9 @@ def tidied(text: str) -> bytes:
     return module.as_bitcode()
 
 
-def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, unrolls: bool = True) -> None:
+def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, unrolls: bool = True, level: int = FULL) -> None:
     """Optimises a module of solver, model and words for a machine; loops are unrolled where the model is known."""
-    builder = builder_for(machine, unrolls=unrolls)
+    builder = builder_for(machine, level=level, unrolls=unrolls)
     run(module, builder, *FIRST)
     builder.getModulePassManager().run(module, builder)
 
