@@ -36,6 +36,9 @@ QUICK, MODERATE = 1, 2
 over many states do not leave."""
 LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
 """What is left to do where all places on the stack have become values."""
+SHORT = ("aggressive_dce", "loop_rotate", "instruction_combine", "simplify_cfg")
+"""The same without looking for equal values. Machine code is made without those of one block; of those far apart there
+are few but in explicit steps."""
 
 _CALLED = re.compile(r"@(own\.\d+)\(")
 _NAMED = re.compile(r"@(own\.\d+)\b")

@@ -128,7 +128,7 @@ def make_object(
     is_straight: bool = False, sizes: Iterable[int] = (), cpu: str | None = None, calls_others: bool = False,
 ) -> bytes:  # fmt: skip
     """The object file of some modules, LLVM texts or bitcode; `inline_all` makes one function of each entry. `model`
-    are texts of functions that the modules call, `is_straight` says that no loop within a step calls them. `sizes` are
+    are texts of functions that the modules call; `is_straight` is that of `finish`. `sizes` are
     those of a model that words are written out for. `cpu` is a processor by LLVM's name, or `native`; without it, that
     of `aiming_at`. `calls_others` says that functions of the model are missing, which are loaded beside it.
 
@@ -151,7 +151,7 @@ def make_object(
             keep_inside(whole, entries, inline_all=inline_all)
             # What lies in registers is the same code at every level.
             machine = machine_for(cpu, is_apart=calls_others, level=QUICK)
-            finish(whole, machine, is_straight=is_straight, calls_others=calls_others)
+            finish(whole, machine, is_one=inline_all, is_straight=is_straight)
             return machine.emit_object(whole)
         whole = joined(parts, entries, context)
         if has_model:

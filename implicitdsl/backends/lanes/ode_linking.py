@@ -33,7 +33,7 @@ class Form:
     is_one: bool
     """Whether all of the solver becomes one function."""
     is_straight: bool
-    """Whether a step calls functions of the model a fixed number of times."""
+    """Whether nothing is to be moved out of loops within a step."""
     calls: bool
     """Whether the functions of the model stay functions, beside the solver."""
     is_open: bool

@@ -122,9 +122,9 @@ class OdeMethod:
 
     @property
     def is_straight(self) -> bool:
-        """Whether a step calls the functions of the model a fixed number of times. The few that are searched for an
-        event with an explicit method count as such."""
-        return not self.is_stiff or (isinstance(self.tableau, RosenbrockTableau) and not self.events)
+        """Whether nothing worth the search could be moved out of the loops within a step. It can of the iterations of
+        ESDIRK stages, and where an event of a stiff method is located."""
+        return not isinstance(self.tableau, EsdirkTableau) and not (self.is_stiff and self.events)
 
     @property
     def thins(self) -> bool:

@@ -18,6 +18,7 @@ import llvmlite.binding as llvm
 from implicitdsl.backends.lanes.flatten import (
     LIGHT,
     QUICK,
+    SHORT,
     Inlining,
     inline_small,
     inner,
@@ -25,7 +26,7 @@ from implicitdsl.backends.lanes.flatten import (
     settle,
     simplify,
 )
-from implicitdsl.backends.lanes.passes import FULL, builder_for, run
+from implicitdsl.backends.lanes.passes import builder_for, run
 
 FEW = 4
 """The largest size of models that solvers are written out for."""
@@ -59,18 +60,18 @@ def write_out(
     run(module, builder, "strip_symbols", "strip_dead_prototype")
 
 
-def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_straight: bool, calls_others: bool) -> None:
-    """Optimises a solver for these sizes that the functions of a model are linked with. `is_straight` says that no loop
-    within a step calls them; else what does not change in such a loop is to be moved out of it. `calls_others` says
-    that functions are missing: then the solver serves other models too, and may take longer."""
+def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_one: bool, is_straight: bool) -> None:
+    """Optimises a solver for these sizes that the functions of a model are linked with. `is_one` says that all of the
+    solver is one function, as of explicit methods; `is_straight` that nothing is to be found that could be moved out
+    of a loop within a step."""
     builder = builder_for(machine)
     run(module, builder, *_INLINE)
     if inner(module):
         inline_small(module, builder, _SMALL)
     run(module, builder, "sroa")
     if is_straight:
-        run(module, builder, *LIGHT)
+        run(module, builder, *(LIGHT if is_one else SHORT))
     else:
-        simplify(module, machine, FULL if calls_others else QUICK)
+        simplify(module, machine, QUICK)
     if inner(module):
         run(module, builder, "global_opt", *_INLINE, "constant_merge")
