@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from implicitdsl.backends.adjoints import save_times_argument
 from implicitdsl.backends.settings import Settings
+from implicitdsl.ir.operations import operations
 from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.kinds import Problem
 from implicitdsl.problems.ode import OdeProblem, derive
-from implicitdsl.semantics.stage_text import operations
 
 
 def decided(problem: Problem, settings: Settings) -> tuple[Settings, str]:
@@ -48,5 +48,5 @@ def directions_of(problem: OdeProblem) -> int:
 
 
 def _cost(function: Derived) -> int:
-    scalar, multiply_adds = operations(function)
+    scalar, multiply_adds = operations(function.nodes)
     return sum(scalar.values()) + multiply_adds

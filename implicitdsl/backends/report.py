@@ -10,8 +10,8 @@ from typing import Any
 
 from implicitdsl.backends.engine import Argument, Engine
 from implicitdsl.backends.settings import ADJOINTS, SOLVERS, Settings
+from implicitdsl.ir.operations import operations
 from implicitdsl.problems.derived import Derived
-from implicitdsl.semantics.stage_text import operations
 
 HEAD = 10
 """The width of the words on the left."""
@@ -105,7 +105,7 @@ def _place(argument: Argument, back_end: str) -> str:
 
 def _cost(function: Derived) -> str:
     """What a function computes; empty where it is zero or moves numbers only."""
-    scalar, multiply_adds = operations(function)
+    scalar, multiply_adds = operations(function.nodes)
     counted = [(sum(scalar.values()), "operation"), (multiply_adds, "multiply-add")]
     return " and ".join(f"{number} {noun}{'s' if number > 1 else ''}" for number, noun in counted if number)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from implicitdsl.ir.contraction import Operand, ShapeError, delta, fill, lift, transpose, zeros
+from implicitdsl.ir.contraction import Operand, ShapeError, lift, zeros
 from implicitdsl.ir.cotangents import reverse
-from implicitdsl.ir.layout import broadcast, reshape
+from implicitdsl.ir.jacobian import jacobian
+from implicitdsl.ir.layout import broadcast
 from implicitdsl.ir.node import Node
 from implicitdsl.ir.rebuild import rebuilt
 from implicitdsl.ir.tangents import forward
@@ -46,26 +47,6 @@ def _fitting(value: Operand, shape: tuple[int, ...]) -> Node:
     return broadcast(node, shape)
 
 
-def jacobian(output: Node, wrt: Node) -> Node:
-    """All derivatives d output/d wrt, of shape output.shape + wrt.shape: by columns or by rows, whichever are
-    fewer, in one sweep over batched directions."""
-    shape = output.shape + wrt.shape
-    if wrt.size == 0 or output.size == 0:
-        return zeros(shape)
-    if output.shape == ():
-        found = pullback((output,), (1.0,), (wrt,))[0]
-    elif wrt.shape == ():
-        found = pushforward((output,), {wrt: fill(1.0, ())})[0]
-    elif wrt.size <= output.size:
-        seeds = reshape(delta(wrt.size), (wrt.size, *wrt.shape))
-        columns = pushforward((output,), {wrt: seeds}, extra=wrt.size)[0]
-        found = None if columns is None else transpose(columns, (*range(1, len(output.shape) + 1), 0))
-    else:
-        seeds = reshape(delta(output.size), (output.size, *output.shape))
-        found = pullback((output,), (seeds,), (wrt,), extra=output.size)[0]
-    return zeros(shape) if found is None else reshape(found, shape)
-
-
 def hessian_product(output: Node, wrt: Node, direction: Operand) -> Node:
     """The Hessian of a scalar times a direction of the shape of `wrt`, forward over reverse. Raises ShapeError."""
     if output.shape != ():
@@ -83,3 +64,6 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Operand]) ->
         if node.shape != new.shape:
             raise ShapeError(f"a shape {list(new.shape)} in place of {list(node.shape)}")
     return rebuilt(outputs, lambda node: chosen.get(node))
+
+
+__all__ = ["hessian_product", "jacobian", "pullback", "pushforward", "substitute"]

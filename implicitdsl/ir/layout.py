@@ -21,6 +21,7 @@ from implicitdsl.ir.contraction import (
     zeros,
 )
 from implicitdsl.ir.node import Constant, Map, Node, Pick, Place, Reshape, Scatter, Shape, Window
+from implicitdsl.ir.routines import are_disjoint
 
 Ranges = Sequence[tuple[int, int]]
 
@@ -62,6 +63,16 @@ def pick(a: Operand, ranges: Ranges) -> Node:
     return _picked(node, box)
 
 
+def whole_box(shape: Shape) -> tuple[tuple[int, int], ...]:
+    """The box that is all of a shape."""
+    return tuple((0, n) for n in shape)
+
+
+def within(outer: Ranges, inner: Ranges) -> tuple[tuple[int, int], ...]:
+    """The box `inner` of a box, as a box of what that lies in."""
+    return tuple((p + r, p + s) for (p, _), (r, s) in zip(outer, inner, strict=True))
+
+
 def _picked(node: Node, box: tuple[tuple[int, int], ...]) -> Node:
     shape = tuple(q - p for p, q in box)
     while True:
@@ -70,7 +81,7 @@ def _picked(node: Node, box: tuple[tuple[int, int], ...]) -> Node:
         if 0 in shape:
             return zeros(shape)
         if isinstance(node, Pick):
-            box = tuple((p + r, q + r) for (p, q), (r, _) in zip(box, node.ranges, strict=True))
+            box = within(node.ranges, box)
             node = node.args[0]
             continue
         if isinstance(node, Place):
@@ -128,7 +139,7 @@ def place(a: Operand, ranges: Ranges, shape: Sequence[int]) -> Node:
     if node.size == 0 or (uniform(node) == 0.0 and not np.signbit(uniform(node) or 0.0)):
         return zeros(target)
     if isinstance(node, Place):
-        box = tuple((p + r, p + s) for (p, _), (r, s) in zip(box, node.ranges, strict=True))
+        box = within(box, node.ranges)
         node = node.args[0]
     return Place(box, node, target)
 
@@ -146,6 +157,11 @@ def sum_expr(n: int) -> Expr:
 def is_sum(node: Node) -> bool:
     """Whether a node is the plain sum of its arguments."""
     return isinstance(node, Map) and len(node.args) > 1 and node.expr is sum_expr(len(node.args))
+
+
+def is_padded_sum(node: Node) -> bool:
+    """Whether a node is a sum with terms in boxes of zeros: these are written in place, and added where they meet."""
+    return is_sum(node) and any(isinstance(a, Place) for a in node.args)
 
 
 def sum_of(terms: Sequence[Node]) -> Node:
@@ -185,6 +201,21 @@ def concat(parts: Sequence[Operand], axis: int = 0) -> Node:
         placed.append(place(n, box, shape))
         start += n.shape[k]
     return sum_of(placed)
+
+
+def stacked(node: Node) -> list[tuple[Ranges, Node]]:
+    """The boxes that a node is put together of, as `concat` and `place` do, and what lies in each: the boxes do not
+    meet, and outside them are zeros. Nothing for any other node."""
+    terms = node.args if is_sum(node) else (node,)
+    placed = [term for term in terms if isinstance(term, Place)]
+    if len(placed) < len(terms) or not are_disjoint([term.ranges for term in placed], node.shape):
+        return []
+    found: list[tuple[Ranges, Node]] = []
+    for term in placed:
+        part = term.args[0]
+        for box, inner in stacked(part) or [(whole_box(part.shape), part)]:
+            found.append((within(term.ranges, box), inner))
+    return found
 
 
 def stack(parts: Sequence[Operand], axis: int = 0) -> Node:

@@ -20,17 +20,20 @@ def result(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def are_disjoint(boxes: Sequence[tuple[tuple[int, int], ...]], shape: tuple[int, ...]) -> bool:
-    """Whether no two boxes in an array of the shape meet."""
-    if len(boxes) > 64 or math.prod(shape) > 1 << 20:  # rows of a stack: sorted starts along the one axis that differs
-        varying = [k for k in range(len(shape)) if len({box[k] for box in boxes}) > 1]
-        if len(varying) != 1:
-            return False
+    """Whether no two boxes in an array of the shape meet; False where it is too large to tell."""
+    varying = [k for k in range(len(shape)) if len({box[k] for box in boxes}) > 1]
+    if len(varying) == 1:
         spans = sorted(box[varying[0]] for box in boxes)
         return all(q <= r for (_, q), (r, _) in itertools.pairwise(spans))
-    count = np.zeros(shape, np.int8)
+    if math.prod(shape) > 1 << 20:
+        return len(boxes) < 2
+    taken = np.zeros(shape, np.bool_)
     for box in boxes:
-        count[tuple(slice(p, q) for p, q in box)] += 1
-    return bool((count <= 1).all())
+        inside = taken[tuple(slice(p, q) for p, q in box)]
+        if inside.any():
+            return False
+        inside[...] = True
+    return True
 
 
 def window_places(

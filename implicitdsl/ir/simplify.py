@@ -12,8 +12,8 @@ from implicitdsl.functions.expression import Arg, Expr
 from implicitdsl.functions.scalar import walk as walk_expr
 from implicitdsl.ir.elementwise import mapped
 from implicitdsl.ir.expressions import substitute
-from implicitdsl.ir.layout import is_sum
-from implicitdsl.ir.node import Map, Node, Place, walk
+from implicitdsl.ir.layout import is_padded_sum
+from implicitdsl.ir.node import Map, Node, walk
 from implicitdsl.ir.rebuild import with_args
 
 LARGEST = 200
@@ -31,7 +31,7 @@ def simplify(outputs: Sequence[Node]) -> tuple[Node, ...]:
     new: dict[Node, Node] = {}
     for node in order:
         args = [new[a] for a in node.args]
-        if isinstance(node, Map) and not _is_padded_sum(node):
+        if isinstance(node, Map) and not is_padded_sum(node):
             new[node] = _fused(node, args, [users[a] == 1 for a in node.args])
         elif all(a is b for a, b in zip(args, node.args, strict=True)):
             new[node] = node
@@ -40,16 +40,12 @@ def simplify(outputs: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(new[o] for o in outputs)
 
 
-def _is_padded_sum(node: Node) -> bool:
-    return is_sum(node) and any(isinstance(a, Place) for a in node.args)
-
-
 def _fused(node: Map, args: Sequence[Node], once: Sequence[bool]) -> Node:
     flat: list[Node] = []
     inner: list[Expr] = []
     operations = _operations(node.expr)
     for arg, single in zip(args, once, strict=True):
-        more = _operations(arg.expr) if single and isinstance(arg, Map) and not _is_padded_sum(arg) else LARGEST
+        more = _operations(arg.expr) if single and isinstance(arg, Map) and not is_padded_sum(arg) else LARGEST
         if isinstance(arg, Map) and operations + more <= LARGEST:
             operations += more
             inner.append(substitute(arg.expr, tuple(Arg(len(flat) + k) for k in range(len(arg.args)))))

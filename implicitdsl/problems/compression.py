@@ -3,19 +3,22 @@
 Columns that share no row move together: with S the sum of their unit vectors, J S holds the entries of all of them
 (A. R. Curtis, M. J. D. Powell, J. K. Reid, J. Inst. Math. Appl. 13, 1974; coloured greedily, T. F. Coleman, J. J. Moré,
 SIAM J. Numer. Anal. 20, 1983). Rows with many entries would keep columns apart: they come one by one in reverse, and
-so do equations of one scalar, which thereby cost what they hold.
+so do equations of one scalar, which thereby cost what they hold: a row written in an array of many as one of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.ir import build
 from implicitdsl.ir import derive as calculus
+from implicitdsl.ir.jacobian import parts_apart
+from implicitdsl.ir.layout import Ranges, stacked, whole_box
 from implicitdsl.ir.node import Leaf, Node
 
 Whole = NDArray[np.int64]
@@ -38,6 +41,7 @@ class Compressed:
 
 def compress(outputs: Sequence[Node], unknowns: Sequence[Leaf], rows: Whole, columns: Whole) -> Compressed:
     """The Jacobian of the outputs, whose entries are at these rows and columns, by rows."""
+    outputs = _taken_apart(outputs, unknowns, rows, columns)
     sizes = np.array([o.size for o in outputs])
     firsts = np.cumsum(sizes) - sizes
     owner = np.repeat(np.arange(len(outputs)), sizes)
@@ -68,11 +72,54 @@ def compress(outputs: Sequence[Node], unknowns: Sequence[Leaf], rows: Whole, col
         for unknown, found in zip(unknowns, calculus.pullback((scalar,), (1.0,), unknowns), strict=True):
             inside: Whole = here[(columns[here] >= first) & (columns[here] < first + unknown.size)]
             if len(inside):
-                places[inside] = used + columns[inside] - first
-                nodes.append(build.zeros(unknown.shape) if found is None else found)
-                used += unknown.size
+                gradient = build.zeros(unknown.shape) if found is None else found
+                held, at = _held(gradient, columns[inside] - first)
+                places[inside] = used + at
+                nodes += held
+                used += sum(node.size for node in held)
             first += unknown.size
     return Compressed(tuple(nodes), places, count, len(sweeps))
+
+
+def _taken_apart(outputs: Sequence[Node], unknowns: Sequence[Leaf], rows: Whole, columns: Whole) -> list[Node]:
+    """The outputs, a stack by its parts where these move fewer operations than directions for all its columns."""
+    found: list[Node] = []
+    first = 0
+    for output in outputs:
+        own = (rows >= first) & (rows < first + output.size)
+        first += output.size
+        parts: list[tuple[Ranges, Node]] = []
+        if len(output.shape) == 1 and len(stacked(output)) > 1:
+            colours = _coloured(rows[own], columns[own], sum(u.size for u in unknowns))
+            parts = parts_apart(output, unknowns, int(colours.max(initial=-1)) + 1)
+        if not parts:
+            found.append(output)
+            continue
+        end = 0
+        for (start, stop), part in sorted(((box[0], part) for box, part in parts), key=itemgetter(0)):
+            found += [build.zeros((start - end,)), part] if start > end else [part]
+            end = stop
+        found += [build.zeros((output.size - end,))] if output.size > end else []
+    return found
+
+
+def _held(gradient: Node, columns: Whole) -> tuple[list[Node], Whole]:
+    """Nodes that hold these scalars of a gradient, and where each lies in them: of a stack, the parts that are asked
+    for."""
+    grid = np.arange(gradient.size).reshape(gradient.shape)
+    where = np.full(gradient.size, -1, np.int64)
+    nodes: list[Node] = []
+    used = 0
+    for box, part in stacked(gradient) or [(whole_box(gradient.shape), gradient)]:
+        inside = grid[tuple(slice(p, q) for p, q in box)].reshape(-1)
+        if np.isin(inside, columns).any():
+            where[inside] = used + np.arange(part.size)
+            nodes.append(part)
+            used += part.size
+    at = where[columns]
+    if (at < 0).any():
+        nodes.append(build.zeros(()))
+    return nodes, np.where(at < 0, used, at)
 
 
 def _rows_apart(rows: Whole, scalar: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from implicitdsl.ir import build
-from implicitdsl.ir import derive as calculus
+from implicitdsl.ir.jacobian import matrix
 from implicitdsl.ir.node import Leaf, Node
 from implicitdsl.problems.derived import Derived, group, tangent, transpose
 from implicitdsl.problems.kinks import kink_distances
@@ -27,12 +27,7 @@ def flat(nodes: Sequence[Node]) -> Node:
 
 def jacobian(name: str, inputs: Derived, rows: Sequence[Node], unknowns: Sequence[Leaf]) -> Derived:
     """The dense matrix of derivatives, row-major: rows are the scalars of `rows`, columns those of the unknowns."""
-    blocks: list[Node] = []
-    for row in rows:
-        parts = [build.reshape(calculus.jacobian(row, u), (row.size, u.size)) for u in unknowns]
-        blocks.append(build.concat(parts, axis=1))
-    matrix = build.concat(blocks, axis=0)
-    return Derived(name, inputs.inputs, (group("matrix", (matrix,)),))
+    return Derived(name, inputs.inputs, (group("matrix", (matrix(rows, unknowns),)),))
 
 
 def derive_implicit(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from implicitdsl.functions.expression import Apply, Expr
-from implicitdsl.ir.node import Contract, Leaf, Map, Node, walk
+from implicitdsl.ir.node import Leaf, Node, walk
+from implicitdsl.ir.operations import operations
 from implicitdsl.ir.text import to_text
 from implicitdsl.problems.argmin import ArgminProblem, is_quadratic
 from implicitdsl.problems.bvp import BvpProblem
@@ -76,52 +75,11 @@ def function_text(function: Derived) -> str:
 def schedule_text(function: Derived) -> str:
     """How a function runs: statements, scalar operations by name, multiply-adds of its contractions."""
     statements = sum(1 for n in walk(function.nodes) if n.args)
-    scalar, multiply_adds = operations(function)
+    scalar, multiply_adds = operations(function.nodes)
     counted = ", ".join(f"{count} {name}" for name, count in sorted(scalar.items()))
     return (
         f"{function.name}: {statements} statements; {counted or 'no scalar operations'}; {multiply_adds} multiply-adds"
     )
-
-
-def operations(function: Derived) -> tuple[Counter[str], int]:
-    """The scalar operations of a function by name, and the multiply-adds of its contractions."""
-    scalar: Counter[str] = Counter()
-    multiply_adds = 0
-    for node in walk(function.nodes):
-        match node:
-            case Map():
-                for name in _applied(node.expr):
-                    scalar[name] += node.size
-            case Contract():
-                multiply_adds += _products(node)
-            case _:
-                pass
-    return scalar, multiply_adds
-
-
-def _products(node: Contract) -> int:
-    sizes = {
-        letter: n for text, a in zip(node.ins, node.args, strict=True) for letter, n in zip(text, a.shape, strict=True)
-    }
-    if len(node.args) == 1 and len(node.out) == len(node.ins[0]):
-        return 0
-    total = 1
-    for size in sizes.values():
-        total *= size
-    return total
-
-
-def _applied(expr: Expr) -> list[str]:
-    found: list[str] = []
-    seen: set[Expr] = set()
-    todo = [expr]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, Apply) and item not in seen:
-            seen.add(item)
-            found.append(item.function)
-            todo += item.args
-    return found
 
 
 def _group(group: Group) -> str:

@@ -28,6 +28,8 @@ from implicitdsl.ir.node import (
     Solve,
     Window,
 )
+from implicitdsl.ir.operations import operations
+from implicitdsl.ir.routines import are_disjoint
 from implicitdsl.ir.sparsity import pattern
 from implicitdsl.ir.verify import VerifyError, verify
 
@@ -215,3 +217,21 @@ def test_graphs_and_their_derivatives_are_sound(seed):
     second = [g for g in derive.pullback(gradient, [b.ones(n.shape) for n in gradient], LEAVES) if g is not None]
     forward = [t for t in derive.pushforward(nodes, {LEAVES[0]: b.ones((2, 3))}, extra=2) if t is not None]
     verify((*nodes, *gradient, *second, *forward, *(derive.jacobian(n, LEAVES[0]) for n in nodes)))
+
+
+def test_operations_count_what_is_computed():
+    a, v = b.leaf("input", "a", (3, 4)), b.leaf("input", "v", (4,))
+    scalar, products = operations((b.apply("tanh", b.add(b.matmul(a, v), 1.0)),))
+    assert (scalar, products) == ({"tanh": 3, "add": 3}, 12)
+    # A stack is written in place; terms that meet are added.
+    assert operations((b.concat([v, b.pick(v, ((1, 3),))]),)) == ({}, 0)
+    assert operations((b.add(b.place(v, ((0, 4),), (5,)), b.place(v, ((1, 5),), (5,))),)) == ({"add": 3}, 0)
+    assert operations((b.add(b.leaf("input", "w", (5,)), b.place(v, ((1, 5),), (5,))),)) == ({"add": 4}, 0)
+
+
+def test_many_boxes_are_told_apart():
+    boxes = [((i, i + 1), (j, j + 1)) for i in range(12) for j in range(12) if (i + j) % 2]
+    assert are_disjoint(boxes, (12, 12))
+    assert not are_disjoint([*boxes, ((3, 5), (4, 5))], (12, 12))
+    assert not are_disjoint([*boxes, boxes[5]], (12, 12))
+    assert are_disjoint([((i, i + 1), (0, 2000)) for i in range(2000)], (2000, 2000))

@@ -15,7 +15,7 @@ from implicitdsl.backends.lanes import elementary, emit_algebra, emit_contract, 
 from implicitdsl.backends.lanes.lane_code import LaneCode
 from implicitdsl.backends.lanes.values import Store, Value, elements, plain, read
 from implicitdsl.ir.contraction import is_layout
-from implicitdsl.ir.layout import is_sum
+from implicitdsl.ir.layout import is_padded_sum
 from implicitdsl.ir.node import (
     Cholesky,
     Constant,
@@ -136,7 +136,7 @@ class NodeEmission:
     # ------------------------------------------------------------ elementwise
 
     def _emit_map(self, node: Map) -> None:
-        if is_sum(node) and any(isinstance(a, Place) for a in node.args):
+        if is_padded_sum(node):
             self._emit_padded_sum(node)
             return
         code, args = self.code, [self.values[a] for a in node.args]
