@@ -1,7 +1,8 @@
 """One pass that makes a graph smaller: chains of Maps become one Map.
 
 Values stay the same to rounding (constants that meet by the fusion fold). Sums of padded parts are left as they are,
-because they are written in place; so is whatever has several users, because it would be computed several times.
+because they are written in place; so is whatever has several users, because it would be computed several times. What
+is made of constants alone becomes one at the end (`folding.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from implicitdsl.functions.expression import Arg, Expr
 from implicitdsl.functions.scalar import walk as walk_expr
 from implicitdsl.ir.elementwise import mapped
 from implicitdsl.ir.expressions import substitute
+from implicitdsl.ir.folding import fold_constants
 from implicitdsl.ir.layout import is_padded_sum
 from implicitdsl.ir.node import Map, Node, walk
 from implicitdsl.ir.rebuild import with_args
@@ -37,7 +39,7 @@ def simplify(outputs: Sequence[Node]) -> tuple[Node, ...]:
             new[node] = node
         else:
             new[node] = with_args(node, args)
-    return tuple(new[o] for o in outputs)
+    return fold_constants([new[o] for o in outputs])
 
 
 def _fused(node: Map, args: Sequence[Node], once: Sequence[bool]) -> Node:

@@ -12,6 +12,7 @@ from implicitdsl.backends.lanes.target import Device, made_for
 from implicitdsl.ir import build as b
 from implicitdsl.ir import node
 from implicitdsl.ir.evaluate import function
+from implicitdsl.ir.folding import fold_constants
 from implicitdsl.ir.node import walk
 from implicitdsl.problems.derived import Derived, Group, group, simplified, tangent, transpose
 from tests.ir.ir_graphs import LEAVES, grow, random_values, scalar_output
@@ -115,6 +116,25 @@ def test_bits_do_not_depend_on_the_width(looped):
             other = compiled("float64", width, looped=looped, seeds=FEW)(f.name, given, start)
             for a, c in zip(wide, other, strict=True):
                 np.testing.assert_array_equal(a.view(np.int64), c.view(np.int64), err_msg=f"{f.name} {width}")
+
+
+def test_folded_constants_have_the_bits_of_what_they_replace():
+    n = 40
+    c, d = (b.constant(np.random.default_rng(k).normal(size=n)) for k in (1, 2))
+    x = b.leaf("input", "x", (n,))
+    moved = b.add(
+        b.place(b.pick(c, ((9, n),)), ((0, n - 9),), (n,)), b.place(b.pick(c, ((0, 9),)), ((n - 9, n),), (n,))
+    )
+    output = b.apply("tanh", b.mul(x, b.sub(b.div(moved, d), b.mul(0.1, b.mul(moved, c)))))
+    whole = Derived("whole", (group("x", (x,)),), (group("out", (output,)),))
+    folded = Derived("folded", whole.inputs, (group("out", fold_constants((output,))),))
+    assert len(list(walk(folded.nodes))) < len(list(walk(whole.nodes)))
+    given = np.random.default_rng(3).normal(size=(8, n))
+    run = Compiled((whole, folded), "float64", 8)
+    before, after = (run(f.name, [given], None)[0] for f in (whole, folded))
+    np.testing.assert_array_equal(before.view(np.int64), after.view(np.int64))
+    before, after = (wanted(f, given) for f in (whole, folded))
+    np.testing.assert_array_equal(before.view(np.int64), after.view(np.int64))
 
 
 A = b.leaf("input", "A", (6, 6))
