@@ -6,6 +6,7 @@ Shapes are tuples of ints. A node is made by the constructors of `ir/build.py`; 
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, final
@@ -48,7 +49,7 @@ class Node:
     @property
     def size(self) -> int:
         """Number of scalars."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.number} {list(self.shape)}>"
