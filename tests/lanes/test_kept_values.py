@@ -99,3 +99,9 @@ def test_contractions_and_others_in_one_batch_have_the_exact_gradient(dtype: str
         np.testing.assert_array_equal(single.outputs[0][0], one.outputs[0][row])
         bars = fast.pullback(alone, 1, single.saved, single.status, [c[row : row + 1] for c in cot]).grads
         np.testing.assert_array_equal(bars[place("x")][0], found[place("x")][row])
+
+
+def test_a_stack_costs_nothing_but_what_its_parts_do() -> None:
+    entries = [b.pick(Y, ((k, k + 1),)) for k in range(M)]
+    for parts, operations in ((entries[::-1], 0), ([b.mul(entries[k], entries[k - 1]) for k in range(M)], M)):
+        assert sum(map(kept_values.cost_of, walk((b.concat(parts),)))) == operations

@@ -18,7 +18,7 @@ from implicitdsl.functions.scalar import arguments
 from implicitdsl.functions.scalar import walk as walk_expr
 from implicitdsl.ir.contraction import is_layout
 from implicitdsl.ir.elementwise import mapped
-from implicitdsl.ir.layout import is_sum
+from implicitdsl.ir.layout import is_padded_sum, is_sum
 from implicitdsl.ir.node import (
     Constant,
     Contract,
@@ -33,6 +33,7 @@ from implicitdsl.ir.node import (
     Window,
     walk,
 )
+from implicitdsl.ir.operations import work
 from implicitdsl.ir.rebuild import rebuilt, with_args
 from implicitdsl.problems.derived import Derived, Group, group
 
@@ -149,6 +150,8 @@ def _dear(node: Node) -> Iterable[Node]:
 def cost_of(node: Node) -> int:
     """Operations of one node."""
     match node:
+        case Map() if is_padded_sum(node):
+            return work(node)
         case Map():
             return node.size * elementary.cost(node.expr)
         case Contract() if not is_layout(node):
