@@ -25,7 +25,7 @@ def operations(outputs: Iterable[Node]) -> tuple[Counter[str], int]:
             case Map():
                 scalar.update(_scalar(node))
             case Contract():
-                multiply_adds += _products(node)
+                multiply_adds += _multiply_adds(node)
             case _:
                 pass
     return scalar, multiply_adds
@@ -38,7 +38,7 @@ def work(node: Node) -> int:
         case Map():
             return _scalar(node).total()
         case Contract():
-            return _products(node)
+            return _multiply_adds(node)
         case Reduce():
             return node.args[0].size
         case Solve():
@@ -63,8 +63,11 @@ def _applied(expr: Expr) -> Counter[str]:
     return Counter(e.function for e in walk_expr(expr) if isinstance(e, Apply))
 
 
-def _products(node: Contract) -> int:
-    if len(node.args) == 1 and len(node.out) == len(node.ins[0]):
-        return 0
+def _multiply_adds(node: Contract) -> int:
+    return 0 if len(node.args) == 1 and len(node.out) == len(node.ins[0]) else products(node)
+
+
+def products(node: Contract) -> int:
+    """The terms of a contraction: one for every choice of the indices of its arguments."""
     sizes = {c: n for text, a in zip(node.ins, node.args, strict=True) for c, n in zip(text, a.shape, strict=True)}
     return math.prod(sizes.values())

@@ -33,7 +33,7 @@ from implicitdsl.ir.node import (
     Window,
     walk,
 )
-from implicitdsl.ir.operations import work
+from implicitdsl.ir.operations import products, work
 from implicitdsl.ir.rebuild import rebuilt, with_args
 from implicitdsl.problems.derived import Derived, Group, group
 
@@ -155,10 +155,7 @@ def cost_of(node: Node) -> int:
         case Map():
             return node.size * elementary.cost(node.expr)
         case Contract() if not is_layout(node):
-            letters = {
-                c: n for text, a in zip(node.ins, node.args, strict=True) for c, n in zip(text, a.shape, strict=True)
-            }
-            return math.prod(letters.values()) * max(1, len(node.ins) - 1)
+            return products(node) * max(1, len(node.ins) - 1)
         case Leaf() | Constant() | Delta() | Contract() | Pick() | Place() | Reshape() | Window():
             return 0
         case _:
