@@ -1,26 +1,25 @@
-"""Blocks of samples handed to threads: machine code runs without Python's lock, so a pool of threads shares the work.
+"""Blocks of samples handed to threads: machine code runs without Python's lock, so a crew of threads shares the work.
 
-The pool is made when first needed and dropped in the child after a fork, where its threads do not exist.
+The crew is made when first needed and forgotten in the child after a fork, where its threads do not exist. The thread
+that asks for a run takes tasks itself, and waits for tasks that others have begun but never for a thread that has yet
+to wake (`docs/decisions/0037-tasks-are-waited-for-not-threads.md`).
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 from typing import Any
 
 from implicitdsl.backends import interrupt
 from implicitdsl.backends.forks import Lock
 
-WORTHWHILE = 100e-6
-"""Seconds of work below which handing it over costs more than it brings."""
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
+WORTHWHILE = 250e-6
+"""Seconds of work that pay for one thread: with less, the call costs more than it brings."""
 
 LONG = 0.2
 """Seconds from which on a run is left to other threads, so that Ctrl-C can end it."""
@@ -28,10 +27,15 @@ LONG = 0.2
 PATIENCE = 0.1
 """Seconds that the main thread sleeps at a time: not every interrupt wakes it."""
 
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+# Waiting for Python's lock, or for the processor, is not work.
+_clock = time.perf_counter if os.name == "nt" else time.thread_time
+
 _default: Callable[[], int] = _cores
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
-_lock = Lock()
 
 
 def set_default(count: Callable[[], int]) -> None:
@@ -45,66 +49,162 @@ def default() -> int:
     return _default()
 
 
-def _drop_pool() -> None:
-    global _pool
-    _pool = None
+class _Run:
+    """The tasks of one run: those that nobody has begun, and those under way."""
+
+    def __init__(self, tasks: Sequence[tuple[Any, ...]], work: Callable[..., None]) -> None:
+        self.seconds = 0.0
+        self.failure: BaseException | None = None
+        self._work = work
+        self._left = list(tasks)
+        self._under_way = 0
+        self._guard = threading.Lock()
+        # Opened when nothing is left and nothing under way: once, by the helper whose task was the last.
+        self._over = threading.Lock()
+        self._over.acquire()
+
+    def take_part(self) -> None:
+        """Do tasks in this thread, which asked for the run; what they raise is raised."""
+        while True:
+            with self._guard:
+                if not self._left:
+                    return
+                task = self._left.pop()
+            begun = _clock()
+            self._work(*task)
+            spent = _clock() - begun
+            with self._guard:
+                self.seconds += spent
+
+    def help(self) -> None:
+        """Do tasks in a thread of the crew; the first thing that one raises is kept, and ends the run."""
+        while True:
+            with self._guard:
+                if not self._left:
+                    return
+                task = self._left.pop()
+                self._under_way += 1
+            begun, failure = _clock(), None
+            try:
+                self._work(*task)
+            except BaseException as error:
+                failure = error
+            spent = _clock() - begun
+            with self._guard:
+                self.seconds += spent
+                self._under_way -= 1
+                if failure is not None:
+                    self._left.clear()
+                    self.failure = self.failure or failure
+                if not self._left and not self._under_way:
+                    self._over.release()
+
+    def stop(self) -> None:
+        """Leave out what has not begun."""
+        with self._guard:
+            self._left.clear()
+
+    def wait(self) -> None:
+        """Returns when the crew has nothing to do for this run any more."""
+        while self._is_at_work():
+            self._over.acquire(timeout=PATIENCE)
+
+    def _is_at_work(self) -> bool:
+        with self._guard:
+            return bool(self._left) or self._under_way > 0
 
 
-os.register_at_fork(after_in_child=_drop_pool)
+class _Crew:
+    """The threads that help. A run is offered as often as it wants hands, and what nobody took is withdrawn at its end;
+    a thread that is called takes offers until there are none, so there are never more calls than threads."""
+
+    def __init__(self) -> None:
+        self._threads = 0
+        self._offers: deque[_Run] = deque()
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._called = 0
+
+    def offer(self, run: _Run, hands: int) -> bool:
+        """Asks for so many hands; False where none will come."""
+        with _lock:
+            while self._threads < hands:
+                thread = threading.Thread(target=self._serve, name="implicitdsl", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # None can be had: there are too many, or the interpreter ends.
+                    break
+                self._threads += 1
+            hands = min(hands, self._threads)
+            self._offers.extend([run] * hands)
+            calls = min(hands, self._threads - self._called)
+            self._called += calls
+        for _ in range(calls):
+            self._calls.put(None)
+        return hands > 0
+
+    def withdraw(self, run: _Run) -> None:
+        """Takes back what nobody took."""
+        with _lock:
+            while run in self._offers:
+                self._offers.remove(run)
+
+    def _take(self) -> _Run | None:
+        with _lock:
+            return self._offers.popleft() if self._offers else None
+
+    def _serve(self) -> None:
+        while True:
+            self._calls.get()
+            with _lock:
+                self._called -= 1
+            while (run := self._take()) is not None:
+                run.help()
+            # Here `run` is None: the arrays of a run are not held until the next.
 
 
-def _the_pool(size: int) -> ThreadPoolExecutor:
-    global _pool, _pool_size
-    with _lock:
-        if _pool is None or _pool_size < size:
-            if _pool is not None:
-                _pool.shutdown(wait=False)
-            _pool, _pool_size = ThreadPoolExecutor(size, thread_name_prefix="implicitdsl"), size
-        return _pool
+_lock = Lock()
+_crew = _Crew()
 
 
-def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: int, *, seconds: float = 0.0) -> None:
-    """`work(*task)` for every task, by up to `threads` threads, in any order; `seconds` is what they may take in all.
+def _renew_crew() -> None:
+    global _crew
+    _crew = _Crew()
+
+
+os.register_at_fork(after_in_child=_renew_crew)
+
+
+def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: int, *, seconds: float = 0.0) -> float:
+    """`work(*task)` for every task, by up to `threads` threads, the last tasks first; `seconds` is what they may take
+    in all. Returns the seconds that they took, those of all threads together.
 
     The first exception is raised, and what had not begun then is left out. Ctrl-C ends a long run within a step."""
     before = interrupt.raised()
     # Only the main thread is ever interrupted, and only while it runs Python.
     leave = seconds > LONG and threading.current_thread() is threading.main_thread()
-    if not leave and (threads < 2 or len(tasks) < 2):
-        for task in tasks:
-            work(*task)
-        interrupt.check(before)
-        return
-    left = iter(tasks)
-    stopped = threading.Event()
-    guard = threading.Lock()
-
-    def worker() -> None:
-        while not stopped.is_set():
-            with guard:
-                task = next(left, None)
-            if task is None:
-                return
-            work(*task)
-
-    hands = min(threads, len(tasks))
-    pool = _the_pool(hands)
-    futures = [pool.submit(worker) for _ in range(hands if leave else hands - 1)]
+    shared = _Run(tasks, work)
+    hands = min(threads, len(tasks)) - (not leave)
+    crew, helped = _crew, False
     try:
-        if not leave:
-            worker()
-        done, rest = wait(futures, PATIENCE, FIRST_EXCEPTION)
-        while rest and not any(future.exception() for future in done):
-            done, rest = wait(futures, PATIENCE, FIRST_EXCEPTION)
-        for future in done:
-            future.result()
+        if hands > 0:
+            helped = crew.offer(shared, hands)
+        if not (leave and helped):
+            shared.take_part()
+        shared.wait()
     except KeyboardInterrupt:
-        stopped.set()
+        shared.stop()
         with interrupt.stopping():
-            wait(futures)
+            shared.wait()
         raise
     except BaseException:
-        stopped.set()
-        wait(futures)
+        shared.stop()
+        shared.wait()
         raise
+    finally:
+        if hands > 0:
+            crew.withdraw(shared)
+    if shared.failure is not None:
+        raise shared.failure
     interrupt.check(before)
+    return shared.seconds

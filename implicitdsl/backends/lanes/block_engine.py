@@ -25,6 +25,7 @@ from implicitdsl.backends.lanes.data import Data, Value, blank, changed
 from implicitdsl.backends.lanes.layout import LARGE, Packing, Rows, flat_values, packing, shared_arguments
 from implicitdsl.backends.lanes.machine_code import Key, MachineCode
 from implicitdsl.backends.lanes.open_numbers import open_data
+from implicitdsl.backends.lanes.tasks import block_costs, cut, tasks_for
 from implicitdsl.solvers import status as codes
 
 WIDTH = {"float64": 8, "float32": 16}
@@ -187,22 +188,21 @@ class BlockEngine:
         return -(-samples // self.width)
 
     def run_tasks(
-        self, part: str, samples: int, block_bytes: int, work: Callable[[int, int], None], *, whole: int = 1
-    ) -> None:
+        self, part: str, samples: int, block_bytes: int, work: Callable[[int, int], None], *, whole: int = 1,
+        costs: Array | None = None,
+    ) -> None:  # fmt: skip
         """`work(first, last)` over ranges of blocks, of a bounded size, by as many threads as pay; a range begins at a
-        multiple of `whole`."""
+        multiple of `whole`. `costs` are what the samples cost, as they are placed, where that is known."""
         blocks = self.blocks_of(samples)
         most = max(TASK_BYTES // max(block_bytes, 1), 1)
         # The first run of a part may take any time.
         seconds = self._seconds.get(part, np.inf) * blocks
-        wanted = 1 if blocks == 1 else self._hands(seconds)
-        if wanted > 1:
-            most = min(most, -(-blocks // (2 * wanted)))
-        step = max(most - most % whole, whole)
-        if step >= blocks and seconds < threads.LONG:
+        pieces = 1 if blocks == 1 else tasks_for(seconds, self._hands(seconds))
+        if pieces == 1 and blocks <= max(most, whole) and seconds < threads.LONG:
             self._run_one(part, 0, blocks, work)
             return
-        self.run_these(part, [(first, min(first + step, blocks)) for first in range(0, blocks, step)], work)
+        known = None if costs is None or pieces == 1 else block_costs(costs, self.width)
+        self.run_these(part, cut(blocks, pieces, most=most, whole=whole, costs=known), work)
 
     def run_these(self, part: str, tasks: Sequence[tuple[int, int]], work: Callable[[int, int], None]) -> None:
         """`work(first, last)` for ranges of blocks, by as many threads as pay."""
@@ -211,10 +211,7 @@ class BlockEngine:
             self._run_one(part, *tasks[0], work)
             return
         seconds = self._seconds.get(part, np.inf) * blocks
-        wanted = self._hands(seconds)
-        begun = time.perf_counter()
-        threads.run(tasks, work, wanted, seconds=seconds)
-        self._tell(part, (time.perf_counter() - begun) * min(wanted, len(tasks)), blocks)
+        self._tell(part, threads.run(tasks, work, self._hands(seconds), seconds=seconds), blocks)
 
     def _run_one(self, part: str, first: int, last: int, work: Callable[[int, int], None]) -> None:
         """The only task of a run, if a short one: nothing is handed over."""
@@ -229,9 +226,10 @@ class BlockEngine:
 
     def _hands(self, seconds: float) -> int:
         """The threads for work of so many seconds, those of the last call: the first runs on one."""
-        if not np.inf > seconds > 2 * threads.WORTHWHILE:
+        if seconds == np.inf:
             return 1
-        return threads.default() if self.threads is None else self.threads
+        most = threads.default() if self.threads is None else self.threads
+        return max(min(most, int(seconds / threads.WORTHWHILE)), 1)
 
     def places(self, *shapes: tuple[int, ...]) -> Places:
         """Places of arrays of elements of these shapes."""
@@ -265,6 +263,11 @@ def in_order_of_cost(cost: Array, width: int) -> NDArray[np.int64] | None:
         return None
     # NumPy sorts short numbers by their digits.
     return np.argsort(cost.astype(np.uint16) if cost.max() < SHORT else cost, kind="stable")
+
+
+def placed(cost: Array | None, order: NDArray[np.int64] | None) -> Array | None:
+    """The costs of samples as they are placed in lanes."""
+    return cost if cost is None or order is None else cost[order]
 
 
 def lane_steps(steps: Array, order: NDArray[np.int64] | None, width: int) -> int:

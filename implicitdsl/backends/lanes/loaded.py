@@ -37,8 +37,10 @@ class Loaded:
         """Where the code of an entry lies, for as long as this object lives."""
         return self._engine.get_function_address(symbol)
 
-    def function(self, symbol: str, result: Any, *arguments: Any) -> Any:
-        """An entry as a ctypes function, which keeps this object alive; it runs without Python's lock."""
-        made = ctypes.CFUNCTYPE(result, *arguments)(self.address(symbol))
+    def function(self, symbol: str, result: Any, *arguments: Any, locked: bool = False) -> Any:
+        """An entry as a ctypes function, which keeps this object alive. It runs without Python's lock, or keeps it
+        where `locked`, if it takes less time than to get the lock again."""
+        kind = ctypes.PYFUNCTYPE if locked else ctypes.CFUNCTYPE
+        made = kind(result, *arguments)(self.address(symbol))
         made.__dict__["loaded"] = self
         return made

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, DeferredFacts, Gradient, RunOptions, Second, Solution, Tangents
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, spread
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, placed, spread
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -64,7 +64,8 @@ class OdeEngine(BlockEngine):
             return self._nothing(batch)
         plan, values = self.plans.of(self, args, batch), self.values(args, batch)
         p, q = plan.p, plan.q
-        order = self.in_order(self.cost if self.cost is not None and len(self.cost) == batch else None)
+        cost = self.cost if self.cost is not None and len(self.cost) == batch else None
+        order = self.in_order(cost)
         entry = self.code.entry("solve", plan.shared)
         # By instant, then by output.
         flat = np.empty((batch, self.read_size), self.dtype)
@@ -86,7 +87,9 @@ class OdeEngine(BlockEngine):
 
         whole = 1 if tape is None else plan.whole.chunk
         elements = p.size + q.size + self.read_size
-        self.run_tasks("solve", batch, elements * self.width * self.dtype.itemsize, work, whole=whole)
+        self.run_tasks(
+            "solve", batch, elements * self.width * self.dtype.itemsize, work, whole=whole, costs=placed(cost, order)
+        )
         # Whole numbers in floats: their sum is exact.
         steps = (facts[:, 1 + ACCEPTED] + facts[:, 1 + REJECTED]).astype(np.int64)
         self.cost = steps if batch > self.width else None
@@ -196,11 +199,13 @@ class OdeEngine(BlockEngine):
         return swept(self, "pull" if every == 1 else "thin", args, batch, saved, status, cotangents, every)
 
     def run_order(
-        self, part: str, order: NDArray[np.int64], elements: int, work: Callable[[int, int], None], chunk: int
-    ) -> None:
-        """`work` over the blocks of the samples in order."""
+        self, part: str, order: NDArray[np.int64], steps: Array, elements: int, work: Callable[[int, int], None],
+        chunk: int,
+    ) -> None:  # fmt: skip
+        """`work` over the blocks of the samples in order; `steps` are those of all samples."""
         if len(order):
-            self.run_tasks(part, len(order), elements * self.width * self.dtype.itemsize, work, whole=chunk)
+            bytes_each = elements * self.width * self.dtype.itemsize
+            self.run_tasks(part, len(order), bytes_each, work, whole=chunk, costs=steps[order])
 
     # ------------------------------------------------------------ second order
 
@@ -250,7 +255,7 @@ class OdeEngine(BlockEngine):
                 grads.gather(p, p2_bar, first, rows)
                 grads.gather(q, room.array(5), first, rows)
 
-        self.run_order("second", order, 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
+        self.run_order("second", order, saved[0], 4 * p.size + 2 * q.size + 2 * flat.shape[1], work, grads.chunk)
         return self._answers(flat, facts), grads
 
     def tell(self, facts: Array, cot: Array, rows: Rows) -> None:

@@ -92,5 +92,5 @@ def swept(
         grads.gather(q, arena.array(4), first, rows)
         engine.statuses(arena.array(5), rows, found)
 
-    engine.run_order(part, order, (2 * p.size + q.size + cot.shape[1]), work, grads.chunk)
+    engine.run_order(part, order, saved[0], 2 * p.size + q.size + cot.shape[1], work, grads.chunk)
     return Gradient(grads.result(failed(status, asked)), found)

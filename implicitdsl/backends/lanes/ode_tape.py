@@ -118,7 +118,7 @@ class OdeTape:
             grads.gather(p, p_bar, first, rows)
             grads.gather(q, room.array(2), first, rows)
 
-        e.run_these("pull", list(self.pieces), work)
+        e.run_these("pull", sorted(self.pieces), work)
         return Gradient(grads.result(), found)
 
     def _is_in_order(self) -> bool:

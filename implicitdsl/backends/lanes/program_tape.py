@@ -104,7 +104,7 @@ class ProgramTape:
             finish(blocks, p_at, w_at, c_at, lam_at, good_at, p_bar_at)
             grads.gather(p, p_bar, first, rows)
 
-        e.run_these("pull", list(self.pieces), work)
+        e.run_these("pull", sorted(self.pieces), work)
         if not regular[0]:
             return None
         return Gradient(grads.result()[:-1], np.zeros(batch, np.int32))

@@ -25,7 +25,7 @@ from implicitdsl.backends.engine import (
     is_per_sample,
 )
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, placed, split
 from implicitdsl.backends.lanes.contraction import Contraction
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lanes, put_rows
@@ -98,7 +98,8 @@ class RootEngine(BlockEngine):
         p, entry = plan.packed, self.code.entry(self._method, plan.shared)
         roots, facts = np.empty((batch, self._n), self.dtype), np.empty((batch, self.facts_size), self.dtype)
         flat = roots if self._gives_roots else np.empty((batch, self._out), self.dtype)
-        order = self.in_order(self._cost if self._cost is not None and len(self._cost) == batch else None)
+        cost = self._cost if self._cost is not None and len(self._cost) == batch else None
+        order = self.in_order(cost)
         known = self._known(proved=self._contraction.is_proved(values, batch))
         contracted: list[Rows] = []
 
@@ -119,7 +120,8 @@ class RootEngine(BlockEngine):
             else:
                 put_rows(facts, rows, room.array(3))
 
-        self.run_tasks(self._method, batch, self._bytes(p.size + self._n + self._out), work)
+        bytes_each = self._bytes(p.size + self._n + self._out)
+        self.run_tasks(self._method, batch, bytes_each, work, costs=placed(cost, order))
         steps, status = facts[:, 1].astype(np.int64), np.zeros(batch, np.int32)
         self._cost = steps.copy() if batch > self.width else None
         contracts = sum(map(count_of, contracted)) == batch

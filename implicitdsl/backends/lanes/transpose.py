@@ -24,10 +24,12 @@ from implicitdsl.backends.lanes.loaded import Loaded
 Array = NDArray[Any]
 Rows = slice | NDArray[np.int64]
 
-MANY = 2048
+MANY = 256
 """Numbers from which on the code is asked."""
 PATIENCE = 1 << 22
 """Numbers that NumPy moves first, in about the time that it takes to load the code."""
+SHORT = 1 << 14
+"""Numbers that are moved in some microseconds: with several threads, Python's lock is not given away for that."""
 BYTES = 64
 """Those of an element: eight numbers of float64, or sixteen of float32."""
 SYMBOLS = ("imp_into_lanes", "imp_out_lanes")
@@ -75,7 +77,7 @@ def _move(way: int, lanes: Array, value: Array, rows: Rows, zeros: int) -> None:
         places, first, count = rows, 0, len(rows)
     size = lanes.itemsize
     # Rows of both lie side by side, so that the address of the first is soon found.
-    _entries(size)[way](
+    _entries(size)[way, count * lanes.shape[1] < SHORT](
         count, address_of(places) + 8 * first, address_of(lanes[0]), lanes.strides[0] // size, address_of(value[0]),
         value.strides[0] // size, lanes.shape[1], zeros,
     )  # fmt: skip
@@ -94,12 +96,16 @@ def _counting(stop: int) -> NDArray[np.int64]:
 
 
 @cache
-def _entries(itemsize: int) -> tuple[Callable[..., int], ...]:
+def _entries(itemsize: int) -> dict[tuple[int, bool], Callable[..., int]]:
     made_by = (fingerprint((*PIPELINE, *SOURCES)), processor("native"), itemsize)
     loaded = Loaded(kept_object(hashlib.sha256(repr(made_by).encode()).hexdigest(), lambda: _make(itemsize)))
     number, address = ctypes.c_int64, ctypes.c_void_p
     kinds = (number, address, address, number, address, number, number, number)
-    return tuple(loaded.function(symbol, ctypes.c_int64, *kinds) for symbol in SYMBOLS)
+    return {
+        (way, short): loaded.function(symbol, ctypes.c_int64, *kinds, locked=short)
+        for way, symbol in enumerate(SYMBOLS)
+        for short in (False, True)
+    }
 
 
 def _make(itemsize: int) -> bytes:
