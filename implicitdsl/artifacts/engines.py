@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 Make = Callable[[str, tuple[int, ...]], bytes]
 """`make(part, shared)`: the object file of a part for one layout."""
+AtHand = Callable[[str, tuple[int, ...]], bool]
+"""`at_hand(part, shared)`: whether that object file need not be compiled."""
+
+
+def _never(part: str, shared: tuple[int, ...]) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,13 @@ class EngineRecord:
         except KeyError:
             return None
 
-    def restore(self, make: Make, threads: int | None) -> Engine:
+    def restore(self, make: Make, threads: int | None, at_hand: AtHand = _never) -> Engine:
         """The engine whose object files `make` gives."""
         from implicitdsl.backends.lanes.machine_code import MachineCode
 
         made: Any = getattr(import_module(self.module), self.name)
-        return made(self.spec, MachineCode(self.signatures, make, self.parts, data=self.spec.data), threads)
+        code = MachineCode(self.signatures, make, self.parts, data=self.spec.data, at_hand=at_hand)
+        return made(self.spec, code, threads)
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,16 @@ class ShootingRecord:
         """See `EngineRecord`; the iteration has its tolerances in its plain data, so that only none can be changed."""
         return None if values else self
 
-    def restore(self, make: Make, threads: int | None) -> Engine:
+    def restore(self, make: Make, threads: int | None, at_hand: AtHand = _never) -> Engine:
         """The engine whose object files `make` gives; the parts of an inner engine bear its name in front."""
         from implicitdsl.backends.shooting.engine import ShootingEngine
 
         def inner(name: str) -> Engine:
-            return self.engines[name].restore(lambda part, shared: make(f"{name}{INNER}{part}", shared), threads)
+            return self.engines[name].restore(
+                lambda part, shared: make(f"{name}{INNER}{part}", shared),
+                threads,
+                lambda part, shared: at_hand(f"{name}{INNER}{part}", shared),
+            )
 
         return ShootingEngine(self.spec, inner)
 
@@ -171,7 +182,7 @@ class KeptEngines:
         return self._engines[key]
 
     def _made(self, key: str, code: str, piece: int, dtype: torch.dtype, call_sizes: Mapping[str, int]) -> Engine:
-        from implicitdsl.backends.lanes.cache import find, keep
+        from implicitdsl.backends.lanes.cache import find, is_kept, keep
 
         def compiled() -> Engine:
             return self._origin().engine(piece, dtype, call_sizes)
@@ -184,12 +195,14 @@ class KeptEngines:
                 return fresh
             keep_record(f"{key}.engine", record)
 
+        def place(part: str, shared: tuple[int, ...]) -> str:
+            return f"{key_of(code, record.code_of(part), part, shared)}.part"
+
         def make(part: str, shared: tuple[int, ...]) -> bytes:
-            place = f"{key_of(code, record.code_of(part), part, shared)}.part"
-            found = find(place)
+            found = find(place(part, shared))
             if found is None:
                 found = object_file(compiled(), part, shared)
-                keep(place, found)
+                keep(place(part, shared), found)
             return found
 
-        return record.restore(make, self._threads)
+        return record.restore(make, self._threads, lambda part, shared: is_kept(place(part, shared)))

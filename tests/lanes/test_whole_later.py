@@ -14,7 +14,7 @@ from torch import Tensor
 
 import implicitdsl
 from implicitdsl import compiler
-from implicitdsl.backends.lanes import machine_code
+from implicitdsl.backends.lanes import cache, machine_code
 from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.backends.lanes.link import aiming_at, make_object
 from implicitdsl.backends.lanes.loaded import Loaded
@@ -35,6 +35,7 @@ ode Chain(x0[5], k[5]) -> [5] {
 """
 BATCH = 11
 """Samples: no whole number of vectors."""
+IS_KEPT = cache.is_kept
 TWICE = os.environ.get(LINK) == "whole"
 """Whether second derivatives are compared too: their kernels are made by no other test, and only so many are meant."""
 
@@ -97,8 +98,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def layer_of(monkeypatch: pytest.MonkeyPatch, patience: float) -> Layer:
+    """A layer that takes its second form after so many seconds of running, whatever is on disk."""
     monkeypatch.setenv(LINK, "whole")
     monkeypatch.setattr(machine_code, "PATIENCE", patience)
+    monkeypatch.setattr(cache, "is_kept", lambda name: False)
     return implicitdsl.loads(TEXT).Chain(dtype=torch.float64)
 
 
@@ -130,6 +133,33 @@ def test_both_forms_of_a_stiff_model_have_the_same_bits(monkeypatch: pytest.Monk
     exact = [expm(0.5 * (np.diag(-rates) + np.diag(rates[:-1], -1))) @ x for x, rates in zip(x0, k, strict=True)]
     found = np.frombuffer(calls[0]).reshape(BATCH, 5)
     np.testing.assert_allclose(found, np.stack(exact), rtol=1e-6, atol=1e-9)
+    # As in a further process, all of it is on disk.
+    asked.clear()
+    monkeypatch.setattr(cache, "is_kept", IS_KEPT)
+    assert run(implicitdsl.loads(TEXT).Chain(dtype=torch.float64)) == calls[:3]
+    assert asked == {f"{WHOLE}solve", f"{WHOLE}pull"}
+
+
+def test_a_second_form_that_lies_on_disk_is_taken_at_once() -> None:
+    asked: list[str] = []
+    kept = {(f"in {WHOLE}solve", (1,))}
+
+    def make(part: str, shared: tuple[int, ...]) -> bytes:
+        asked.append(part)
+        return answer(1)
+
+    outer = MachineCode({}, make, at_hand=lambda part, shared: (part, shared) in kept)
+    code = outer.only("in ", {"solve": "", f"{WHOLE}solve": ""}, {})
+    for shared in ((), (1,)):
+        assert code.entry("solve", shared) is code.entry("solve", shared)
+    assert asked == ["in solve", f"in {WHOLE}solve"]
+    # What is loaded stays until its time has come.
+    kept.add((f"in {WHOLE}solve", ()))
+    assert code.load("solve", ()) is code.load("solve", ())
+    assert len(asked) == 2
+    code.spend("solve", 2 * PATIENCE)
+    code.entry("solve", ())
+    assert asked[2:] == [f"in {WHOLE}solve"]
 
 
 def test_threads_may_call_while_the_form_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,6 +199,12 @@ def find(name: str) -> bytes | None:
     return None if folder is None else read(folder / name)
 
 
+def is_kept(name: str) -> bool:
+    """Whether there is an entry of a name, damaged or not."""
+    folder = cache_folder()
+    return folder is not None and (folder / name).exists()
+
+
 def keep(name: str, content: bytes) -> None:
     """Puts an entry under a name, if there is a place for it."""
     global _written

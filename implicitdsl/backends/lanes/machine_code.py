@@ -3,7 +3,7 @@
 Some parts have two forms with the same bits. In the first the solver calls the functions of the model, which lie beside
 it: made in a moment, where the solver is known. In the second, whose name begins with `WHOLE`, they are parts of the
 solver: faster by up to a third, and up to a second to make. It takes the place of the first when the part has run for
-`PATIENCE`.
+`PATIENCE`, or from the beginning where it was made before and lies on disk.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class MachineCode:
 
     `signatures[entry]` has one letter a parameter: n a whole number, a an array. Entries return a whole number.
     `make(part, shared)` gives the object file that defines `imp_ENTRY` for every entry of a part: what one call of the
-    engine wants is made at once. `parts` names the entries of each part; an entry in none is a part of its own. `data`
-    are the values that object files are loaded with, `layout_data` those that differ by the shared arguments, which an
-    engine sets.
+    engine wants is made at once; `at_hand(part, shared)` tells whether it was made before. `parts` names the entries of
+    each part; an entry in none is a part of its own. `data` are the values that object files are loaded with,
+    `layout_data` those that differ by the shared arguments, which an engine sets.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class MachineCode:
         parts: Mapping[str, tuple[str, ...]] | None = None,
         *,
         data: Data | None = None,
+        at_hand: Callable[[str, tuple[int, ...]], bool] = lambda part, shared: False,
     ) -> None:
         self.signatures = signatures
         self.data: Data = data or {}
         self.layout_data: Callable[[tuple[int, ...]], Data] = lambda shared: {}
         self.make = make
+        self.at_hand = at_hand
         self.grouped = dict(parts or {})
         self._part_of = {entry: part for part, entries in self.grouped.items() for entry in entries}
         self._entries: dict[Key, Any] = {}
@@ -83,7 +85,12 @@ class MachineCode:
 
     def only(self, prefix: str, parts: Mapping[str, str], data: Data) -> MachineCode:
         """The parts whose names begin with `prefix`, without it; `parts` are their signatures, `data` their values."""
-        return MachineCode(parts, lambda part, shared: self.object(f"{prefix}{part}", shared), data=data)
+        return MachineCode(
+            parts,
+            lambda part, shared: self.object(f"{prefix}{part}", shared),
+            data=data,
+            at_hand=lambda part, shared: self.at_hand(f"{prefix}{part}", shared),
+        )
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -108,7 +115,10 @@ class MachineCode:
     def load(self, part: str, shared: tuple[int, ...]) -> Loaded:
         """The machine code of a part, in the form that pays."""
         part = self._form(part)
+        whole = f"{WHOLE}{part}"
         with self._lock:
+            if whole in self.signatures and (part, shared) not in self._loaded and self.at_hand(whole, shared):
+                part = whole
             if (part, shared) not in self._loaded:
                 self._loaded[part, shared] = Loaded(
                     self.object(part, shared), {**self.layout_data(shared), **self.data}
