@@ -19,6 +19,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.cli.main import app
 from implicitdsl.solvers.status import NOTES, STATUSES
 
@@ -67,6 +68,17 @@ def workplace(text: str) -> Iterator[Path]:
             yield Path(folder)
         finally:
             os.chdir(before)
+
+
+@contextmanager
+def usual_linking() -> Iterator[None]:
+    """Models are linked as users have them linked, whatever the tests are told."""
+    told = os.environ.pop(LINK, None)
+    try:
+        yield
+    finally:
+        if told is not None:
+            os.environ[LINK] = told
 
 
 def run(line: str) -> tuple[int, str]:
@@ -123,7 +135,7 @@ def refresh(text: str) -> str:
     def table_now(match: re.Match[str]) -> str:
         return f"{match[1]}{TABLES[match[2]]()}\n{match[3]}"
 
-    with workplace(text):
+    with workplace(text), usual_linking():
         return MARKED.sub(table_now, BLOCK.sub(block_now, text))
 
 

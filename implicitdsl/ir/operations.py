@@ -1,6 +1,6 @@
 """How much a graph computes: scalar operations of its Maps, multiply-adds of its contractions.
 
-Counted by shapes alone. Moves (Pick, Place, Reshape, transpositions) compute nothing.
+Counted by shapes alone. Moves (Pick, Place, Reshape, transpositions, broadcasts) compute nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from implicitdsl.functions.expression import Apply, Expr
 from implicitdsl.functions.scalar import walk as walk_expr
+from implicitdsl.ir.contraction import is_layout
 from implicitdsl.ir.layout import is_padded_sum
 from implicitdsl.ir.node import Cholesky, Contract, LogDet, Map, Node, Place, Reduce, Solve, walk
 
@@ -64,7 +65,7 @@ def _applied(expr: Expr) -> Counter[str]:
 
 
 def _multiply_adds(node: Contract) -> int:
-    return 0 if len(node.args) == 1 and len(node.out) == len(node.ins[0]) else products(node)
+    return 0 if is_layout(node) else products(node)
 
 
 def products(node: Contract) -> int:
