@@ -12,23 +12,19 @@ import weakref
 
 
 class Lock:
-    """A lock as `threading.RLock`, for a `with` statement, that nobody holds in the child after a fork.
+    """A lock that nobody holds in the child after a fork: `with lock.inner:`.
 
     The thread that forks must not hold it."""
 
     def __init__(self) -> None:
-        self._inner = threading.RLock()
+        # To be entered itself: Ctrl-C may come between any two instructions of Python, so that an `__enter__` or
+        # `__exit__` written here could end with the lock held for ever.
+        self.inner = threading.RLock()
         _every.add(self)
-
-    def __enter__(self) -> None:
-        self._inner.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._inner.release()
 
     def renew(self) -> None:
         """Forget who holds it."""
-        self._inner = threading.RLock()
+        self.inner = threading.RLock()
 
 
 _every: weakref.WeakSet[Lock] = weakref.WeakSet()

@@ -41,10 +41,11 @@ def raised() -> int:
 def stopping() -> Iterator[None]:
     """Raises the flag while the runs under way end."""
     global _raised
-    with _lock:
-        _raised += 1
-        _flag.value = 1
     try:
+        # Inside, because Ctrl-C may come once more: raised for ever, the flag would end every run.
+        with _lock.inner:
+            _raised += 1
+            _flag.value = 1
         yield
     finally:
         _flag.value = 0

@@ -8,6 +8,7 @@ to wake (`docs/decisions/0037-tasks-are-waited-for-not-threads.md`).
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -120,14 +121,16 @@ class _Crew:
 
     def __init__(self) -> None:
         self._threads = 0
+        self._busy = 0
         self._offers: deque[_Run] = deque()
         self._calls: SimpleQueue[None] = SimpleQueue()
-        self._called = 0
 
-    def offer(self, run: _Run, hands: int) -> bool:
-        """Asks for so many hands; False where none will come."""
-        with _lock:
-            while self._threads < hands:
+    def offer(self, run: _Run, hands: int, *, leave: bool) -> bool:
+        """Asks for so many hands, one of which is free if the caller will `leave` the run. False where none is."""
+        with _lock.inner:
+            taken = self._busy + len(self._offers)
+            wanted = max(hands, taken + 1) if leave else hands
+            while self._threads < wanted:
                 thread = threading.Thread(target=self._serve, name="implicitdsl", daemon=True)
                 try:
                     thread.start()
@@ -137,29 +140,31 @@ class _Crew:
                 self._threads += 1
             hands = min(hands, self._threads)
             self._offers.extend([run] * hands)
-            calls = min(hands, self._threads - self._called)
-            self._called += calls
-        for _ in range(calls):
-            self._calls.put(None)
-        return hands > 0
+            # Asked, not counted: Ctrl-C may come between a number and what it counts.
+            for _ in range(min(hands, self._threads - self._calls.qsize())):
+                self._calls.put(None)
+            return self._threads > taken
 
     def withdraw(self, run: _Run) -> None:
         """Takes back what nobody took."""
-        with _lock:
+        with _lock.inner:
             while run in self._offers:
                 self._offers.remove(run)
 
     def _take(self) -> _Run | None:
-        with _lock:
-            return self._offers.popleft() if self._offers else None
+        with _lock.inner:
+            if not self._offers:
+                return None
+            self._busy += 1
+            return self._offers.popleft()
 
     def _serve(self) -> None:
         while True:
             self._calls.get()
-            with _lock:
-                self._called -= 1
             while (run := self._take()) is not None:
                 run.help()
+                with _lock.inner:
+                    self._busy -= 1
             # Here `run` is None: the arrays of a run are not held until the next.
 
 
@@ -184,11 +189,12 @@ def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: in
     # Only the main thread is ever interrupted, and only while it runs Python.
     leave = seconds > LONG and threading.current_thread() is threading.main_thread()
     shared = _Run(tasks, work)
-    hands = min(threads, len(tasks)) - (not leave)
+    # Beside an interpreter that ends no thread runs any more; one may have ended with a lock held.
+    hands = 0 if sys.is_finalizing() else min(threads, len(tasks)) - (not leave)
     crew, helped = _crew, False
     try:
         if hands > 0:
-            helped = crew.offer(shared, hands)
+            helped = crew.offer(shared, hands, leave=leave)
         if not (leave and helped):
             shared.take_part()
         shared.wait()

@@ -61,7 +61,7 @@ class Binding:
     def entry(self, piece: int, dtype: torch.dtype, sizes: Mapping[str, int]) -> Entry:
         """The entry for a piece, made when first asked for."""
         case = (piece, dtype, tuple(sorted(sizes.items())))
-        with _lock:
+        with _lock.inner:
             found = self._entries.get(case)
             if found is None:
                 found = self._source.entry(f"engine {next(_count)}", piece, dtype, dict(sizes))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -131,7 +135,9 @@ def test_runs_inside_runs_and_beside_runs_come_to_an_end() -> None:
     assert [sorted(done) for done in found] == [list(range(6))] * 4
 
 
-def test_a_run_does_not_wait_for_a_crew_that_is_busy() -> None:
+@contextmanager
+def busy_crew() -> Iterator[int]:
+    """All threads of the crew, so many and another caller, are at a task that ends with the context, or in 30 s."""
     leave, begun = threading.Event(), threading.Semaphore(0)
 
     def long(_: int) -> None:
@@ -144,12 +150,91 @@ def test_a_run_does_not_wait_for_a_crew_that_is_busy() -> None:
     for _ in range(hands):
         assert begun.acquire(timeout=30)
     try:
-        # All of the crew and the other caller are inside `long`.
-        for _ in range(20):
-            assert sorted(tasks_done(4, hands)) == [0, 1, 2, 3]
+        yield hands
+        assert other.is_alive()
     finally:
         leave.set()
         other.join(30)
+
+
+def test_a_run_does_not_wait_for_a_crew_that_is_busy() -> None:
+    with busy_crew() as hands:
+        for _ in range(20):
+            assert sorted(tasks_done(4, hands)) == [0, 1, 2, 3]
+
+
+def test_a_run_that_the_main_thread_leaves_does_not_wait_for_a_crew_that_is_busy() -> None:
+    found: list[int] = []
+    with busy_crew():
+        threads.run([()], lambda: found.append(threading.get_ident()), 1, seconds=2 * threads.LONG)
+    assert found
+    assert found != [threading.get_ident()]
+
+
+INTERRUPTED_OFTEN = """
+import random, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from implicitdsl.backends import threads
+
+armed, random = False, random.Random(3)
+
+def interrupt():
+    while True:
+        time.sleep(2e-3 * random.random())
+        if armed:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+until = time.monotonic() + 3
+while time.monotonic() < until:
+    try:
+        armed = True
+        while True:
+            threads.run([(0,), (1,), (2,)], range, 3)
+    except KeyboardInterrupt:
+        armed = False
+    try:
+        time.sleep(4e-3)
+    except KeyboardInterrupt:
+        pass
+    both = threading.Barrier(2, timeout=20)
+    # A crew that waits for a lock for ever takes no task, and neither do threads that nobody calls.
+    threads.run([(), ()], both.wait, 2)
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals for threads")
+def test_the_crew_is_whole_after_ctrl_c_at_any_moment() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_OFTEN], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+AT_THE_END = """
+from implicitdsl.backends import threads
+from time import sleep
+
+class Last:
+    def __init__(self):
+        self.run, self.print = threads.run, print
+
+    def __del__(self):
+        done = []
+        for seconds in (0.0, 1.0):
+            self.run([(0,), (1,)], done.append, 2, seconds=seconds)
+        self.print(done, flush=True)
+
+threads.run([(1e-3,), (1e-3,)], sleep, 2)
+last = Last()
+last.own = last
+"""
+
+
+def test_a_run_at_the_end_of_the_interpreter_does_not_wait_for_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("[1, 0, 1, 0]\n", 0), done.stderr
 
 
 def test_nothing_of_a_run_is_held_when_it_is_over() -> None:

@@ -87,7 +87,7 @@ class BlockCode:
     def chosen(self, part: str) -> list[Derived]:
         """The functions that a part calls."""
         names = dict.fromkeys(name for entry in self.entries(part) for name in self._calls[entry])
-        with self._lock:
+        with self._lock.inner:
             for name in names:
                 if name not in self._simple:
                     self._simple[name] = simplified(self._functions[name])

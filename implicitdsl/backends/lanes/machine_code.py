@@ -116,7 +116,7 @@ class MachineCode:
         """The machine code of a part, in the form that pays."""
         part = self._form(part)
         whole = f"{WHOLE}{part}"
-        with self._lock:
+        with self._lock.inner:
             if whole in self.signatures and (part, shared) not in self._loaded and self.at_hand(whole, shared):
                 part = whole
             if (part, shared) not in self._loaded:

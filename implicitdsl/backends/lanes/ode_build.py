@@ -295,7 +295,7 @@ class Maker:
         written = TIMES if self._spec.more["save_times"] is not None else {}
         called = KEPT_FUNCTIONS if KEEPS in ode_method(self._settings.solver).roles else FUNCTIONS
         names = [name for name in called[part] if name in self._functions and name not in written]
-        with self._lock:
+        with self._lock.inner:
             for name in names:
                 if name not in self._simple:
                     self._simple[name] = simplified(self._functions[name])
