@@ -349,3 +349,35 @@ def test_an_answer_on_a_kink_is_noted(name: str, inputs: tuple[float, ...], kink
     layer = implicitdsl.loads(KINKS)[name](dtype=F64)
     layer(number(*inputs))
     assert [bool(note & KINK) for note in layer.last.notes.tolist()] == list(kinked)
+
+
+RICCATI = """
+# The cost matrix of a linear-quadratic regulator, from the end of its time to the start.
+ode Riccati[n = 3](A[n, n], b[n], S1[n, n], end) -> S[n, n] {
+  state S[n, n] = S1
+  dS/dt = -(A.T @ S + S @ A - S @ outer(b, b) @ S + eye(n))
+  from t = end to 0
+  return S
+}
+"""
+
+
+def test_a_riccati_equation_to_second_order_is_radons_linear_one() -> None:
+    """LLVM's `newgvn` stopped the process on the second derivative of this model, in the middle of compiling it."""
+
+    def linear(a: Tensor, b: Tensor, s1: Tensor, end: Tensor) -> Tensor:
+        top, bottom = torch.cat([a, -torch.outer(b, b)], 1), torch.cat([-torch.eye(3, dtype=F64), -a.T], 1)
+        xy = torch.linalg.matrix_exp(-end * torch.cat([top, bottom])) @ torch.cat([torch.eye(3, dtype=F64), s1])
+        return xy[3:] @ torch.linalg.inv(xy[:3])
+
+    def derivatives(f: Any) -> list[Tensor]:
+        inputs = [i.clone().requires_grad_() for i in (0.5 * draw(3, 3), draw(3), 0.3 * torch.eye(3, dtype=F64), end)]
+        value = f(*inputs)
+        first = torch.autograd.grad((value * draw(3, 3, seed=4)).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(((k + 1) * g).sum() for k, g in enumerate(first)), inputs)
+        return [value, *first, *second]
+
+    end = number(1.5)
+    layer = implicitdsl.loads(RICCATI).Riccati(dtype=F64, rtol=1e-11, atol=1e-12)
+    for found, expected in zip(derivatives(layer), derivatives(linear), strict=True):
+        assert torch.allclose(found, expected, rtol=1e-7, atol=1e-8)

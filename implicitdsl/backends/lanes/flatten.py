@@ -5,8 +5,8 @@ a chain of functions, each called by one other, so the innermost is simplified a
 entry, which is most of the code, again when the last small function has become part of it. So chains are joined before
 all else, and a function is simplified by itself, with its loops of few known rounds written out.
 
-Dear functions of a model lie in objects of their own (`apart.py`), and leave a solver short: of an explicit one's loops
-little is to be found but equal values.
+Dear functions of a model lie in objects of their own (`apart.py`), and leave a solver short: in the loops of an
+explicit one little is to be found.
 
 What is called from several places and small becomes part of its callers before those are simplified, and LLVM's
 pipeline for modules is left out; with vectors of samples it has nothing to add. Two kinds of code are still given to it
@@ -32,13 +32,12 @@ FEW = 4
 MIDDLE = 16
 """The largest size for which loops over the states are written out."""
 QUICK, MODERATE = 1, 2
-"""Lower levels of LLVM's passes; the quick one does not look for values that lie in memory already, which loops
-over many states do not leave."""
-LIGHT = ("loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg")
-"""What is left to do where all places on the stack have become values."""
-SHORT = ("aggressive_dce", "loop_rotate", "instruction_combine", "simplify_cfg")
-"""The same without looking for equal values. Machine code is made without those of one block; of those far apart there
-are few but in explicit steps."""
+"""Lower levels of LLVM's passes; of values that lie in memory already the quick one looks only for those that one
+place wrote or read before, and loops over many states leave few others."""
+LIGHT = ("aggressive_dce", "loop_rotate", "instruction_combine", "simplify_cfg")
+"""What is left to do where all places on the stack have become values. Equal values are not looked for: machine code is
+made without those of one block, and those far apart are few. The one pass for them that llvmlite offers by itself,
+LLVM's `newgvn`, stops the process on some valid code, and is in none of LLVM's own pipelines."""
 
 _CALLED = re.compile(r"@(own\.\d+)\(")
 _NAMED = re.compile(r"@(own\.\d+)\b")
@@ -99,9 +98,6 @@ def optimise_whole(
         inline_small(module, builder, _SMALL)
         is_large = max(sizes, default=0) > MIDDLE
         simplify(module, machine, FULL if sizes and not is_large else QUICK, unrolls=not (is_large or is_narrow))
-        if not sizes:
-            # In a program of its own sizes so much is written out that values which lie in memory already count.
-            run(module, builder, "new_gvn")
         run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 

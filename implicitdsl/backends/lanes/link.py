@@ -151,7 +151,7 @@ def make_object(
             keep_inside(whole, entries, inline_all=inline_all)
             # What lies in registers is the same code at every level.
             machine = machine_for(cpu, is_apart=calls_others, level=QUICK)
-            finish(whole, machine, is_one=inline_all, is_straight=is_straight)
+            finish(whole, machine, is_straight=is_straight)
             return machine.emit_object(whole)
         whole = joined(parts, entries, context)
         if has_model:

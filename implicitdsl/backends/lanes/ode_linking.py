@@ -61,7 +61,8 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
         # Whatever the model calculates: a solver for its sizes. In these, loops cost next to nothing.
         written_out = may_write_out and states <= MIDDLE and not method.is_stiff and part != "second"
     is_one = may_be_one and written_out
-    straight = is_one or (part in STRAIGHT and method.is_straight)
+    # The transpose of explicit steps reads what it keeps of all stages more than once.
+    straight = (is_one and part != "pull") or (not is_one and part in STRAIGHT and method.is_straight)
     # Events and delays have more numbers that differ by the model.
     is_open = calls and not method.events and DELAYED not in method.roles
     is_felt = states <= MIDDLE and DELAYED not in method.roles

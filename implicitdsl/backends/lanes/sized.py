@@ -18,7 +18,6 @@ import llvmlite.binding as llvm
 from implicitdsl.backends.lanes.flatten import (
     LIGHT,
     QUICK,
-    SHORT,
     Inlining,
     inline_small,
     inner,
@@ -60,17 +59,16 @@ def write_out(
     run(module, builder, "strip_symbols", "strip_dead_prototype")
 
 
-def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_one: bool, is_straight: bool) -> None:
-    """Optimises a solver for these sizes that the functions of a model are linked with. `is_one` says that all of the
-    solver is one function, as of explicit methods; `is_straight` that nothing is to be found that could be moved out
-    of a loop within a step."""
+def finish(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, is_straight: bool) -> None:
+    """Optimises a solver for these sizes that the functions of a model are linked with. `is_straight` says that
+    nothing is to be found that could be moved out of a loop within a step."""
     builder = builder_for(machine)
     run(module, builder, *_INLINE)
     if inner(module):
         inline_small(module, builder, _SMALL)
     run(module, builder, "sroa")
     if is_straight:
-        run(module, builder, *(LIGHT if is_one else SHORT))
+        run(module, builder, *LIGHT)
     else:
         simplify(module, machine, QUICK)
     if inner(module):
