@@ -88,7 +88,7 @@ class Models:
             near = difflib.get_close_matches(name, self._templates, 1)
             hint = f"; did you mean `{near[0]}`?" if near else ""
             raise AttributeError(
-                f"{self._text.name} defines no `{name}`{hint} (it defines {', '.join(self._templates)})"
+                f"{self._text.name} defines no `{name}`{hint} (it defines {', '.join(self._templates) or 'no layer'})"
             )
         return found
 

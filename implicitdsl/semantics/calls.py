@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from implicitdsl.functions.table import FUNCTIONS, Function
 from implicitdsl.semantics import budget
 from implicitdsl.semantics.layercall import layer_outputs
-from implicitdsl.semantics.names import did_you_mean
+from implicitdsl.semantics.names import did_you_mean, with_article
 from implicitdsl.semantics.sizes import Shape, show
 from implicitdsl.semantics.symbols import CheckedFunction, Symbol
 from implicitdsl.semantics.tablecalls import arity, table_call
@@ -17,6 +17,18 @@ from implicitdsl.syntax import tree
 
 if TYPE_CHECKING:
     from implicitdsl.semantics.infer import Inference
+
+_ELSEWHERE = {
+    "ln": "log(x)",
+    "pow": "x^y",
+    "square": "x^2",
+    "maximum": "max(x, y)",
+    "minimum": "min(x, y)",
+    "arcsin": "asin(x)",
+    "arccos": "acos(x)",
+    "arctan": "atan(x)",
+}
+"""Functions by the names that they have in other languages, and how they are written in this one."""
 
 
 def call(inference: Inference, node: tree.Call, frame: Frame) -> Step:
@@ -42,7 +54,7 @@ def call(inference: Inference, node: tree.Call, frame: Frame) -> Step:
             return (yield _read(inference, function, node, frame))
         case Symbol():
             yield from _arguments(inference, node, frame)
-            _not_callable(inference, node, f"`{function.name}` is a {function.role}")
+            _not_callable(inference, node, f"`{function.name}` is {with_article(function.role)}")
             return UNKNOWN
         case CheckedFunction():
             shapes = yield from _plain(inference, node, frame)
@@ -69,6 +81,16 @@ def find_function(
                     "E201", f"unknown function `{alias}.{name}`", node.function.span, help=did_you_mean(name, known)
                 )
             return found
+        case tree.Attribute(name=name) if name in FUNCTIONS:
+            inference.report.add(
+                "E201",
+                f"unknown function `{brief(node.function)}`",
+                node.function.span,
+                help=f"functions stand alone: `{FUNCTIONS[name].form}`"
+                if False
+                else f"functions stand without a dot: `{name}(…)`",
+            )
+            return None
         case _:
             _not_callable(inference, node, f"`{brief(node.function)}` is a value")
             return None
@@ -92,7 +114,8 @@ def find_function(
             *around.functions,
             *(s.name for s in inference.block.symbols.values() if s.role in ("use", "path")),
         ]
-        help_ = did_you_mean(name, known)
+        other = _ELSEWHERE.get(name)
+        help_ = did_you_mean(name, known) if other is None else f"it is written `{other}`"
         if name in inference.block.known_layers:
             help_ = f"a layer has its own weights: `use f = {name}[…]`, then `f(…)`"
         inference.report.add("E201", f"unknown function `{name}`", node.function.span, help=help_)

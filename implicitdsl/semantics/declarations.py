@@ -48,7 +48,15 @@ def read_set(expression: tree.Expression | None, scope: Scope) -> MemberSet | No
         case tree.Name(id=name):
             return MemberSet(name)
         case tree.Call(function=tree.Name(id=name), arguments=arguments):
-            return MemberSet(name, tuple(_number(a, scope) for a in arguments))
+            found = MemberSet(name, tuple(_number(a, scope) for a in arguments))
+            if name == "interval" and found.args[0] > found.args[1]:
+                raise fail(
+                    "E208",
+                    f"`{expression.span.text}` holds no number",
+                    expression.span,
+                    help="the lower end comes first",
+                )
+            return found
         case _:
             raise fail("E213", f"`{expression.span.text}` is no set", expression.span)
 
@@ -76,6 +84,7 @@ def declare(statement: tree.Declare, scope: Scope, prefix: str) -> list[Paramete
     found: list[Parameter] = []
     for item in statement.names:
         shape = scope.shape(item.shape)
+        refuse_empty(set_, shape, item.span)
         start: NDArray[np.float64] | None = None
         if item.start is not None:
             value = constant_value(item.start, _at_start(scope))
@@ -168,6 +177,12 @@ def bind_shapes(
         if wanted != tuple(shape):
             raise fail("E302", f"`{item.name}` of {definition.name} is {list(wanted)}; {list(shape)} given", where)
     return bound
+
+
+def refuse_empty(set_: MemberSet | None, shape: tuple[int, ...], where: Span) -> None:
+    """E304 where a set of whole vectors has no member of the size asked for: no numbers have the sum 1."""
+    if set_ is not None and set_.name == "simplex" and shape[-1] == 0:
+        raise fail("E304", "`simplex` of size 0 holds no vector", where, help="its size is 1 or more")
 
 
 def centre(set_: MemberSet | None, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from implicitdsl.problems.signature import Given, MemberSet
 from implicitdsl.semantics import declarations
 from implicitdsl.semantics.expressions import Scope, Used
 from implicitdsl.semantics.library import Library
+from implicitdsl.semantics.names import with_article
 from implicitdsl.semantics.program import Program, UsedLayer
 from implicitdsl.semantics.size_scope import fail
 from implicitdsl.semantics.standins import differentiated, expressions_of, put_back, stand_ins
@@ -169,6 +170,7 @@ def _unknowns(statement: tree.Declare, body: Body) -> None:
     for item in statement.names:
         shape = scope.shape(item.shape)
         leaf = Leaf("state" if statement.role == "state" else "unknown", item.name, shape)
+        declarations.refuse_empty(set_, shape, item.span)
         if item.start is not None:
             start = declarations.fit(scope.value(item.start), shape, item.start)
         else:
@@ -186,7 +188,7 @@ def _caller(definition: tree.Definition, used: UsedLayer, program: Program):
         if definition.kind != "net":
             raise fail(
                 "E607",
-                f"`{used.path}` is a `{used.definition.kind}` layer inside a condition",
+                f"`{used.path}` is {with_article(used.definition.kind)} layer inside a condition",
                 where,
                 remark="an implicit layer nested in the condition of another is not executable yet",
                 help=f"call it in a `net` and pass the result to {definition.name} as an input, or write its "

@@ -9,7 +9,7 @@ from implicitdsl.semantics.constraints import together
 from implicitdsl.semantics.differentials import Equations, check_delays, check_differentials, has_differential
 from implicitdsl.semantics.infer import Inference
 from implicitdsl.semantics.kinds import advice, homes
-from implicitdsl.semantics.names import did_you_mean
+from implicitdsl.semantics.names import did_you_mean, with_article
 from implicitdsl.semantics.places import check_places
 from implicitdsl.semantics.sizes import Shape, show
 from implicitdsl.semantics.structure import balanced, dae_structure, solvable
@@ -102,7 +102,7 @@ def _no_unknown(inference: Inference, equation: tree.Equation, name: str, unknow
     help_ = did_you_mean(name, unknowns) or f"did you mean `let {name}`?"
     remark = "only unknowns stand alone on the left"
     if known is not None:
-        remark = f"it is a {known.role}"
+        remark = f"it is {with_article(known.role)}"
         turned = f"an equation about it is written the other way round: `{brief(equation.right)} = {name}`"
         bare = isinstance(equation.right, tree.Name) and equation.right.id not in unknowns
         help_ = f"an equation about it is written `{name} - {brief(equation.right)} = 0`" if bare else turned
@@ -143,7 +143,7 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         if about not in states:
             known = block.symbols.get(about)
             help_ = did_you_mean(about, states) or (
-                f"`{about}` is a {known.role}" if known is not None else f"declare it: `state {about} = …`"
+                f"`{about}` is {with_article(known.role)}" if known is not None else f"declare it: `state {about} = …`"
             )
             block.report.add("E405", f"`{about}` is not a state", equation.left.span, help=help_)
             found.whole = False

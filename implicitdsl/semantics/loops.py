@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from implicitdsl.diagnostics import Label
 from implicitdsl.semantics import budget
 from implicitdsl.semantics.indexing import Loop
+from implicitdsl.semantics.names import with_article
 from implicitdsl.semantics.values import Frame, brief
 from implicitdsl.syntax import tree
 
@@ -23,7 +24,7 @@ def enter_loop(inference: Inference, index: str, bounds: tree.Range, frame: Fram
         labels = (
             ()
             if taken is None or taken.span is None
-            else (Label(taken.span, f"first defined here, as a {taken.role}"),)
+            else (Label(taken.span, f"first defined here, as {with_article(taken.role)}"),)
         )
         block.report.add(
             "E202", f"`{index}` is defined twice", bounds.span, labels=labels, help="give the loop another name"

@@ -116,6 +116,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return "" if found is None else f"did you mean `{found}`?"
 
 
+def with_article(word: str) -> str:
+    """The word behind `a` or `an`, as it is spoken: an input, an ode, an sde, a use."""
+    return f"{'an' if word[0] in 'aeio' or word == 'sde' else 'a'} {word}"
+
+
 def _distance(left: str, right: str) -> int:
     before: list[int] = []
     last = list(range(len(right) + 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from implicitdsl.diagnostics import Label, Report, Span
 from implicitdsl.functions.table import FUNCTIONS
-from implicitdsl.semantics.names import CONSTANTS, TIMED, did_you_mean, is_module_attribute
+from implicitdsl.semantics.names import CONSTANTS, TIMED, did_you_mean, is_module_attribute, with_article
 from implicitdsl.semantics.sizes import NotASizeError, Shape, Size, read_size
 from implicitdsl.semantics.symbols import Surroundings, Symbol, UseSite
 from implicitdsl.semantics.walk import Part, free_names
@@ -100,7 +100,9 @@ class Block:
                 help="give it another name",
             )
         else:
-            labels = () if known.span is None else (Label(known.span, f"first defined here, as a {known.role}"),)
+            labels = (
+                () if known.span is None else (Label(known.span, f"first defined here, as {with_article(known.role)}"),)
+            )
             self.report.add(
                 "E202", f"`{symbol.name}` is defined twice", where, labels=labels, help="a block is one scope"
             )
@@ -166,7 +168,7 @@ class Block:
             return Size.of(self.values[name.id]) if name.id in self.values else Size.named(name.id)
         if symbol is not None:
             raise NotASizeError(
-                f"`{name.id}` is a {symbol.role}, not a size",
+                f"`{name.id}` is {with_article(symbol.role)}, not a size",
                 name,
                 help="sizes are named in `[ ]` behind the layer's name",
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from implicitdsl.semantics.infer import Inference
-from implicitdsl.semantics.names import DRAWS, SETS, did_you_mean
+from implicitdsl.semantics.names import DRAWS, SETS, did_you_mean, with_article
 from implicitdsl.semantics.sizes import Shape, show
 from implicitdsl.semantics.symbols import Role
 from implicitdsl.semantics.values import OUTSIDE, Frame, brief
@@ -125,7 +125,7 @@ def require(inference: Inference, expression: tree.Expression, allowed: Set[Role
             may = ", ".join(sorted({f"{r}s" if r != "time" else "t" for r in allowed} | {"numbers"}))
             block.report.add(
                 "E407",
-                f"`{name}` is a {symbol.role}: {what} cannot depend on it",
+                f"`{name}` is {with_article(symbol.role)}: {what} cannot depend on it",
                 expression.span,
                 help=f"it may depend on {may}",
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from implicitdsl.semantics.names import with_article
 from implicitdsl.syntax import tree
 
 #: What the unknowns of a kind are told to satisfy.
@@ -54,7 +55,7 @@ def tell(definition: tree.Definition) -> tuple[Passage, ...]:
 
 def words(definition: tree.Definition) -> str:
     """The definition in words as text, its documentation first."""
-    title = f"{definition.name}: {_article(definition.kind)} layer"
+    title = f"{definition.name}: {with_article(definition.kind)} layer"
     lines = [title]
     if definition.doc:
         lines += [f"  {line}" for line in definition.doc.splitlines()]
@@ -219,7 +220,3 @@ def _returned(definition: tree.Definition) -> tuple[str, ...]:
                 return (*lines[:-1], lines[-1] + at)
             return (", ".join(values) + at,)
     return ()
-
-
-def _article(kind: tree.Kind) -> str:
-    return f"{'an' if kind in ('ode', 'sde', 'argmin') else 'a'} {kind}"

@@ -33,6 +33,7 @@ from implicitdsl.solvers.vocabulary import (
     vabs,
     view,
     vmax,
+    vsqrt,
 )
 
 CUTS = 60
@@ -98,7 +99,9 @@ def block_minimise(
         if iteration >= most or not any_(going):
             break
         steps[0] = steps[0] + select(going, 1.0, 0.0)
-        going = search_down(objective, gradient, n, z, p, g, value, step, going, trial, g_trial, value_trial)
+        # The decrease of so short a step is lost in the rounding of terms that cancel in the objective; the gradient's is not.
+        close = and_(definite, size <= 64.0 * vsqrt(eps))
+        going = search_down(objective, gradient, n, z, p, g, value, step, going, close, trial, g_trial, value_trial)
         going = and_(going, largest_of(n, z) <= 1e11 * (1.0 + start_size))
         iteration += 1
     last_step(gradient, n, z, p, h, g, step, scaled, ended, trial, g_trial)
@@ -147,10 +150,10 @@ def lift(
 
 def search_down(
     objective: Any, gradient: Any, n: int, z: Array, p: Array, g: Array, value: Array, step: Array, going: Mask,
-    trial: Array, g_trial: Array, value_trial: Array,
+    close: Mask, trial: Array, g_trial: Array, value_trial: Array,
 ) -> Mask:  # fmt: skip
-    """Moves z, g and the value of the samples `going` by the first of step, step/2, … that is lower (Armijo) or, where
-    values agree to rounding, has a smaller gradient; gives the samples for which there is one."""
+    """Moves z, g and the value of the samples `going` by the first of step, step/2, … that is lower (Armijo) or has a smaller
+    gradient where values agree to rounding, half of it in the samples `close`; gives the samples for which there is one."""
     base, slope, top = value[0], dot(n, g, 0, step, 0), largest_of(n, g)
     noise = 8.0 * epsilon(z) * vabs(base)
     searching = and_(going, all_finite(n, step, 0))
@@ -166,7 +169,8 @@ def search_down(
             finite = and_(is_finite(reached), all_finite(n, g_trial, 0))
             lower = reached <= base + 1e-4 * fraction * slope
             flat = and_(reached <= base + noise, largest_of(n, g_trial) < (1.0 - 1e-4 * fraction) * top)
-            good = and_(searching, and_(finite, or_(lower, flat)))
+            steeply = and_(close, largest_of(n, g_trial) <= 0.5 * top)
+            good = and_(searching, and_(finite, or_(lower, or_(flat, steeply))))
             copy_where(good, n, trial, 0, z, 0)
             copy_where(good, n, g_trial, 0, g, 0)
             copy_where(good, 1, value_trial, 0, value, 0)

@@ -104,6 +104,8 @@ def minimise(
             break
         steps[0] = iteration + 1
         slope = dot(n, g, 0, step, 0)
+        # The decrease of so short a step is lost in the rounding of terms that cancel in the objective; the gradient's is not.
+        close = definite and size <= 64.0 * vsqrt(eps)
         fraction = 1.0 + 0.0 * eps
         taken = False
         for _ in range(60):
@@ -120,7 +122,8 @@ def minimise(
                 flat = value_trial[0] <= value[0] + noise and largest(n, g_trial) < (1.0 - 1e-4 * fraction) * largest(
                     n, g
                 )
-                if (lower or flat) and all_finite(n, g_trial, 0):
+                steeply = close and largest(n, g_trial) <= 0.5 * largest(n, g)
+                if (lower or flat or steeply) and all_finite(n, g_trial, 0):
                     taken = True
                     break
             fraction *= 0.5

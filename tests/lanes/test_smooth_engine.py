@@ -115,6 +115,15 @@ def test_a_curved_valley_is_followed_to_its_end() -> None:
     np.testing.assert_allclose(pushed.outputs[0], np.stack([np.ones(3), 2 * args[0]], axis=1), rtol=1e-10)
 
 
+def test_values_that_cancel_do_not_hold_up_the_last_steps() -> None:
+    """exp z - c z - (c - c log c): a sum of large terms that is 0 at its minimum log c, so that its values are rounding there."""
+    text = "argmin Log(c) -> z {\n  var z\n  minimize exp(z) - c*z - (c - c*log(c))\n  return z\n}"
+    c = torch.arange(2, 300, dtype=torch.float32)
+    layer = implicitdsl.loads(text).Log(dtype=torch.float32)
+    torch.testing.assert_close(layer(c), c.double().log().float(), rtol=1e-6, atol=1e-6)
+    assert layer.last.steps.max() <= 8
+
+
 def test_domains_and_limits_are_kept() -> None:
     starts = np.array([3.0, -3.0, 0.01, 1.0])
     found = agree(*both(TEXT, "Logs", {}), [np.ones(4), starts], 4, 1e-12)

@@ -67,6 +67,26 @@ def test_names_of_a_net(body: str, code: str | None) -> None:
     assert codes(f"net Layer[n](x[n]) -> [n] {{\n{lines}}}") == ([] if code is None else [code])
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("np.exp(x)", "functions stand without a dot: `exp(…)`"),
+        ("x.sum()", "functions stand without a dot: `sum(…)`"),
+        ("ln(x)", "it is written `log(x)`"),
+        ("maximum(x, 0)", "it is written `max(x, y)`"),
+        ("softplux(x)", "did you mean `softplus`?"),
+    ],
+)
+def test_functions_under_the_names_of_other_languages(value: str, told: str) -> None:
+    _, report = checked(f"net Layer(x) -> y {{ return {value} }}")
+    assert [(found.code, found.help) for found in report.found] == [("E201", told)]
+
+
+def test_an_input_is_told_with_its_article() -> None:
+    _, report = checked("net Layer(x[3], i) -> y { return x[i] }")
+    assert [found.remark for found in report.found] == ["`i` is an input, not a size"]
+
+
 @pytest.mark.parametrize("name", ["rtol", "dtype", "seed", "on_fail", "threads"])
 def test_a_size_is_no_option(name: str) -> None:
     assert "E204" in codes(f"net Layer[{name}](x[{name}]) -> [{name}] {{ return x }}")

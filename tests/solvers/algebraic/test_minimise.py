@@ -133,6 +133,18 @@ def test_degenerate_minima_are_flagged() -> None:
     assert derivative(-np.eye(2)) == "singular"
 
 
+@pytest.mark.parametrize("c", [65.0, 220.0])
+def test_values_that_cancel_do_not_hold_up_the_last_steps(c: float) -> None:
+    """exp z - c z - (c - c log c): a sum of large terms that is 0 at its minimum log c, so that its values are rounding there."""
+    status, notes, z, _ = run(
+        lambda z, p: np.exp(z[0]) - c * z[0] - (c - c * np.log(c)),
+        lambda z, p: np.exp(z) - c,
+        lambda z, p: np.exp(z),
+        0.0,
+    )
+    assert (status, notes) == ("success", ()) and z[0] == pytest.approx(np.log(c), rel=1e-15)
+
+
 def test_unbounded_below() -> None:
     """A line and a cubic."""
     assert run(lambda z, p: -z[0], lambda z, p: [-1], lambda z, p: [0], 0.0)[0] == "unbounded"
