@@ -12,11 +12,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from implicitdsl.backends.forks import Lock
-
 _flag = ctypes.c_int32(0)
-_raised = 0
-_lock = Lock()
+_changes = 0
 
 ADDRESS = ctypes.addressof(_flag)
 """Where the number lies: 0 while runs may go on."""
@@ -32,26 +29,30 @@ def _lower() -> None:
 os.register_at_fork(after_in_child=_lower)
 
 
-def raised() -> int:
-    """How many times the flag has been raised."""
-    return _raised
+def begun() -> int:
+    """What `check` asks for: the state of things when a run begins."""
+    changes = _changes
+    # A run that begins while the flag is up ends at once.
+    return -1 if _flag.value else changes
 
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """Raises the flag while the runs under way end."""
-    global _raised
+    """Raises the flag while the runs under way end. Only the main thread is ever interrupted, so none counts beside."""
+    global _changes
+    # All inside, because Ctrl-C may come once more: a flag left up would end every run. The number changes before the
+    # flag does, so that a run that saw the flag up sees either at its end.
     try:
-        # Inside, because Ctrl-C may come once more: raised for ever, the flag would end every run.
-        with _lock.inner:
-            _raised += 1
-            _flag.value = 1
+        _changes += 1
+        _flag.value = 1
         yield
     finally:
+        _changes += 1
         _flag.value = 0
 
 
 def check(before: int) -> None:
-    """Raises RuntimeError if the flag was raised since `raised()` gave that number: what ran since is not whole."""
-    if _raised != before:
+    """Raises RuntimeError if the flag was up at some time since `begun()` gave that number: what ran since is not
+    whole."""
+    if _flag.value or _changes != before:
         raise RuntimeError("the run was interrupted")

@@ -185,7 +185,7 @@ def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: in
     in all. Returns the seconds that they took, those of all threads together.
 
     The first exception is raised, and what had not begun then is left out. Ctrl-C ends a long run within a step."""
-    before = interrupt.raised()
+    before = interrupt.begun()
     # Only the main thread is ever interrupted, and only while it runs Python.
     leave = seconds > LONG and threading.current_thread() is threading.main_thread()
     shared = _Run(tasks, work)
@@ -206,11 +206,13 @@ def run(tasks: Sequence[tuple[Any, ...]], work: Callable[..., None], threads: in
     except BaseException:
         shared.stop()
         shared.wait()
+        # A task may stumble over what was left half-done.
+        interrupt.check(before)
         raise
     finally:
         if hands > 0:
             crew.withdraw(shared)
+    interrupt.check(before)
     if shared.failure is not None:
         raise shared.failure
-    interrupt.check(before)
     return shared.seconds

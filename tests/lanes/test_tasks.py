@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from implicitdsl.backends import threads
+from implicitdsl.backends import interrupt, threads
 from implicitdsl.backends.lanes.tasks import SEVERAL, block_costs, cut, tasks_for
 
 
@@ -262,6 +262,27 @@ def test_a_long_run_of_the_main_thread_is_left_to_the_crew() -> None:
     threads.run([()], lambda: found.append(threading.get_ident()), 1, seconds=2 * threads.LONG)
     assert found
     assert found[0] != threading.get_ident()
+
+
+def test_a_run_that_begins_while_others_are_ended_is_not_whole() -> None:
+    with interrupt.stopping():
+        with pytest.raises(RuntimeError, match="interrupted"):
+            threads.run([()], lambda: None, 1)
+        before = interrupt.begun()
+    with pytest.raises(RuntimeError, match="interrupted"):
+        interrupt.check(before)
+    threads.run([()], lambda: None, 1)
+
+
+@pytest.mark.parametrize("hands", [1, 2])
+def test_a_task_that_stumbles_over_an_interrupted_run_says_so(hands: int) -> None:
+    def work() -> None:
+        with interrupt.stopping():
+            pass
+        raise AssertionError
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        threads.run([(), ()], work, hands)
 
 
 def test_waiting_is_not_counted_as_work() -> None:

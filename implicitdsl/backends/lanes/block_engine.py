@@ -215,10 +215,14 @@ class BlockEngine:
 
     def _run_one(self, part: str, first: int, last: int, work: Callable[[int, int], None]) -> None:
         """The only task of a run, if a short one: nothing is handed over."""
-        before, begun = interrupt.raised(), time.perf_counter()
-        work(first, last)
-        self._tell(part, time.perf_counter() - begun, last - first)
+        before, begun = interrupt.begun(), time.perf_counter()
+        try:
+            work(first, last)
+        except Exception:
+            interrupt.check(before)
+            raise
         interrupt.check(before)
+        self._tell(part, time.perf_counter() - begun, last - first)
 
     def _tell(self, part: str, seconds: float, blocks: int) -> None:
         self._seconds[part] = seconds / blocks
