@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = {
     "ln": "log(x)",
+    "log2": "log(x)/log(2)",
+    "log10": "log(x)/log(10)",
+    "where": "if c then a else b",
     "pow": "x^y",
     "square": "x^2",
     "maximum": "max(x, y)",

@@ -142,7 +142,9 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         shape = _right(inference, equation)
         if about not in states:
             known = block.symbols.get(about)
-            help_ = did_you_mean(about, states) or (
+            is_second = known is not None and known.role == "differential"
+            help_ = "second order is two states: `dx/dt = v`, `dv/dt = …`" if is_second else did_you_mean(about, states)
+            help_ = help_ or (
                 f"`{about}` is {with_article(known.role)}" if known is not None else f"declare it: `state {about} = …`"
             )
             block.report.add("E405", f"`{about}` is not a state", equation.left.span, help=help_)

@@ -166,7 +166,8 @@ def _power(scan: Scan, _: str, at: int) -> None:
 
 def _equals(scan: Scan, text: str, at: int) -> None:
     fix = Fix(Span(scan.source, at, at + len(text)), "=")
-    _refuse(scan, "E107", f"`{text}` is no operator", at, at + len(text), "an equation is written with `=`", fix)
+    help_ = "an equation is written with `=`, a condition with `<`, `<=`, `>` or `>=`"
+    _refuse(scan, "E107", f"`{text}` is no operator", at, at + len(text), help_, fix)
     _add(scan, "mark", "=", at, len(text))
 
 

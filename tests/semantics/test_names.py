@@ -131,3 +131,18 @@ def test_layers_are_found_in_any_order_and_not_in_themselves() -> None:
     assert codes(outer + "net B(x) -> y { return x }") == []
     assert codes(outer + "net B(x) -> y {\n use f = A\n return f(x)\n}") == ["E209"]
     assert codes("net A(x) -> y {\n use f = A\n return f(x)\n}") == ["E209"]
+
+
+@pytest.mark.parametrize(
+    ("equation", "code", "said"),
+    [
+        ("dx/dt = log10(x)", "E201", "it is written `log(x)/log(10)`"),
+        ("dx/dt = tanhh(x)", "E201", "did you mean `tanh`?"),
+        ("dx/dt = x\nddx/dt = -x", "E405", "second order is two states: `dx/dt = v`, `dv/dt = …`"),
+        ("dx/dt = -x\nparam p = k", "E407", "`k` is an input: the start of a param cannot depend on it"),
+    ],
+)
+def test_what_other_languages_write_is_answered_with_what_is_written_here(equation: str, code: str, said: str) -> None:
+    _, report = checked(f"ode A(k) -> x {{\nstate x = k\n{equation}\nfrom t = 0 to 1\nreturn x\n}}")
+    (found,) = [finding for finding in report.in_text_order() if finding.code == code]
+    assert said in (found.help, found.message)
