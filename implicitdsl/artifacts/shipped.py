@@ -23,7 +23,7 @@ from implicitdsl.artifacts.engines import Record
 from implicitdsl.artifacts.headings import Heading
 from implicitdsl.artifacts.keys import VALUES, code_options
 from implicitdsl.artifacts.manifest import DATA, MANIFEST, OBJECTS, check_manifest
-from implicitdsl.backends.engine import Engine
+from implicitdsl.backends.engine import Engine, NotCompiledError
 from implicitdsl.layers.blueprint import Blueprint
 from implicitdsl.layers.module import Layer
 from implicitdsl.layers.options import Options, inherited
@@ -35,7 +35,7 @@ Values = Mapping[str, int | float]
 PartOf = tuple[str, tuple[int, ...]]
 
 
-class NotBuiltError(LookupError):
+class NotBuiltError(NotCompiledError):
     """A package of compiled layers does not hold what was asked of it; the sentence says which command builds it."""
 
 

@@ -197,6 +197,10 @@ class Engine(Protocol):
         ...
 
 
+class NotCompiledError(LookupError):
+    """Code for this choice of shared arguments is not there and cannot be made, as in a package of compiled layers."""
+
+
 @runtime_checkable
 class Preparable(Protocol):
     """An engine whose machine code can be made before the first call."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from implicitdsl.backends import threads
-from implicitdsl.backends.engine import Array, is_per_sample
+from implicitdsl.backends.engine import Array, NotCompiledError, is_per_sample
 from implicitdsl.layers import bodies
 from implicitdsl.layers.registry import Entry, find
 
@@ -221,22 +221,28 @@ def _pullback_vmap(
 ) -> tuple[list[Tensor], list[int]]:
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[1])
-    if any(shared) and batch != 1:
-        found = _one_by_one(
-            torch.ops.implicitdsl.pullback, dims, (cots, args, status, saved, shape, key, on_fail), size
-        )
+
+    def apart() -> tuple[list[Tensor], list[int]]:
+        op = torch.ops.implicitdsl.pullback
+        found = _one_by_one(op, dims, (cots, args, status, saved, shape, key, on_fail), size)
         return found, [0] * len(found)
+
+    if any(shared) and batch != 1:
+        return apart()
     merged = _merge_args(args, dims[1], shared, [False] * len(args), size, batch)
     (facts,) = _merge_facts([status], [dims[2]], size)
-    found = torch.ops.implicitdsl.pullback(
-        _merge_facts(cots, dims[0], size),
-        merged,
-        facts,
-        _merge_facts(saved, dims[3], size),
-        [size, *shape],
-        key,
-        on_fail,
-    )
+    try:
+        found = torch.ops.implicitdsl.pullback(
+            _merge_facts(cots, dims[0], size),
+            merged,
+            facts,
+            _merge_facts(saved, dims[3], size),
+            [size, *shape],
+            key,
+            on_fail,
+        )
+    except NotCompiledError:
+        return apart()
     return _drop_batch(_split(found, size), shared), [0] * len(found)
 
 
@@ -259,23 +265,29 @@ def _pullback_pullback_vmap(
 ) -> tuple[list[Tensor], list[int]]:
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[2])
-    if any(shared) and batch != 1:
-        found = _one_by_one(
-            torch.ops.implicitdsl.pullback_pullback, dims, (cots, dots, args, status, saved, shape, key, on_fail), size
-        )
+
+    def apart() -> tuple[list[Tensor], list[int]]:
+        op = torch.ops.implicitdsl.pullback_pullback
+        found = _one_by_one(op, dims, (cots, dots, args, status, saved, shape, key, on_fail), size)
         return found, [0] * len(found)
+
+    if any(shared) and batch != 1:
+        return apart()
     spread = [False] * len(args)
     (facts,) = _merge_facts([status], [dims[3]], size)
-    found = torch.ops.implicitdsl.pullback_pullback(
-        _merge_facts(cots, dims[0], size),
-        _merge_args(dots, dims[1], shared, spread, size, batch),
-        _merge_args(args, dims[2], shared, spread, size, batch),
-        facts,
-        _merge_facts(saved, dims[4], size),
-        [size, *shape],
-        key,
-        on_fail,
-    )
+    try:
+        found = torch.ops.implicitdsl.pullback_pullback(
+            _merge_facts(cots, dims[0], size),
+            _merge_args(dots, dims[1], shared, spread, size, batch),
+            _merge_args(args, dims[2], shared, spread, size, batch),
+            facts,
+            _merge_facts(saved, dims[4], size),
+            [size, *shape],
+            key,
+            on_fail,
+        )
+    except NotCompiledError:
+        return apart()
     parts = _split(found, size)
     return parts[: len(cots)] + _drop_batch(parts[len(cots) :], shared), [0] * len(found)
 
@@ -294,21 +306,27 @@ def _pushforward_vmap(
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[1])
     keep = [s and a is None and b is None for s, a, b in zip(shared, dims[1], dims[0], strict=True)]
-    if batch != 1 and any(s and not k for s, k in zip(shared, keep, strict=True)):
-        found = _one_by_one(
-            torch.ops.implicitdsl.pushforward, dims, (dots, args, status, saved, shape, key, on_fail), size
-        )
+
+    def apart() -> tuple[list[Tensor], list[int]]:
+        op = torch.ops.implicitdsl.pushforward
+        found = _one_by_one(op, dims, (dots, args, status, saved, shape, key, on_fail), size)
         return found, [0] * len(found)
+
+    if batch != 1 and any(s and not k for s, k in zip(shared, keep, strict=True)):
+        return apart()
     (facts,) = _merge_facts([status], [dims[2]], size)
-    found = torch.ops.implicitdsl.pushforward(
-        _merge_args(dots, dims[0], shared, keep, size, batch),
-        _merge_args(args, dims[1], shared, keep, size, batch),
-        facts,
-        _merge_facts(saved, dims[3], size),
-        [size, *shape],
-        key,
-        on_fail,
-    )
+    try:
+        found = torch.ops.implicitdsl.pushforward(
+            _merge_args(dots, dims[0], shared, keep, size, batch),
+            _merge_args(args, dims[1], shared, keep, size, batch),
+            facts,
+            _merge_facts(saved, dims[3], size),
+            [size, *shape],
+            key,
+            on_fail,
+        )
+    except NotCompiledError:
+        return apart()
     return _split(found, size), [0] * len(found)
 
 

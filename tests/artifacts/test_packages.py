@@ -242,6 +242,25 @@ print(json.dumps(found))
     assert not any(name.startswith("imp_") for path in objects for name in undefined_symbols(path.read_bytes()))
 
 
+def test_gradients_for_each_sample_of_a_mapped_axis(tmp_path: Path, folder: Path) -> None:
+    """`vmap` asks for a gradient by the matrix for each sample, which no code of a package gives for all at once."""
+    text = tmp_path / "models.imp"
+    text.write_text("net Dense(x[2]) -> [2] {\n  param W[2, 2] = [[1, 2], [3, 4]]\n  return exp(W @ x)\n}")
+    with using(folder):
+        compile_package(text, tmp_path / "mapped", "--cpu", "native", "--build", "Dense(dtype=float64)")
+    layer = open_built(tmp_path / "mapped", "mapped").Dense(dtype=torch.float64)
+    x = torch.tensor([[0.5, 0.1], [-1.0, 0.2], [0.3, 0.0]], dtype=torch.float64)
+
+    def value(x: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(layer, {"W": W}, (x,)).sum()
+
+    W = layer.W.detach()
+    by_x, by_W = torch.func.vmap(torch.func.grad(value, argnums=(0, 1)), in_dims=(0, None))(x, W)
+    slope = torch.exp(x @ W.T)
+    torch.testing.assert_close(by_x, slope @ W)
+    torch.testing.assert_close(by_W, slope[:, :, None] * x[:, None, :])
+
+
 def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Path, source: Path) -> None:
     models = open_built(built)
     assert models.__all__ == ["Same", "Mix"]
