@@ -269,6 +269,11 @@ def in_order_of_cost(cost: Array, width: int) -> NDArray[np.int64] | None:
     return np.argsort(cost.astype(np.uint16) if cost.max() < SHORT else cost, kind="stable")
 
 
+def of_batch(cost: Array | None, batch: int) -> Array | None:
+    """The costs that were noted last, if of as many samples; another thread may note others at any time."""
+    return cost if cost is not None and len(cost) == batch else None
+
+
 def placed(cost: Array | None, order: NDArray[np.int64] | None) -> Array | None:
     """The costs of samples as they are placed in lanes."""
     return cost if cost is None or order is None else cost[order]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, DeferredFacts, Gradient, RunOptions, Second, Solution, Tangents
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, placed, spread
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, of_batch, placed, spread
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -64,7 +64,7 @@ class OdeEngine(BlockEngine):
             return self._nothing(batch)
         plan, values = self.plans.of(self, args, batch), self.values(args, batch)
         p, q = plan.p, plan.q
-        cost = self.cost if self.cost is not None and len(self.cost) == batch else None
+        cost = of_batch(self.cost, batch)
         order = self.in_order(cost)
         entry = self.code.entry("solve", plan.shared)
         # By instant, then by output.

@@ -25,7 +25,7 @@ from implicitdsl.backends.engine import (
     is_per_sample,
 )
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, placed, split
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, of_batch, placed, split
 from implicitdsl.backends.lanes.contraction import Contraction
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lanes, put_rows
@@ -98,7 +98,7 @@ class RootEngine(BlockEngine):
         p, entry = plan.packed, self.code.entry(self._method, plan.shared)
         roots, facts = np.empty((batch, self._n), self.dtype), np.empty((batch, self.facts_size), self.dtype)
         flat = roots if self._gives_roots else np.empty((batch, self._out), self.dtype)
-        cost = self._cost if self._cost is not None and len(self._cost) == batch else None
+        cost = of_batch(self._cost, batch)
         order = self.in_order(cost)
         known = self._known(proved=self._contraction.is_proved(values, batch))
         contracted: list[Rows] = []
