@@ -109,6 +109,20 @@ LINKED: dict[str, LinkedModel] = {
         Edit("dv/dt = -g", "dv/dt = -g - 0.01*v"),
         {"solver": "bdf"},
     ),
+    "phases, sines": LinkedModel(
+        "oscillators.imp",
+        "Phases",
+        ([1.0, 1.3, 1.7], [0.5]),
+        Edit("da/dt = w[0]", "da/dt = 1.01*w[0]"),
+        {"solver": "tsit5"},
+    ),
+    "membrane, exponentials": LinkedModel(
+        "oscillators.imp",
+        "Membrane",
+        ([10.0], [120.0, 36.0, 0.3]),
+        Edit("0.07*exp", "0.071*exp"),
+        {"solver": "rodas5p"},
+    ),
     "delay": LinkedModel(
         "mackey_glass.imp", "MackeyGlass", ([1.2], [17.0]), Edit("- 0.1*x", "- 0.1*x^2"), {"solver": "dopri5"}
     ),

@@ -198,7 +198,7 @@ def test_which_models_have_two_forms(
 ) -> None:
     def form(part: Part = "solve", *, is_dear: bool = False, is_whole: bool = False) -> Form:
         method = ode_method(solver, events=events)
-        return form_of(part, method, states=states, nodes=nodes, is_dear=is_dear, is_whole=is_whole)
+        return form_of(part, method, states=states, nodes=nodes, length=nodes, is_dear=is_dear, is_whole=is_whole)
 
     monkeypatch.setenv(LINK, "whole")
     assert (form().calls, form().has_whole) == (calls, again)
@@ -212,5 +212,31 @@ def test_which_models_have_two_forms(
 
 def test_beside_a_dear_function_an_explicit_method_has_one_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LINK, "whole")
-    form = form_of("solve", ode_method("tsit5"), states=16, nodes=60, is_dear=True, is_whole=False)
+    form = form_of("solve", ode_method("tsit5"), states=16, nodes=60, length=60, is_dear=True, is_whole=False)
     assert not form.calls and form.is_one
+
+
+@pytest.mark.parametrize(
+    ("solver", "part", "short", "long"),
+    [
+        ("tsit5", "solve", 190, 220),
+        ("tsit5", "pull", 400, 430),
+        ("dop853", "pull", 140, 170),
+        ("rodas5p", "solve", 150, 160),
+        ("kvaerno5", "solve", 240, 260),
+    ],
+)
+def test_long_formulas_of_few_states_stay_beside_the_solver(
+    monkeypatch: pytest.MonkeyPatch, solver: str, part: Part, short: int, long: int
+) -> None:
+    monkeypatch.setenv(LINK, "whole")
+
+    def form(length: int, *, events: bool = False, is_whole: bool = False) -> Form:
+        method = ode_method(solver, events=events)
+        return form_of(part, method, states=3, nodes=20, length=length, is_dear=False, is_whole=is_whole)
+
+    assert not form(short).calls
+    assert form(long).calls and form(long).has_whole
+    assert not form(long, is_whole=True).calls
+    if not form(short, events=True).calls:
+        assert not form(long, events=True).calls

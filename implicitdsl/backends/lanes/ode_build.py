@@ -36,6 +36,7 @@ from implicitdsl.backends.lanes.flatten import MIDDLE
 from implicitdsl.backends.lanes.keeping_engine import KEEPING, KeepingEngine
 from implicitdsl.backends.lanes.keeping_engine import signatures as keeping_signatures
 from implicitdsl.backends.lanes.kept_values import Kept, dear_values
+from implicitdsl.backends.lanes.length import length_of
 from implicitdsl.backends.lanes.machine_code import WHOLE, MachineCode
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.narrow_engine import ALONE, NarrowEngine, narrow
@@ -43,7 +44,7 @@ from implicitdsl.backends.lanes.narrow_engine import signatures as narrow_signat
 from implicitdsl.backends.lanes.ode_calls import FUNCTIONS
 from implicitdsl.backends.lanes.ode_calls import KEPT as KEPT_FUNCTIONS
 from implicitdsl.backends.lanes.ode_engine import OdeEngine
-from implicitdsl.backends.lanes.ode_linking import Form, form_of
+from implicitdsl.backends.lanes.ode_linking import Form, asks_length, form_of
 from implicitdsl.backends.lanes.ode_methods import COSTATE, DELAYED, KEEPS, OdeMethod, ode_method
 from implicitdsl.backends.lanes.ode_room import event_bytes, seen_by_rhs, too_large
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
@@ -333,12 +334,14 @@ class Maker:
         return {**parts, **whole}
 
     def _form(self, part: Part, *, is_whole: bool = False) -> Form:
-        rates = [f for f in self._chosen(part) if f.name.startswith("rhs")]
+        chosen, states = self._chosen(part), self._spec.numbers["states"]
+        rates = [f for f in chosen if f.name.startswith("rhs")]
         return form_of(
             part,
             self._method,
-            states=self._spec.numbers["states"],
+            states=states,
             nodes=len(list(walk(tuple(node for f in rates for node in f.nodes)))),
+            length=sum(length_of(f.nodes) for f in chosen if not is_dear(f)) if asks_length(part, states) else 0,
             is_dear=any(map(is_dear, rates)),
             is_whole=is_whole,
         )

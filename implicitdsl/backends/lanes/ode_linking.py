@@ -22,6 +22,8 @@ STRAIGHT: tuple[Part, ...] = ("solve", "pull", "thin")
 """The parts whose steps are those of the method and nothing else."""
 WRITTEN_OUT = 600
 """Nodes and states times stages up to which the loops over stages are written out."""
+LONG = 2500
+"""Instructions of a model (`length.py`), times the places where a solver calls it, beyond which it lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,16 @@ class Form:
     """Whether there is a second form, in one piece."""
 
 
-def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: bool, is_whole: bool) -> Form:
-    """The form of a part, for a right-hand side of so many nodes, which `is_dear` or not; `is_whole` asks for one
-    piece."""
+def asks_length(part: Part, states: int) -> bool:
+    """Whether the form of a part depends on the length of the model's functions."""
+    return states <= FEW and part in STRAIGHT
+
+
+def form_of(
+    part: Part, method: OdeMethod, *, states: int, nodes: int, length: int, is_dear: bool, is_whole: bool
+) -> Form:
+    """The form of a part, for a right-hand side of so many nodes and instructions, which `is_dear` or not; `is_whole`
+    asks for one piece."""
     # Two methods with tables of the same names meet in the costate of a stiff one, and tangents of stiff steps are so
     # much code that to write out its loops takes seconds.
     may_write_out = linking() == "whole" and not (part in (COSTATE, "second") and method.is_stiff)
@@ -55,7 +64,8 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
     # A dear function lies beside the solver either way.
     is_short = is_dear or states <= FEW
     joins_one = written_out and is_short and part != "second"
-    joins = is_whole or (joins_one if may_be_one else _joins(part, method, states))
+    joins = (joins_one if may_be_one else _joins(part, method, states)) and not _is_long(part, method, length)
+    joins = joins or is_whole
     calls = may_lie_apart() and not joins
     if calls:
         # Whatever the model calculates: a solver for its sizes. In these, loops cost next to nothing.
@@ -68,6 +78,15 @@ def form_of(part: Part, method: OdeMethod, *, states: int, nodes: int, is_dear: 
     is_felt = states <= MIDDLE and DELAYED not in method.roles
     has_whole = calls and is_felt and linking() == "whole"
     return Form(written_out, is_one, straight, calls, is_open, has_whole)
+
+
+def _is_long(part: Part, method: OdeMethod, length: int) -> bool:
+    """Whether LLVM would take more than a tenth of a second for a solver with the functions of the model inside."""
+    # Beside the search for an event, calls take up to four times as long.
+    if method.events:
+        return False
+    # A solve calls them for its first step and its output too, Newton's method in a loop.
+    return length * method.stages * (2 if part == "solve" and not method.iterates else 1) > LONG
 
 
 def _joins(part: Part, method: OdeMethod, states: int) -> bool:

@@ -127,6 +127,11 @@ class OdeMethod:
         return not isinstance(self.tableau, EsdirkTableau) and not (self.is_stiff and self.events)
 
     @property
+    def iterates(self) -> bool:
+        """Whether Newton's method finds what a step or a stage gives, in a loop."""
+        return isinstance(self.tableau, Bdf | EsdirkTableau)
+
+    @property
     def thins(self) -> bool:
         """Whether a row of the tape can be made again from its own state alone."""
         return not isinstance(self.tableau, Bdf) and DELAYED not in self.roles
