@@ -209,7 +209,7 @@ ode One(k[2]) -> [2] {
 }
 ode Other(k[2]) -> [2] {
   state a = 1, b = 0.5
-  da/dt = b - sin(k[0]*a)
+  da/dt = b - k[0]*a/(1 + a^2)
   db/dt = -k[1]*a
   from t = 0 to 2
   return [a + b, b]
