@@ -89,9 +89,7 @@ def find_function(
                 "E201",
                 f"unknown function `{brief(node.function)}`",
                 node.function.span,
-                help=f"functions stand alone: `{FUNCTIONS[name].form}`"
-                if False
-                else f"functions stand without a dot: `{name}(…)`",
+                help=f"functions stand without a dot: `{name}(…)`",
             )
             return None
         case _:
