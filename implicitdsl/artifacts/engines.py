@@ -199,10 +199,11 @@ class KeptEngines:
             return f"{key_of(code, record.code_of(part), part, shared)}.part"
 
         def make(part: str, shared: tuple[int, ...]) -> bytes:
-            found = find(place(part, shared))
+            name = place(part, shared)
+            found = find(name)
             if found is None:
                 found = object_file(compiled(), part, shared)
-                keep(place(part, shared), found)
+                keep(name, found)
             return found
 
         return record.restore(make, self._threads, lambda part, shared: is_kept(place(part, shared)))

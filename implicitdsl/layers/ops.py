@@ -195,6 +195,20 @@ def _one_by_one(op: Callable[..., list[Tensor]], dims: Sequence[Any], values: Se
     return [torch.stack(parts) for parts in zip(*runs, strict=True)]
 
 
+def _together(
+    together: Callable[[], list[Tensor]] | None, op: Callable[..., list[Tensor]], dims: Sequence[Any],
+    values: Sequence[Any], size: int,
+) -> list[Tensor]:  # fmt: skip
+    """What `together` gives for the whole mapped axis at once; the op place by place where it is None, or the code that
+    it asks for is not there."""
+    if together is not None:
+        try:
+            return together()
+        except NotCompiledError:
+            pass
+    return _one_by_one(op, dims, values, size)
+
+
 def _solve_vmap(
     info: Any, dims: Any, args: Tensors, shape: Shape, key: str, on_fail: str, seed: Tensor | None, first: int
 ) -> tuple[list[Tensor], list[int]]:
@@ -222,28 +236,18 @@ def _pullback_vmap(
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[1])
 
-    def apart() -> tuple[list[Tensor], list[int]]:
-        op = torch.ops.implicitdsl.pullback
-        found = _one_by_one(op, dims, (cots, args, status, saved, shape, key, on_fail), size)
-        return found, [0] * len(found)
+    op = torch.ops.implicitdsl.pullback
 
-    if any(shared) and batch != 1:
-        return apart()
-    merged = _merge_args(args, dims[1], shared, [False] * len(args), size, batch)
-    (facts,) = _merge_facts([status], [dims[2]], size)
-    try:
-        found = torch.ops.implicitdsl.pullback(
-            _merge_facts(cots, dims[0], size),
-            merged,
-            facts,
-            _merge_facts(saved, dims[3], size),
-            [size, *shape],
-            key,
-            on_fail,
-        )
-    except NotCompiledError:
-        return apart()
-    return _drop_batch(_split(found, size), shared), [0] * len(found)
+    def together() -> list[Tensor]:
+        merged = _merge_args(args, dims[1], shared, [False] * len(args), size, batch)
+        (facts,) = _merge_facts([status], [dims[2]], size)
+        cotangents, kept = _merge_facts(cots, dims[0], size), _merge_facts(saved, dims[3], size)
+        found = op(cotangents, merged, facts, kept, [size, *shape], key, on_fail)
+        return _drop_batch(_split(found, size), shared)
+
+    given = (cots, args, status, saved, shape, key, on_fail)
+    found = _together(None if any(shared) and batch != 1 else together, op, dims, given, size)
+    return found, [0] * len(found)
 
 
 def _drop_batch(grads: list[Tensor], shared: Sequence[bool]) -> list[Tensor]:
@@ -266,17 +270,12 @@ def _pullback_pullback_vmap(
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[2])
 
-    def apart() -> tuple[list[Tensor], list[int]]:
-        op = torch.ops.implicitdsl.pullback_pullback
-        found = _one_by_one(op, dims, (cots, dots, args, status, saved, shape, key, on_fail), size)
-        return found, [0] * len(found)
+    op = torch.ops.implicitdsl.pullback_pullback
 
-    if any(shared) and batch != 1:
-        return apart()
-    spread = [False] * len(args)
-    (facts,) = _merge_facts([status], [dims[3]], size)
-    try:
-        found = torch.ops.implicitdsl.pullback_pullback(
+    def together() -> list[Tensor]:
+        spread = [False] * len(args)
+        (facts,) = _merge_facts([status], [dims[3]], size)
+        found = op(
             _merge_facts(cots, dims[0], size),
             _merge_args(dots, dims[1], shared, spread, size, batch),
             _merge_args(args, dims[2], shared, spread, size, batch),
@@ -286,10 +285,12 @@ def _pullback_pullback_vmap(
             key,
             on_fail,
         )
-    except NotCompiledError:
-        return apart()
-    parts = _split(found, size)
-    return parts[: len(cots)] + _drop_batch(parts[len(cots) :], shared), [0] * len(found)
+        parts = _split(found, size)
+        return parts[: len(cots)] + _drop_batch(parts[len(cots) :], shared)
+
+    given = (cots, dots, args, status, saved, shape, key, on_fail)
+    found = _together(None if any(shared) and batch != 1 else together, op, dims, given, size)
+    return found, [0] * len(found)
 
 
 def _pushforward_vmap(
@@ -306,28 +307,20 @@ def _pushforward_vmap(
     entry, size, batch = find(key), info.batch_size, math.prod(shape)
     shared = _is_shared(entry, args, dims[1])
     keep = [s and a is None and b is None for s, a, b in zip(shared, dims[1], dims[0], strict=True)]
+    op = torch.ops.implicitdsl.pushforward
 
-    def apart() -> tuple[list[Tensor], list[int]]:
-        op = torch.ops.implicitdsl.pushforward
-        found = _one_by_one(op, dims, (dots, args, status, saved, shape, key, on_fail), size)
-        return found, [0] * len(found)
-
-    if batch != 1 and any(s and not k for s, k in zip(shared, keep, strict=True)):
-        return apart()
-    (facts,) = _merge_facts([status], [dims[2]], size)
-    try:
-        found = torch.ops.implicitdsl.pushforward(
-            _merge_args(dots, dims[0], shared, keep, size, batch),
-            _merge_args(args, dims[1], shared, keep, size, batch),
-            facts,
-            _merge_facts(saved, dims[3], size),
-            [size, *shape],
-            key,
-            on_fail,
+    def together() -> list[Tensor]:
+        tangents = _merge_args(dots, dims[0], shared, keep, size, batch)
+        merged = _merge_args(args, dims[1], shared, keep, size, batch)
+        (facts,) = _merge_facts([status], [dims[2]], size)
+        return _split(
+            op(tangents, merged, facts, _merge_facts(saved, dims[3], size), [size, *shape], key, on_fail), size
         )
-    except NotCompiledError:
-        return apart()
-    return _split(found, size), [0] * len(found)
+
+    given = (dots, args, status, saved, shape, key, on_fail)
+    splits = batch != 1 and any(s and not k for s, k in zip(shared, keep, strict=True))
+    found = _together(None if splits else together, op, dims, given, size)
+    return found, [0] * len(found)
 
 
 for _name, _body, _fake, _rule in (

@@ -238,5 +238,4 @@ def test_long_formulas_of_few_states_stay_beside_the_solver(
     assert not form(short).calls
     assert form(long).calls and form(long).has_whole
     assert not form(long, is_whole=True).calls
-    if not form(short, events=True).calls:
-        assert not form(long, events=True).calls
+    assert form(long, events=True).calls == form(short, events=True).calls

@@ -189,10 +189,10 @@ class BlockEngine:
 
     def run_tasks(
         self, part: str, samples: int, block_bytes: int, work: Callable[[int, int], None], *, whole: int = 1,
-        costs: Array | None = None,
+        costs: Array | None = None, order: NDArray[np.int64] | None = None,
     ) -> None:  # fmt: skip
         """`work(first, last)` over ranges of blocks, of a bounded size, by as many threads as pay; a range begins at a
-        multiple of `whole`. `costs` are what the samples cost, as they are placed, where that is known."""
+        multiple of `whole`. `costs` are what samples cost, where that is known; `order` as for `samples_of`."""
         blocks = self.blocks_of(samples)
         most = max(TASK_BYTES // max(block_bytes, 1), 1)
         # The first run of a part may take any time.
@@ -201,7 +201,9 @@ class BlockEngine:
         if pieces == 1 and blocks <= max(most, whole) and seconds < threads.LONG:
             self._run_one(part, 0, blocks, work)
             return
-        known = None if costs is None or pieces == 1 else block_costs(costs, self.width)
+        known = None
+        if costs is not None and pieces > 1:
+            known = block_costs(costs if order is None else costs[order], self.width)
         self.run_these(part, cut(blocks, pieces, most=most, whole=whole, costs=known), work)
 
     def run_these(self, part: str, tasks: Sequence[tuple[int, int]], work: Callable[[int, int], None]) -> None:
@@ -272,11 +274,6 @@ def in_order_of_cost(cost: Array, width: int) -> NDArray[np.int64] | None:
 def of_batch(cost: Array | None, batch: int) -> Array | None:
     """The costs that were noted last, if of as many samples; another thread may note others at any time."""
     return cost if cost is not None and len(cost) == batch else None
-
-
-def placed(cost: Array | None, order: NDArray[np.int64] | None) -> Array | None:
-    """The costs of samples as they are placed in lanes."""
-    return cost if cost is None or order is None else cost[order]
 
 
 def lane_steps(steps: Array, order: NDArray[np.int64] | None, width: int) -> int:

@@ -26,7 +26,7 @@ def length_of(roots: Iterable[Node]) -> int:
         node.size * _instructions(node.expr, len(node.args))
         if isinstance(node, Map) and not is_padded_sum(node)
         else work(node)
-        for node in walk(tuple(roots))
+        for node in walk(roots)
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, DeferredFacts, Gradient, RunOptions, Second, Solution, Tangents
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, of_batch, placed, spread
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, lane_steps, of_batch, spread
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Rows, fill_lanes, put_rows
 from implicitdsl.backends.lanes.machine_code import MachineCode
@@ -87,9 +87,8 @@ class OdeEngine(BlockEngine):
 
         whole = 1 if tape is None else plan.whole.chunk
         elements = p.size + q.size + self.read_size
-        self.run_tasks(
-            "solve", batch, elements * self.width * self.dtype.itemsize, work, whole=whole, costs=placed(cost, order)
-        )
+        bytes_each = elements * self.width * self.dtype.itemsize
+        self.run_tasks("solve", batch, bytes_each, work, whole=whole, costs=cost, order=order)
         # Whole numbers in floats: their sum is exact.
         steps = (facts[:, 1 + ACCEPTED] + facts[:, 1 + REJECTED]).astype(np.int64)
         self.cost = steps if batch > self.width else None
@@ -205,7 +204,7 @@ class OdeEngine(BlockEngine):
         """`work` over the blocks of the samples in order; `steps` are those of all samples."""
         if len(order):
             bytes_each = elements * self.width * self.dtype.itemsize
-            self.run_tasks(part, len(order), bytes_each, work, whole=chunk, costs=steps[order])
+            self.run_tasks(part, len(order), bytes_each, work, whole=chunk, costs=steps, order=order)
 
     # ------------------------------------------------------------ second order
 

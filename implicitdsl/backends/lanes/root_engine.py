@@ -25,7 +25,7 @@ from implicitdsl.backends.engine import (
     is_per_sample,
 )
 from implicitdsl.backends.lanes.arena import Arena
-from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, of_batch, placed, split
+from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, of_batch, split
 from implicitdsl.backends.lanes.contraction import Contraction
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, Rows, count_of, fill_lanes, put_rows
@@ -121,7 +121,7 @@ class RootEngine(BlockEngine):
                 put_rows(facts, rows, room.array(3))
 
         bytes_each = self._bytes(p.size + self._n + self._out)
-        self.run_tasks(self._method, batch, bytes_each, work, costs=placed(cost, order))
+        self.run_tasks(self._method, batch, bytes_each, work, costs=cost, order=order)
         steps, status = facts[:, 1].astype(np.int64), np.zeros(batch, np.int32)
         self._cost = steps.copy() if batch > self.width else None
         contracts = sum(map(count_of, contracted)) == batch
