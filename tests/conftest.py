@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from implicitdsl.backends.lanes import program_derivatives
+from implicitdsl.backends.lanes import machine_code
 from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.layers.options import BACKEND
 from tests.cost import Cost
@@ -41,9 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Each solver once instead of once a model: the tests have several hundred models. Both ways have the same bits, as
     # `lanes/test_apart.py` shows; with the variable set to `whole` all tests run the other way.
     os.environ.setdefault(LINK, "apart")
-    # A program takes code of its own once it has been solved for long, which a test with a slow oracle never means; the
-    # test that does (`lanes/test_minimum_engine.py`) says so.
-    program_derivatives.PATIENCE = 1e9
+    # Code that pays once a part has run for long is what no test with a slow oracle means; those that do
+    # (`lanes/test_minimum_engine.py`, `lanes/test_whole_later.py`) say so.
+    machine_code.PATIENCE = 1e9
     config.pluginmanager.register(Cost(config), "what the tests cost")
     config.pluginmanager.register(Outcomes(), "what the back ends gave")
 

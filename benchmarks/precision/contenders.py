@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.precision.problems import Problem
 from benchmarks.work import Array, Settings
+from implicitdsl.backends import aside
 
 MODEL = Path(__file__).parents[1] / "models" / "precision.imp"
 STEPS = 1_000_000
@@ -52,6 +53,7 @@ def ours(problem: Problem, settings: Settings, batch: int, solver: str) -> Curve
     begun, settling = time.perf_counter(), at(SETTLING)
     while time.perf_counter() < begun + RUN_IN:
         settling.run()
+    aside.wait()
     return Curve(at)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from torch import Tensor
 
 import implicitdsl
 from implicitdsl import compiler
+from implicitdsl.backends import aside
 from implicitdsl.backends.lanes import cache, machine_code
 from implicitdsl.backends.lanes.apart import LINK
 from implicitdsl.backends.lanes.link import aiming_at, make_object
@@ -62,9 +65,49 @@ def test_the_second_form_takes_the_place_of_the_first_when_the_part_has_run_for_
     code.spend("solve", 0.9 * PATIENCE)
     assert (first(), code.entry("solve", ())()) == (1, 1)
     code.spend("solve", 0.2 * PATIENCE)
+    assert code.entry("solve", ()) is first
+    aside.wait()
     assert (first(), code.entry("solve", ())()) == (1, 2)
     assert asked == ["solve", f"{WHOLE}solve"]
     assert code.parts == ("solve",)
+
+
+def test_no_call_waits_for_the_second_form() -> None:
+    begun, may_end = Event(), Event()
+
+    def make(part: str, shared: tuple[int, ...]) -> bytes:
+        if part.startswith(WHOLE):
+            begun.set()
+            assert may_end.wait(60)
+        return answer(2 if part.startswith(WHOLE) else 1)
+
+    code = MachineCode({"solve": "", f"{WHOLE}solve": "", "pull": ""}, make)
+    code.entry("solve", ())
+    code.spend("solve", 2 * PATIENCE)
+    code.entry("solve", ())
+    assert begun.wait(60)
+    assert (code.entry("solve", ())(), code.entry("solve", (1,))()) == (1, 1)
+    may_end.set()
+    aside.wait()
+    assert (code.entry("solve", ())(), code.entry("solve", (1,))()) == (2, 2)
+
+
+def test_a_second_form_that_cannot_be_made_leaves_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, told = list[str](), list[str]()
+
+    def make(part: str, shared: tuple[int, ...]) -> bytes:
+        asked.append(part)
+        if part.startswith(WHOLE):
+            raise RuntimeError("LLVM says no")
+        return answer(1)
+
+    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(str(failure.exc_value)))
+    code = MachineCode({"solve": "", f"{WHOLE}solve": ""}, make)
+    for _ in range(3):
+        assert code.entry("solve", ())() == 1
+        code.spend("solve", 2 * PATIENCE)
+        aside.wait()
+    assert (asked, told) == (["solve", f"{WHOLE}solve"], ["LLVM says no"])
 
 
 def test_a_part_without_a_second_form_stays_as_it_is() -> None:
@@ -127,7 +170,9 @@ def test_both_forms_of_a_stiff_model_have_the_same_bits(monkeypatch: pytest.Monk
     calls = run(layer_of(monkeypatch, np.inf), twice=TWICE)
     assert asked == parts
     layer = layer_of(monkeypatch, 0.0)
-    assert run(layer, twice=TWICE) == run(layer, twice=TWICE) == calls
+    for _ in range(3):
+        assert run(layer, twice=TWICE) == calls
+        aside.wait()
     assert asked == {f"{form}{part}" for form in ("", WHOLE) for part in parts}
     x0, k = (a.numpy() for a in arguments())
     exact = [expm(0.5 * (np.diag(-rates) + np.diag(rates[:-1], -1))) @ x for x, rates in zip(x0, k, strict=True)]
@@ -158,7 +203,7 @@ def test_a_second_form_that_lies_on_disk_is_taken_at_once() -> None:
     assert code.load("solve", ()) is code.load("solve", ())
     assert len(asked) == 2
     code.spend("solve", 2 * PATIENCE)
-    code.entry("solve", ())
+    assert code.entry("solve", ()) is code.entry("solve", ())
     assert asked[2:] == [f"in {WHOLE}solve"]
 
 

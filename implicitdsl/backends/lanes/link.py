@@ -17,6 +17,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
+from implicitdsl.backends import aside
 from implicitdsl.backends.lanes.cache import fingerprint, kept_object, kept_sized
 from implicitdsl.backends.lanes.data import is_of_data
 from implicitdsl.backends.lanes.flatten import (
@@ -69,11 +70,17 @@ def is_for_package() -> bool:
 def _hold_over_fork() -> None:
     # The lock is private to llvmlite, which is pinned to a minor version; a test forks with a thread inside LLVM.
     lock: Any = ffi.lib._lock
-    os.register_at_fork(
-        before=lambda: lock.__enter__(),
-        after_in_parent=lambda: lock.__exit__(None, None, None),
-        after_in_child=lambda: lock.__exit__(None, None, None),
-    )
+
+    def hold() -> None:
+        # What is made aside ends first: it takes the lock.
+        aside.hold()
+        lock.__enter__()
+
+    def release() -> None:
+        lock.__exit__(None, None, None)
+        aside.release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=lambda: lock.__exit__(None, None, None))
 
 
 _hold_over_fork()

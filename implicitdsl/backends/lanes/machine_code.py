@@ -2,16 +2,19 @@
 
 Some parts have two forms with the same bits. In the first the solver calls the functions of the model, which lie beside
 it: made in a moment, where the solver is known. In the second, whose name begins with `WHOLE`, they are parts of the
-solver: faster by up to a third, and up to a second to make. It takes the place of the first when the part has run for
-`PATIENCE`, or from the beginning where it was made before and lies on disk.
+solver: faster by up to a third, and up to a second to make. It is made aside once the part has run for `PATIENCE`, so
+that no call waits for it, and takes the place of the first when it is there: from the beginning, where it lies on disk.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from implicitdsl.backends import aside
 from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.data import Data
 from implicitdsl.backends.lanes.loaded import Loaded
@@ -22,7 +25,7 @@ Key = tuple[str, tuple[int, ...]]
 WHOLE = "whole_"
 """How the names of parts begin that hold solver and model in one piece."""
 PATIENCE = 0.5
-"""Seconds that a part runs before its code in one piece pays."""
+"""Seconds that a part runs before code pays that is faster and takes longer to make."""
 
 
 class MachineCode:
@@ -52,30 +55,65 @@ class MachineCode:
         self.grouped = dict(parts or {})
         self._part_of = {entry: part for part, entries in self.grouped.items() for entry in entries}
         self._entries: dict[Key, Any] = {}
+        # Those in a form that may yet give way to another.
+        self._early: dict[Key, Any] = {}
         self._loaded: dict[Key, Loaded] = {}
         self._objects: dict[Key, bytes] = {}
         self._spent: dict[str, float] = {}
-        self._lock = Lock()
+        self._looked: set[Key] = set()
+        self._asked: dict[Key, aside.Piece] = {}
+        self._locks: dict[Key, Lock] = {}
+        self._guard = Lock()
 
     def entry(self, name: str, shared: tuple[int, ...]) -> Any:
-        """The function of an entry, in the form that pays."""
-        name = self._form(name)
+        """The function of an entry, in the best form that is there."""
         found = self._entries.get((name, shared))
+        return self._chosen(name, shared) if found is None else found
+
+    def _chosen(self, name: str, shared: tuple[int, ...]) -> Any:
+        part = self._part_of.get(name, name)
+        form = self._form(part, shared)
+        # Two forms have parts of one entry.
+        is_early = form == part and f"{WHOLE}{part}" in self.signatures
+        held = self._early if is_early else self._entries
+        found = held.get((name, shared))
         if found is None:
             kinds = [ctypes.c_int64 if letter == "n" else ctypes.c_void_p for letter in self.signatures[name]]
-            loaded = self.load(self._part_of.get(name, name), shared)
-            found = loaded.function(f"imp_{name.removeprefix(WHOLE)}", ctypes.c_int64, *kinds)
-            self._entries[name, shared] = found
+            found = held[name, shared] = self._load(form, shared).function(f"imp_{name}", ctypes.c_int64, *kinds)
         return found
 
+    def _form(self, part: str, shared: tuple[int, ...]) -> str:
+        whole = f"{WHOLE}{part}"
+        has_two = whole in self.signatures
+        return whole if has_two and self.is_there(whole, shared, spent=self._spent.get(part, 0.0)) else part
+
     def spend(self, part: str, seconds: float) -> None:
-        """Tells that a part has run for so long: in all more than `PATIENCE` asks for its code in one piece, if it has
-        any."""
+        """Tells that a part has run for so long, which counts where it has code in one piece; see `is_there`."""
         if f"{WHOLE}{part}" in self.signatures:
             self._spent[part] = self._spent.get(part, 0.0) + seconds
 
-    def _form(self, part: str) -> str:
-        return f"{WHOLE}{part}" if self._spent and self._spent.get(part, 0.0) > PATIENCE else part
+    def is_there(self, part: str, shared: tuple[int, ...], *, spent: float) -> bool:
+        """Whether a part is loaded that may take the place of slower code, which has run for so many seconds. It is
+        asked for when they are more than `PATIENCE`, and then made aside; if they are infinite, it is made here and
+        now. What lies on disk is loaded at once."""
+        key = part, shared
+        if key in self._loaded:
+            return True
+        asked = self._asked.get(key)
+        # A child, made by a fork, does not get what its parent asked for.
+        is_asked = asked is not None and asked.is_ours
+        if spent == math.inf or (not is_asked and self._is_at_hand(key, again=spent > PATIENCE)):
+            self._load(part, shared)
+            return True
+        if spent > PATIENCE and not is_asked:
+            self._asked[key] = aside.do(partial(self._load, part, shared))
+        return False
+
+    def _is_at_hand(self, key: Key, *, again: bool) -> bool:
+        if key in self._looked and not again:
+            return False
+        self._looked.add(key)
+        return self.at_hand(*key)
 
     def object(self, part: str, shared: tuple[int, ...]) -> bytes:
         """The object file of a part."""
@@ -113,14 +151,18 @@ class MachineCode:
         return tuple(self._loaded)
 
     def load(self, part: str, shared: tuple[int, ...]) -> Loaded:
-        """The machine code of a part, in the form that pays."""
-        part = self._form(part)
-        whole = f"{WHOLE}{part}"
-        with self._lock.inner:
-            if whole in self.signatures and (part, shared) not in self._loaded and self.at_hand(whole, shared):
-                part = whole
-            if (part, shared) not in self._loaded:
-                self._loaded[part, shared] = Loaded(
-                    self.object(part, shared), {**self.layout_data(shared), **self.data}
-                )
-            return self._loaded[part, shared]
+        """The machine code of a part, in the best form that is there."""
+        return self._load(self._form(part, shared), shared)
+
+    def _load(self, part: str, shared: tuple[int, ...]) -> Loaded:
+        key = part, shared
+        found = self._loaded.get(key)
+        if found is None:
+            with self._guard.inner:
+                lock = self._locks.setdefault(key, Lock())
+            # One for each part: a call does not wait for what is made aside.
+            with lock.inner:
+                if key not in self._loaded:
+                    self._loaded[key] = Loaded(self.object(part, shared), {**self.layout_data(shared), **self.data})
+                found = self._loaded[key]
+        return found

@@ -17,7 +17,7 @@ from implicitdsl.backends.lanes.arena import Arena, address_of
 from implicitdsl.backends.lanes.block_engine import BlockEngine, Spec, failed, flat_rows, split
 from implicitdsl.backends.lanes.gradients import Gradients
 from implicitdsl.backends.lanes.layout import Packing, fill_lanes, put_rows, take_lanes
-from implicitdsl.backends.lanes.machine_code import PATIENCE, MachineCode
+from implicitdsl.backends.lanes.machine_code import MachineCode
 from implicitdsl.backends.lanes.plans import Plans
 from implicitdsl.backends.lanes.program_plan import ProgramPlan, make_plan
 from implicitdsl.backends.lanes.program_rest import OneByOne
@@ -78,7 +78,7 @@ class ProgramEngine(BlockEngine):
 
     def program_entry(self, kernel: str) -> Any:
         """The function of `program_kernel.py` for these programs: that for all, or their own, where it pays."""
-        own = self._has_own and self._spent > PATIENCE
+        own = self._has_own and self.code.is_there("program_own", (), spent=self._spent)
         return self.code.entry(f"{OWN if own else SERVES_ALL}{kernel}", ())
 
     def _common(self, values: Sequence[Array | None], plan: ProgramPlan) -> Program | None:

@@ -2,7 +2,7 @@
 
 Large programs live in products of rows, whose loops may as well count to numbers that are read. In small ones a fifth
 of the time is the loops themselves; with their sizes written into the code LLVM writes them out, which takes it half a
-second. So a layer of small programs begins with the code that serves all, and takes its own once it has spent
+second. So a layer of small programs begins with the code that serves all, and its own is made aside once it has spent
 `machine_code.PATIENCE`. Both are made of the same bitcode: the bits are the same, and a new size needs nothing lowered.
 """
 
