@@ -16,9 +16,18 @@ from implicitdsl.solvers.linear_algebra import (
     matvec,
     matvec_transposed,
 )
+from implicitdsl.solvers.proofs import (
+    NEAR,
+    farkas_miss,
+    project_farkas,
+    project_ray,
+    proves_infeasible,
+    proves_unbounded,
+    ray_miss,
+)
 from implicitdsl.solvers.row_terms import holds_by_rows
 from implicitdsl.solvers.status import INFEASIBLE, MAX_STEPS, STALLED, SUCCESS, UNBOUNDED
-from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, dot, vabs
+from implicitdsl.solvers.vocabulary import Array, Element, all_finite, buffer, copy, vabs
 
 PATIENCE = 2
 """Iterations without progress after which there is no second-order corrector: with it Mehrotra's steps may run in a circle (Cartis,
@@ -71,6 +80,10 @@ def central_path(
     stuck = 0
     vain = 0
     proximal = delta
+    empty = NEAR + 0.0 * eps
+    endless = NEAR + 0.0 * eps
+    proof = buffer(x, size)
+    along = np.zeros(count, np.int64)
     for iteration in range(max_steps + 1):
         worst = residuals(n, equations, count, hessian, cost, rows, sides, x, multipliers, slack, rest)
         mu = mean_product(equations, count, slack, multipliers)
@@ -94,6 +107,20 @@ def central_path(
             return INFEASIBLE
         if proves_unbounded(n, equations, count, hessian, cost, rows, x):
             return UNBOUNDED
+        miss = farkas_miss(n, count, rows, sides, multipliers)
+        if miss <= empty:
+            empty = 0.5 * miss
+            if project_farkas(n, equations, count, rows, sides, multipliers, proof):
+                copy(count, proof, 0, multipliers, 0)
+                return INFEASIBLE
+        miss = ray_miss(n, equations, count, hessian, cost, rows, x)
+        if miss <= endless:
+            endless = 0.5 * miss
+            for i in range(count):
+                along[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
+            if project_ray(n, equations, count, hessian, cost, rows, along, x, proof):
+                copy(n, proof, 0, x, 0)
+                return UNBOUNDED
         # Far out the last change is a cleaner proof than the iterate, which still carries the data of the objective.
         if iteration > 0 and largest(count, multipliers) > 1e4:
             for i in range(count):
@@ -297,32 +324,3 @@ def longest_step(
         if step[n + i] < 0.0:
             reach = min(reach, -fraction * multipliers[i] / step[n + i])
     return reach
-
-
-def proves_infeasible(n: int, count: int, rows: Array, sides: Array, multipliers: Array) -> bool:
-    """Farkas: whether C' multipliers is 0 while sides' multipliers < 0, to 1e-9 (the root of eps at least) of the latter."""
-    if count == 0:
-        return False
-    pull = buffer(rows, n)
-    matvec_transposed(count, n, rows, multipliers, pull)
-    value = -dot(count, sides, 0, multipliers, 0)
-    close = max(1e-9, 0.05 * epsilon_of(rows) ** 0.5)
-    return value > 1e-7 * largest(count, multipliers) and largest(n, pull) <= close * value
-
-
-def proves_unbounded(n: int, equations: int, count: int, hessian: Array, cost: Array, rows: Array, x: Array) -> bool:
-    """Whether x is a ray: q'x < 0 while Q x, the equations' C x and the positive part of the others' are 0 in comparison."""
-    gain = -dot(n, cost, 0, x, 0)
-    if not (gain > 0.0):
-        return False
-    close = max(1e-9, 0.05 * epsilon_of(rows) ** 0.5) * gain
-    curve = buffer(x, n)
-    image = buffer(x, count)
-    matvec(n, n, hessian, x, curve)
-    matvec(count, n, rows, x, image)
-    if not (largest(n, curve) <= close):
-        return False
-    for i in range(count):
-        if not (image[i] <= close and (i >= equations or image[i] >= -close)):
-            return False
-    return True

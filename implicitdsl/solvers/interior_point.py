@@ -15,7 +15,7 @@ import numpy as np
 
 from implicitdsl.solvers.active_set import held_rows_matrix
 from implicitdsl.solvers.central_path import central_path
-from implicitdsl.solvers.certificates import find_farkas, find_ray
+from implicitdsl.solvers.certificates import find_farkas, find_ray, is_empty
 from implicitdsl.solvers.linear_algebra import (
     cholesky_factor,
     epsilon_of,
@@ -127,11 +127,15 @@ def interior_point(
     status = central_path(
         n, equations, count, hessian, cost, rows, sides, tol, max_steps, x, multipliers, held, singular, steps
     )
-    if status == STALLED or status == MAX_STEPS or status == UNBOUNDED:
-        # A ray is no answer where no point meets the rows, and an empty set may lead the path anywhere.
+    if status == UNBOUNDED:
+        # A ray is no answer where no point meets the rows.
+        if is_empty(n, equations, count, rows, sides, tol, max_steps, multipliers, steps):
+            status = INFEASIBLE
+    elif status == STALLED or status == MAX_STEPS:
+        # An empty set may lead the path anywhere.
         if find_farkas(n, equations, count, rows, sides, tol, max_steps, multipliers, steps):
             status = INFEASIBLE
-        elif status != UNBOUNDED and find_ray(n, equations, count, hessian, cost, rows, tol, max_steps, x, steps):
+        elif find_ray(n, equations, count, hessian, cost, rows, tol, max_steps, x, steps):
             status = UNBOUNDED
         elif status == STALLED and solve_by_levels(
             n, equations, count, hessian, cost, rows, sides, tol, max_steps, x, multipliers, held, singular, steps
