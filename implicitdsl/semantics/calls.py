@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from implicitdsl.diagnostics import Label, Span
 from implicitdsl.functions.table import FUNCTIONS, Function
 from implicitdsl.semantics import budget
 from implicitdsl.semantics.layercall import layer_outputs
@@ -183,12 +184,34 @@ def _dual(inference: Inference, node: tree.Call) -> Value:
     match node.arguments:
         case [tree.Name(id=label)] if label in labels:
             return Value(labels[label])
+        case [tree.Name(id=label)] if (below := _labelled(inference, label)) is not None:
+            inference.report.add(
+                "E203",
+                f"`{label}` is used before it is defined",
+                node.arguments[0].span,
+                labels=(Label(below, "this constraint bears the label"),),
+                help="`subject to` stands above `return`",
+            )
         case [tree.Name(id=label)]:
             help_ = did_you_mean(label, labels) or f"label a constraint in `subject to`: `{label}: …`"
             inference.report.add("E416", f"no constraint is labelled `{label}`", node.arguments[0].span, help=help_)
         case _:
             inference.report.add("E416", "`dual` takes the label of a constraint", node.span, help="dual(balance)")
     return UNKNOWN
+
+
+def _labelled(inference: Inference, label: str) -> Span | None:
+    """Where a constraint of the definition bears a label, be it further down."""
+    work: list[tree.Relation] = [
+        r for s in inference.block.definition.body if isinstance(s, tree.Subject) for r in s.relations
+    ]
+    while work:
+        relation = work.pop()
+        if isinstance(relation, tree.ForAll):
+            work.extend(relation.body)
+        elif relation.label == label:
+            return relation.span
+    return None
 
 
 def _expand(

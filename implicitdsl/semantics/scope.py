@@ -32,6 +32,7 @@ class Block:
     broken_layers: Set[str] = frozenset()
     labels: dict[str, Shape | None] = field(default_factory=dict[str, "Shape | None"])
     used: set[str] = field(default_factory=set[str])
+    early: set[str] = field(default_factory=set[str])  # names used above their definitions: said once
     mistaken: set[str] = field(
         default_factory=set[str]
     )  # names on the left that are nothing: said there, and only there
@@ -117,19 +118,13 @@ class Block:
             if found.role == "differential":
                 self.used.add(found.of)
             return found
-        if name.id in CONSTANTS:
-            return Symbol(name.id, "constant", ())
         if name.id in self.mistaken:
             return None
-        if name.id in self.later:
-            self.used.add(name.id)
-            self.report.add(
-                "E203",
-                f"`{name.id}` is used before it is defined",
-                name.span,
-                labels=(Label(self.later[name.id], "defined here"),),
-                help="move the definition up",
-            )
+        if below := self._below(name.id):
+            self.used.add(below)
+            self.too_early(name.span, below)
+        elif name.id in CONSTANTS:
+            return Symbol(name.id, "constant", ())
         elif name.id in FUNCTIONS or name.id in self.around.functions:
             self.report.add("E402", f"`{name.id}` is a function", name.span, help=f"call it: `{name.id}(…)`")
         elif name.id in self.around.modules:
@@ -144,6 +139,43 @@ class Block:
             known = [*self.symbols, *self.later, *CONSTANTS]
             self.report.add("E201", f"unknown name `{name.id}`", name.span, help=did_you_mean(name.id, known))
         return None
+
+    def refuse_later(self, *expressions: Part) -> None:
+        """E203 for what the text defines further down, in parts that are checked when all names are there."""
+        for name in free_names(*expressions):
+            if name.id not in self.symbols and (below := self._below(name.id)):
+                self.too_early(name.span, below)
+
+    def _below(self, name: str) -> str:
+        """The name that the text defines further down and that a name not yet known stands for, or is the differential
+        of; empty where there is none."""
+        if name in self.later:
+            return name
+        moving = {
+            item.name
+            for statement in self.definition.body
+            if isinstance(statement, tree.Declare) and statement.role in ("state", "noise")
+            for item in statement.names
+        }
+        return name[1:] if self.timed and name[0] == "d" and name[1:] in moving & self.later.keys() else ""
+
+    def too_early(self, place: Span, defined: str) -> None:
+        """E203: a place above the definition of a name, or inside of it, needs that name."""
+        if defined in self.early:
+            return
+        self.early.add(defined)
+        there, text = self.later[defined], place.text
+        labels = (Label(there, "defined here"),)
+        if there.start <= place.start < there.end:
+            message, labels = f"`{text}` is used in its own definition", ()
+            help_ = f"it has no value yet; a new value has a name of its own, such as `{text}_`"
+        elif there.line == place.line:
+            message = f"`{text}` is used on the line that defines it"
+            help_ = f"a line sees the names above it: define `{text}` on a line of its own"
+        else:
+            message = f"`{text}` is used before {'it' if text == defined else f'`{defined}`'} is defined"
+            help_ = "move the definition up"
+        self.report.add("E203", message, place, labels=labels, help=help_)
 
     def base_names(self, *expressions: Part) -> frozenset[str]:
         """The names that expressions depend on, those behind a `let` in its place."""

@@ -34,8 +34,10 @@ def run(inference: Inference, find_layer: FindLayer) -> Body:
                 block.declare(Symbol(statement.name, "use", None, statement.span), where=statement.span)
                 if site is not None:
                     block.uses[statement.name] = site
-            case tree.Equation(left=left):
+            case tree.Equation(left=left, right=right):
                 body.equations.append(statement)
+                if "equation" in body.rules.may:
+                    block.refuse_later(left, right)
                 if isinstance(left, tree.Name) and left.id not in block.symbols and left.id not in block.later:
                     block.mistaken.add(left.id)
             case tree.History():

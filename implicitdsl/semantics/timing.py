@@ -73,6 +73,9 @@ def check_event(inference: Inference, body: Body, statement: tree.When) -> None:
         no_differentials(inference, action.value, "a reset")
         target = action.target.base if isinstance(action.target, tree.Index) else action.target
         symbol = block.symbols.get(target.id) if isinstance(target, tree.Name) else None
+        if isinstance(target, tree.Name) and target.id in block.later:
+            block.too_early(target.span, target.id)
+            continue
         if symbol is None or symbol.role != "state":
             states = [s.name for s in block.symbols.values() if s.role == "state"]
             help_ = did_you_mean(target.id, states) if isinstance(target, tree.Name) else ""
