@@ -23,7 +23,7 @@ from implicitdsl.solvers.linear_algebra import (
     matvec,
     rounding,
 )
-from implicitdsl.solvers.presolve import close_up, drop_dependent, gather_rows, scale_program
+from implicitdsl.solvers.presolve import close_up, drop_dependent, gather_rows, scale_program, scale_unknowns
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor
 from implicitdsl.solvers.row_terms import measure_rows, size_empty_rows
 from implicitdsl.solvers.scale_levels import solve_by_levels
@@ -122,6 +122,8 @@ def interior_point(
         notes[0] = notes[0] | DEPENDENT_ROWS
         multipliers[:] = 0.0
     count, equations = close_up(n, total, counts[0], kept, rows, sides, weights, origin)
+    size, strain = scale_unknowns(n, equations, count, hessian, cost, sides)
+    strain /= factor
     held = np.zeros(count, np.int64)
     singular = np.zeros(1, np.int64)
     status = central_path(
@@ -148,12 +150,12 @@ def interior_point(
             active[origin[i] - p] = kinds[i]
     if status == INFEASIBLE:
         normalise(count, multipliers)
-        factor = 1.0 + 0.0 * factor
+        strain = 1.0 + 0.0 * factor
     for i in range(count):
-        at = store_multiplier(p, n, origin[i], i < equations, multipliers[i] * weights[i] / factor, y, z)
+        at = store_multiplier(p, n, origin[i], i < equations, multipliers[i] * weights[i] * strain, y, z)
         if status == SUCCESS and i < equations and at >= 0:
             active[at] = ACTIVE
-    x[:n] *= columns[:n]
+    x[:n] *= columns[:n] * size
     if status == UNBOUNDED:
         normalise(n, x)
     for k in range(n):

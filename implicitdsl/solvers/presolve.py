@@ -13,6 +13,9 @@ from implicitdsl.solvers.linear_algebra import epsilon_of, largest, rounding
 from implicitdsl.solvers.rank_revealing import independent_rows, orthogonal_factor, orthogonal_solve
 from implicitdsl.solvers.vocabulary import Array, Element, buffer, vabs
 
+ORDINARY = 64.0
+"""The size of unknowns, or one over it, up to which a program is not scaled by it."""
+
 
 def gather_rows(
     n: int,
@@ -106,6 +109,52 @@ def scale_program(
     quadratic[: n * n] *= factor
     linear[:n] *= factor
     return factor
+
+
+def scale_unknowns(
+    n: int, equations: int, count: int, quadratic: Array, linear: Array, sides: Array
+) -> tuple[Element, Element]:
+    """Scales a program that `scale_program` has left in place once more, by one size of all unknowns: x = size * x'. Gives that size,
+    and what multipliers are to be multiplied by.
+
+    The size is that of the sides of equations, or of the slopes beside the curvature or the sides of inequalities, whichever of these
+    two is less; a linear program has sides alone. Where it is within ORDINARY of 1 the program is left as it is.
+    """
+    one = 1.0 + 0.0 * epsilon_of(linear)
+    curvature = largest(n * n, quadratic)
+    held = mean_binade(equations, sides)
+    size = mean_binade(count - equations, sides[equations:count])
+    if curvature > 0.0:
+        slope = mean_binade(n, linear) / power_of_two(curvature)
+        if slope > 0.0:
+            size = min(slope, size) if size > 0.0 else slope
+    size = max(held, size)
+    if size == 0.0 or (size <= ORDINARY and size * ORDINARY >= 1.0):
+        return one, one
+    sides[:count] /= size
+    if curvature == 0.0:
+        return size, one
+    linear[:n] /= size
+    factor = power_of_two_root(max(largest(n, linear), curvature)) ** 2.0
+    quadratic[: n * n] *= factor
+    linear[:n] *= factor
+    return size, size / factor
+
+
+def power_of_two(x: Element) -> Element:
+    """The power of 2 nearest to a positive number, on a scale of ratios."""
+    return 2.0 ** np.round(np.log2(x))
+
+
+def mean_binade(n: int, x: Array) -> Element:
+    """The power of 2 nearest to the geometric mean of the |x_i| that are not 0; 0 without any."""
+    total = 0.0 * epsilon_of(x)
+    count = 0
+    for i in range(n):
+        if x[i] != 0.0:
+            total += np.log2(vabs(x[i]))
+            count += 1
+    return 2.0 ** np.round(total / count) if count > 0 else total
 
 
 def power_of_two_root(top: Element) -> Element:

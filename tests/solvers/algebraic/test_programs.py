@@ -402,6 +402,40 @@ def test_badly_scaled_program() -> None:
     np.testing.assert_allclose(answer.x * columns, [3 / 11, 23 / 11, 0, 6 / 11], rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_unknowns_of_any_size(size: float, dtype: Any) -> None:
+    """q, b and h times a size give x times that size, with the multipliers, and the same objective has another scale: sets of 1e6
+    were found empty in float32, and stalled in float64."""
+    rng = np.random.default_rng(8)
+    for n in (2, 5, 12):
+        base = family(n, 2 * n, n // 2, rng)
+        wanted = solve(base)
+        for scale in (1.0, 1e-5):
+            s = program(scale * base.Q, scale * size * base.q, base.A, size * base.b, base.G, size * base.h)
+            answer = solve(s, dtype=dtype, tol=1e-10 if dtype == np.float64 else 1e-5)
+            assert answer.status == "success" and answer.steps < 30
+            rough = np.finfo(dtype).eps * 2000 * (1 + np.max(np.abs(wanted.x)) + np.max(np.abs(wanted.z)))
+            np.testing.assert_allclose(answer.x / size, wanted.x, atol=rough)
+            np.testing.assert_allclose(answer.z / (scale * size), wanted.z, atol=10 * rough)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_linear_programs_of_any_size(size: float) -> None:
+    """Sides times a size against HiGHS."""
+    rng = np.random.default_rng(12)
+    g, h, _ = half_spaces(6, rng)
+    q = -rng.uniform(size=12) @ g
+    exact = linprog(q, g, h, bounds=(None, None), method="highs").x
+    for dtype in (np.float64, np.float32):
+        answer = solve(
+            program(np.zeros((6, 6)), q, None, None, g, size * h),
+            dtype=dtype, tol=1e-10 if dtype == np.float64 else 1e-5,
+        )  # fmt: skip
+        assert answer.status == "success"
+        np.testing.assert_allclose(answer.x / size, exact, atol=1e4 * np.finfo(dtype).eps)
+
+
 def test_float32() -> None:
     """HS76 in single precision at the default tolerance of its type."""
     s = next(case.program for case in CASES if case.name == "HS76")
