@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from implicitdsl.diagnostics import Diagnostic, Label, Source, Span
+from implicitdsl.syntax.habits import habit, meant_at_the_top
 from implicitdsl.syntax.scanner import Word
-from implicitdsl.syntax.words import ITEM_WORDS, KINDS, STATEMENT_WORDS
+from implicitdsl.syntax.words import ITEM_WORDS, STATEMENT_WORDS
 
 OPERATORS = frozenset(("+", "-", "*", "/", "@", "^", "<", "<=", ">", ">=", "in", "and", "or"))
+ARITHMETIC = OPERATORS - {"in", "and", "or"}
 ENDS = frozenset(("}", ")", "]", ",", "then", "else", "and", "or", "in", "for", "to", "at"))
+CLOSER = {"(": ")", "[": "]"}
 INSIDE = frozenset(("if", "not"))
 HINTS: dict[str, str] = {
     ":=": "`x := e` stands in a `when` block; `let x = e` names an expression, `x = e` is an equation",
@@ -47,12 +49,16 @@ def complain(
     behind = Span(source, last.start, last.end) if last is not None else here
     new_line = last is not None and "\n" in source.text[last.end : word.start]
 
+    turn = habit(words, i, begin, expected, opening)
+    if turn is not None:
+        place = Span(source, words[turn.first].start, max(words[turn.last].end, words[turn.last].start))
+        return Diagnostic("E115", turn.message, place, help=turn.help)
     if i == begin and "fn" in opening:
         return _no_definition(word, here)
     if i == begin and word.text == "}":
         label = (Label(behind, "the block begins here"),)
         return Diagnostic("E117", "a block is empty", here, labels=label, help="write its statements, or remove it")
-    if wants_operand and last is not None and (new_line or word.kind == "newline" or word.text in ENDS):
+    if wants_operand and last is not None and i > begin and (new_line or word.kind == "newline" or word.text in ENDS):
         message = f"an expression is missing behind `{last.text}`"
         return Diagnostic("E112", message, behind, help=f"found {shown} instead")
     if (
@@ -66,9 +72,10 @@ def complain(
     if last is not None and last.text == "}" and i > begin:
         message, advice = f"{shown} stands on the line of a `}}`", "a new statement begins on a new line"
         return Diagnostic("E114", message, here, help=advice)
-    if last is not None and i > begin and _ends_operand(last) and _opens_operand(word) and expected & OPERATORS:
+    if last is not None and i > begin and _ends_operand(last) and _opens_operand(word) and expected & ARITHMETIC:
         message = f"an operator is missing between `{last.text}` and `{word.text}`"
-        return Diagnostic("E114", message, behind.to(here), help=f"a product is written `{last.text}*{word.text}`")
+        factor = word.text if word.kind in ("name", "number") else f"{word.text}…{CLOSER[word.text]}"
+        return Diagnostic("E114", message, behind.to(here), help=f"a product is written `{last.text}*{factor}`")
     if i > begin and word.text in (*STATEMENT_WORDS, *ITEM_WORDS) and ("\n" in expected or "}" in expected):
         message, advice = f"{shown} stands on the line of another statement", "one statement a line"
         return Diagnostic("E114", message, here, help=advice)
@@ -88,9 +95,8 @@ def _no_definition(word: Word, here: Span) -> Diagnostic:
         message = f"`{word.text}` stands outside of any definition"
         advice = "statements stand in the braces of a definition, `kind Name(…) -> … { … }`"
         return Diagnostic("E116", message, here, help=advice)
-    close = difflib.get_close_matches(word.text[:40].lower(), (*ITEM_WORDS, *KINDS), 1)
-    advice = f"did you mean `{close[0]}`?" if close else f"a definition begins with one of {' '.join(KINDS)}"
-    return Diagnostic("E116", "a definition, `fn` or `import` is expected here", here, help=advice)
+    message = "a definition, `fn` or `import` is expected here"
+    return Diagnostic("E116", message, here, help=meant_at_the_top(word.text))
 
 
 def _no_statement(word: Word, here: Span, shown: str, opening: set[str]) -> Diagnostic:
@@ -108,7 +114,7 @@ def _ends_operand(word: Word) -> bool:
 
 
 def _opens_operand(word: Word) -> bool:
-    return word.kind in ("name", "number", "string") or word.text in ("(", "[")
+    return word.kind in ("name", "number") or word.text in CLOSER
 
 
 def _list(expected: set[str]) -> str:

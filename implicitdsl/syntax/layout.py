@@ -56,7 +56,7 @@ def _match_brackets(scan: Scan) -> tuple[list[Word], set[int]]:
         first = word.kind != "newline" and (not i or scan.words[i - 1].kind == "newline")
         if first and word.kind == "keyword" and _opens_line(scan.words, i):
             _give_up(scan, opened, "([")
-            if word.text in ITEM_WORDS:
+            if word.text in ITEM_WORDS and not _inside(scan, opened, word):
                 kept += _close(scan, opened, word.start)
         if word.kind == "mark" and word.text in "([{":
             if word.text == "{":
@@ -80,6 +80,18 @@ def _opens_line(words: list[Word], i: int) -> bool:
     """True where a keyword at the start of a line opens a statement, even if a bracket above it is still open."""
     following = words[i + 1] if i + 1 < len(words) else None
     return words[i].text in LINE_OPENERS and (following is None or following.text not in ("=", ",", ")", "]"))
+
+
+def _inside(scan: Scan, opened: list[Word], word: Word) -> bool:
+    """Whether a line stands further in than the line of the outermost open brace: it belongs to that block."""
+    return bool(opened) and _indent(scan, word) > _indent(scan, opened[0])
+
+
+def _indent(scan: Scan, of: Word) -> int:
+    """How far in the line of a word begins."""
+    line_start = scan.source.text.rfind("\n", 0, of.start) + 1
+    line = scan.source.text[line_start : of.start].expandtabs()
+    return len(line) - len(line.lstrip())
 
 
 def _pair(scan: Scan, opened: list[Word], matched: set[int], closer: Word) -> bool:
@@ -121,12 +133,7 @@ def _too_deep(source: Source, word: Word) -> Diagnostic:
 
 
 def _warn_of_minus(scan: Scan, word: Word, above: Word) -> None:
-    def indent(of: Word) -> int:
-        line_start = scan.source.text.rfind("\n", 0, of.start) + 1
-        line = scan.source.text[line_start : of.start]
-        return len(line.expandtabs()) - len(line.expandtabs().lstrip())
-
-    if indent(word) > indent(above):
+    if _indent(scan, word) > _indent(scan, above):
         scan.findings.append(
             Diagnostic(
                 "W101",

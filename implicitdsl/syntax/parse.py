@@ -79,7 +79,8 @@ class _Place:
 
 @dataclass
 class Parse:
-    """A parse under way. `wrong`: the places of findings that the statements around them are already charged with."""
+    """A parse under way. `wrong`: the places of findings that the statements around them are already charged with;
+    `headless`: the column of a wrong line of the file that opened no block, to which the lines further in belong."""
 
     source: Source
     words: Sequence[Word]
@@ -88,6 +89,7 @@ class Parse:
     findings: list[Diagnostic] = field(default_factory=list[Diagnostic])
     statement_starts: list[int] = field(default_factory=list[int])
     tree: Branch | None = None
+    headless: int | None = None
 
     def run(self) -> None:
         """Read all words; `tree` is set if there was no error."""
@@ -112,6 +114,7 @@ class Parse:
             if word.kind == "newline":
                 self.places[-1] = self._here(i)
             elif word.text == "{":
+                self.headless = None
                 self.places.append(self._here(i))
             elif word.text == "}":
                 self.places.pop()
@@ -171,7 +174,9 @@ class Parse:
 
     def _recover(self, i: int) -> int:
         """Report the word that does not fit; the number of the word to go on with."""
-        self._complain(i)
+        belongs = self.headless is not None and i < len(self.words) and self._column(i) > self.headless
+        if not (belongs and i == self.places[-1].begin):
+            self._complain(i)
         if self.start != "file":
             return len(self.words)
         place = self.places[-1]
@@ -190,13 +195,19 @@ class Parse:
             if word.text == "{":
                 if depth == 0 and header is not None:
                     self._feed(header)
+                    self.headless = None
                     self.places.append(self._here(i + 1))
                     return i + 1
                 depth += 1
             depth -= word.text == "}"
             i += 1
         self._feed(INSTEAD[block])
+        if block == "FN" and not belongs:
+            self.headless = self._column(place.begin)
         return i
+
+    def _column(self, i: int) -> int:
+        return self.source.place(self.words[i].start)[1]
 
     def _feed(self, text: str) -> None:
         import lark

@@ -34,6 +34,8 @@ class Scan:
     comments: list[Comment] = field(default_factory=list[Comment])
     findings: list[Diagnostic] = field(default_factory=list[Diagnostic])
     depth: int = 0
+    brackets: int = 0  # open `( )` and `[ ]`
+    until: int = 0  # the text before this offset is read
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Refusal:
 
     meant: str | None
     help: str
+
+
+FOREIGN_COMMENTS = ("//", "%", "/*")
+"""Marks that begin a comment elsewhere: at the start of a line they are taken for one."""
 
 
 NAME = r"[A-Za-zα-ωΑ-Ω_][A-Za-zα-ωΑ-Ω_0-9]*"
@@ -67,6 +73,26 @@ REFUSED: dict[str, Refusal] = {
     "·": Refusal("*", "write `*`"),
     "⋅": Refusal("*", "write `*`"),
     "÷": Refusal("/", "write `/`"),
+    "→": Refusal("->", "write `->`"),
+    "∈": Refusal("in", "write `in`"),
+    "∞": Refusal("inf", "write `inf`"),
+    "√": Refusal(None, "write `sqrt(x)`"),
+    "∑": Refusal(None, "write `sum(x)`, or `sum(e for k in a:b)`"),
+    "∏": Refusal(None, "write `prod(x)`, or `prod(e for k in a:b)`"),
+    "∂": Refusal(None, "a derivative by time is written `dx/dt`, one by `x` is `grad(e, x)`"),
+    "∇": Refusal(None, "write `grad(e, x)`, `div(v, x)` or `jacobian(v, x)`"),
+    "ᵀ": Refusal(None, "write `.T`"),
+    "“": Refusal(None, 'strings stand in `"`'),
+    "”": Refusal(None, 'strings stand in `"`'),
+    "?": Refusal(None, "a choice is written `if c then a else b`"),
+    "\\": Refusal(None, "`A \\ b` is written `solve(A, b)`; a line that ends with an operator goes on"),
+    ".*": Refusal("*", "operators are elementwise: write `*`"),
+    "./": Refusal("/", "operators are elementwise: write `/`"),
+    ".^": Refusal("^", "operators are elementwise: write `^`"),
+    ".'": Refusal(None, "a transpose is written `.T`"),
+    "...": Refusal(None, "indices count axes from the first; a line that ends with an operator goes on"),
+    "::": Refusal(None, "a slice has two ends, `a:b`, and no step"),
+    "/*": Refusal(None, "comments begin with `#`"),
     "//": Refusal(None, "comments begin with `#`, division is `/`"),
     "%": Refusal(None, "comments begin with `#`; there is no remainder"),
     ";": Refusal(None, "one statement a line, without a mark at its end"),
@@ -96,7 +122,7 @@ def scan(source: Source) -> Scan:
         match = PATTERN.match(source.text, position)
         assert match is not None  # the last alternative takes any character
         HANDLERS[match.lastgroup or "other"](found, match[0], position)
-        position = match.end()
+        position = max(match.end(), found.until)
     return found
 
 
@@ -189,16 +215,28 @@ def _primes(scan: Scan, text: str, at: int) -> None:
 
 def _refused(scan: Scan, text: str, at: int) -> None:
     refusal, end = REFUSED[text], at + len(text)
-    word = refusal.meant
+    word, help_ = refusal.meant, refusal.help
     fix = None
     if word is not None:
-        spaced = f" {word} " if word.isalpha() else word
+        spaced = f" {word} " if word in KEYWORDS else word
         fix = Fix(Span(scan.source, at, end), spaced)
-        _add(scan, "keyword" if word.isalpha() else "mark", word, at, len(text))
-    _refuse(scan, "E115", f"`{text}` is not part of the language", at, end, refusal.help, fix)
+        kind = "keyword" if word in KEYWORDS else "name" if word.isalpha() else "mark"
+        _add(scan, kind, word, at, len(text))
+    elif text == "ᵀ":
+        fix = Fix(Span(scan.source, at, end), ".T")
+    elif text == ";" and scan.brackets:
+        help_ = "rows stand in brackets of their own: `[[1, 2], [3, 4]]`"
+    elif text in FOREIGN_COMMENTS and (
+        not scan.words or scan.words[-1].kind == "newline" or scan.words[-1].text == "{"
+    ):
+        help_, fix = "comments begin with `#`", Fix(Span(scan.source, at, end), "#")
+        line_end = scan.source.text.find("\n", end)
+        scan.until = line_end if line_end >= 0 else len(scan.source.text)
+    _refuse(scan, "E115", f"`{text}` is not part of the language", at, end, help_, fix)
 
 
 def _mark(scan: Scan, text: str, at: int) -> None:
+    scan.brackets = max(0, scan.brackets + (text in "([") - (text in ")]")) if text not in "{}" else 0
     scan.depth = 0 if text in "{}" else max(0, scan.depth + (text in "([") - (text in ")]"))
     _add(scan, "mark", text, at, len(text))
 
@@ -209,6 +247,18 @@ def _other(scan: Scan, text: str, at: int) -> None:
     if text.isspace():
         message = f"the blank {called} is not part of the language"
         _refuse(scan, "E102", message, at, at + 1, "write a space", Fix(span, " "))
+        return
+    form, *digits = unicodedata.decomposition(text).split() or [""]
+    base = chr(int(digits[0], 16)) if len(digits) == 1 else ""
+    if form in ("<super>", "<sub>") and base.isdigit():
+        mended = f"^{base}" if form == "<super>" else base
+        _refuse(
+            scan, "E102", f"`{text}` is not part of the language", at, at + 1, f"write `{mended}`", Fix(span, mended)
+        )
+        return
+    if text in "\u0307\u0308" or (len(digits) == 1 and digits[0] in ("0307", "0308")):
+        help_ = "a derivative by time is written `dx/dt`, a second one is two states"
+        _refuse(scan, "E102", f"`{text}` is not part of the language", at, at + 1, help_)
         return
     shown = f"`{text}` ({called})" if text.isprintable() else called
     advice = "names are made of Latin or Greek letters, digits and `_`" if text.isalnum() else ""

@@ -44,7 +44,10 @@ def in_ode(*lines: str) -> str:
         (("state x =", "let b = 2x", "return x"), [("E112", 2), ("E114", 3)]),
         (("let a = x ** 2 ** 3", "let b = a ** 2"), [("E106", 2), ("E106", 3)]),
         (("let a = f(x", "let b = )", "return b"), [("E104", 2), ("E104", 3)]),
-        (("when x = 3 {", "v = 3", "v := 4", "let q = 3", "}", "x := 3"), [("E101", n) for n in (2, 3, 5, 7)]),
+        (
+            ("when x = 3 {", "v = 3", "v := 4", "let q = 3", "}", "x := 3"),
+            [("E101", 2), ("E115", 3), ("E101", 5), ("E101", 7)],
+        ),
         (("x <= 3", "foo(x)", "return"), [("E101", 2), ("E101", 3), ("E112", 4)]),
         (("subject to { let a = 1 }", "let a = 1 let b = 2"), [("E101", 2), ("E114", 3)]),
         (("let if = 3", "let b = return", "stop"), [("E105", 2), ("E105", 3), ("E101", 4)]),
@@ -149,3 +152,21 @@ def test_a_text_may_be_empty() -> None:
     assert read("").items == ()
     assert format_text("\n\n") == ""
     assert format_text("# only\n") == "# only\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("let a = x²", "let a = x^2"),
+        ("let x₀ = x", "let x0 = x"),
+        ("let a = Wᵀ @ x", "let a = W.T @ x"),
+        ("let a = x.*min(x, ∞)", "let a = x*min(x, inf)"),
+        ("// note", "# note"),
+    ],
+)
+def test_fmt_writes_signs_of_other_languages_as_words(wrong: str, right: str) -> None:
+    assert format_text(in_ode("let b = x", wrong, "return x")) == in_ode("let b = x", right, "return x")
+
+
+def test_the_lines_of_a_wrong_header_are_not_told_again() -> None:
+    assert found("def f(x):\n  let y = x\n  return y\nnet B(x) -> y {\n  return 2x\n}\n") == [("E116", 1), ("E114", 5)]

@@ -138,7 +138,8 @@ CODES: tuple[Code, ...] = (
         "E115",
         "A spelling of another language",
         "Some operators have another spelling here: `and`, `or`, `not`, `<=`, `>=`. Statements end with their line, "
-        "comments begin with `#`. `fmt` mends what has one meaning.",
+        "comments begin with `#`. `fmt` mends what has one meaning. So with words and turns: `param k = 3` for "
+        "`parameter k = 3`, `if c then a else b` for `c ? a : b`, `for k in 0:n` for `for k in range(n)`.",
         bad=_ball("when h < 0 && v < 0 { v := -v }"),
         good=_ball("when h < 0 and v < 0 { v := -v }"),
     ),
