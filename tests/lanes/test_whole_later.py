@@ -230,6 +230,9 @@ def test_the_report_says_which_parts_have_two_forms(monkeypatch: pytest.MonkeyPa
         ("rodas5p", 16, 30, False, True, True),
         ("rodas5p", 17, 30, False, True, False),  # calls are nothing beside its steps
         ("rodas5p", 4, 30, False, False, False),
+        ("kvaerno5", 3, 8, False, False, False),
+        ("kvaerno5", 4, 8, False, True, True),  # written out, the solver alone takes long
+        ("bdf", 4, 8, False, True, True),
         ("bdf", 3, 30, True, True, True),
         ("tsit5", 4, 20, False, False, False),
         ("tsit5", 4, 100, False, True, True),  # a long model, at each of six stages
@@ -267,8 +270,8 @@ def test_beside_a_dear_function_an_explicit_method_has_one_form(monkeypatch: pyt
         ("tsit5", "solve", 190, 220),
         ("tsit5", "pull", 400, 430),
         ("dop853", "pull", 140, 170),
-        ("rodas5p", "solve", 150, 160),
-        ("kvaerno5", "solve", 240, 260),
+        ("rodas5p", "solve", 105, 115),
+        ("kvaerno5", "solve", 70, 76),
     ],
 )
 def test_long_formulas_of_few_states_stay_beside_the_solver(

@@ -24,7 +24,7 @@ Key = tuple[str, tuple[int, ...]]
 
 WHOLE = "whole_"
 """How the names of parts begin that hold solver and model in one piece."""
-PATIENCE = 0.5
+PATIENCE = 0.25
 """Seconds that a part runs before code pays that is faster and takes longer to make."""
 
 

@@ -24,6 +24,9 @@ WRITTEN_OUT = 600
 """Nodes and states times stages up to which the loops over stages are written out."""
 LONG = 2500
 """Instructions of a model (`length.py`), times the places where a solver calls it, beyond which it lies beside it."""
+ITERATING, LINEAR = 156, 80
+"""How many fewer for each entry of the matrix of a step: of methods that iterate on it, and of others that solve with
+it. Written out, the solver itself takes as long as so many."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def form_of(
     # A dear function lies beside the solver either way.
     is_short = is_dear or states <= FEW
     joins_one = written_out and is_short and part != "second"
-    joins = (joins_one if may_be_one else _joins(part, method, states)) and not _is_long(part, method, length)
+    joins = (joins_one if may_be_one else _joins(part, method, states)) and not _is_long(part, method, states, length)
     joins = joins or is_whole
     calls = may_lie_apart() and not joins
     if calls:
@@ -80,13 +83,15 @@ def form_of(
     return Form(written_out, is_one, straight, calls, is_open, has_whole)
 
 
-def _is_long(part: Part, method: OdeMethod, length: int) -> bool:
+def _is_long(part: Part, method: OdeMethod, states: int, length: int) -> bool:
     """Whether LLVM would take more than a tenth of a second for a solver with the functions of the model inside."""
     # Beside the search for an event, calls take up to four times as long.
     if method.events:
         return False
-    # A solve calls them for its first step and its output too, Newton's method in a loop.
-    return length * method.stages * (2 if part == "solve" and not method.iterates else 1) > LONG
+    entry = 0 if not method.is_stiff else ITERATING if method.iterates else LINEAR
+    # A solve calls them for its first step and its output too; Newton's method calls them in a loop.
+    beside = 1.0 if part != "solve" else 1.5 if method.iterates else 2.0
+    return length * method.stages * beside > LONG - entry * states**2
 
 
 def _joins(part: Part, method: OdeMethod, states: int) -> bool:
