@@ -31,6 +31,23 @@ _ELSEWHERE = {
     "arcsin": "asin(x)",
     "arccos": "acos(x)",
     "arctan": "atan(x)",
+    "arctan2": "atan2(y, x)",
+    "fabs": "abs(x)",
+    "sgn": "sign(x)",
+    "ceil": "-floor(-x)",
+    "mod": "x - n*floor(x/n)",
+    "erfc": "1 - erf(x)",
+    "logistic": "sigmoid(x)",
+    "matmul": "A @ B",
+    "mm": "A @ B",
+    "transpose": "A.T",
+    "norm2": "norm(x)",
+    "sumsq": "normsq(x)",
+    "hstack": "concat(a, b)",
+    "vstack": "stack(a, b)",
+    "cat": "concat(a, b)",
+    "any": "max(x) > c` or `min(x) < c",
+    "all": "min(x) > c` or `max(x) < c",
 }
 """Functions by the names that they have in other languages, and how they are written in this one."""
 
@@ -85,6 +102,14 @@ def find_function(
                     "E201", f"unknown function `{alias}.{name}`", node.function.span, help=did_you_mean(name, known)
                 )
             return found
+        case tree.Attribute(base=tree.Name(id=base), name="array" | "tensor") if base not in inference.block.symbols:
+            inference.report.add(
+                "E201",
+                f"unknown function `{brief(node.function)}`",
+                node.function.span,
+                help="a vector is `[1, 2]`, a matrix `[[1, 2], [3, 4]]`",
+            )
+            return None
         case tree.Attribute(name=name) if name in FUNCTIONS:
             inference.report.add(
                 "E201",
@@ -118,6 +143,8 @@ def find_function(
         ]
         other = _ELSEWHERE.get(name)
         help_ = did_you_mean(name, known) if other is None else f"it is written `{other}`"
+        if name in ("len", "size", "shape", "numel"):
+            help_ = "sizes are names: `n` of `x[n]` is also a number"
         if name in inference.block.known_layers:
             help_ = f"a layer has its own weights: `use f = {name}[…]`, then `f(…)`"
         inference.report.add("E201", f"unknown function `{name}`", node.function.span, help=help_)

@@ -22,9 +22,19 @@ def check_objective(inference: Inference, body: Body, statement: tree.Objective)
     body.objectives.append(statement)
     shape = inference.shape(statement.value)
     if shape is not None and shape != ():
-        inference.report.add(
-            "E309", f"an objective is a scalar, this is {show(shape)}", statement.value.span, help="sum(…) or normsq(…)"
-        )
+        text = f"an objective is a scalar, this is {show(shape)}"
+        inference.report.add("E309", text, statement.value.span, help=_as_scalar(statement))
+
+
+def _as_scalar(statement: tree.Objective) -> str:
+    """The help for an objective that is a vector: what it is most likely meant to be, in its own words."""
+    added = f"`{statement.sense} sum({brief(statement.value)})`"
+    match statement.value:
+        case tree.Binary(operator="^", left=base, right=tree.Number(text="2")):
+            bare = brief(base).removeprefix("(").removesuffix(")") if brief(base).count("(") == 1 else brief(base)
+            return f"write `{statement.sense} normsq({bare})`, or {added}"
+        case _:
+            return f"write {added}, or `normsq(…)` for a sum of squares"
 
 
 def check_relation(inference: Inference, relation: tree.Relation, frame: Frame) -> None:

@@ -29,6 +29,9 @@ def known_sets(program: Program) -> dict[Leaf, MemberSet]:
     }
 
 
+_OPPOSITE = {"convex": "concave", "concave": "convex"}
+
+
 def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagnostic], tuple[Condition, ...]]:
     """The findings (E501 unknown, E502 refuted, E503 a curved equality, W501 conditional) and all conditions; with
     `local`
@@ -40,21 +43,20 @@ def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagno
     findings: list[Diagnostic] = []
     conditions: list[Condition] = []
     whole = verdict(body.objective, unknowns, sets)
+    wanted = "concave" if body.objective_statement.sense == "maximize" else "convex"
     if whole.outcome == "proven":
-        terms: list[tuple[Span, Node]] = []
+        terms: list[tuple[Span, Node, str]] = []
     elif whole.outcome == "conditional":
-        terms = [(body.objective_statement.value.span, body.objective)]
+        terms = [(body.objective_statement.value.span, body.objective, wanted)]
     else:
-        terms = list(
-            _terms(body.objective_statement.value, body, negative=body.objective_statement.sense == "maximize")
-        )
-    judged = [(span, node, verdict(node, unknowns, sets)) for span, node in terms]
+        terms = list(_terms(body.objective_statement.value, body, wanted))
+    judged = [(span, node, shape, verdict(node, unknowns, sets)) for span, node, shape in terms]
     if whole.outcome in ("unknown", "refuted") and degree(body.objective, set(unknowns)) == 2:
         # The terms that are refuted alone are to blame; without one it is their sum.
-        culprits = [found for found in judged if found[2].outcome == "refuted"]
-        judged = culprits or [(body.objective_statement.value.span, body.objective, whole)]
-    for span, node, found in judged:
-        _say(findings, conditions, span, found, "the objective", node)
+        culprits = [found for found in judged if found[3].outcome == "refuted"]
+        judged = culprits or [(body.objective_statement.value.span, body.objective, wanted, whole)]
+    for span, node, shape, found in judged:
+        _say(findings, conditions, span, found, "the objective", shape, node)
     for constraint in body.equalities:
         if degree(constraint.node, set(unknowns)) not in (0, 1):
             span = body.constraint_spans[constraint.dual]
@@ -70,29 +72,38 @@ def convexity(body: Body, program: Program, *, local: bool) -> tuple[list[Diagno
             )
     for constraint in body.inequalities:
         span = body.constraint_spans[constraint.dual]
-        _say(findings, conditions, span, verdict(constraint.node, unknowns, sets), "the constraint", constraint.node)
+        found = verdict(constraint.node, unknowns, sets)
+        _say(findings, conditions, span, found, "the constraint", "convex", constraint.node)
     return findings, tuple(conditions)
 
 
-def _terms(expression: tree.Expression, body: Body, *, negative: bool) -> Iterator[tuple[Span, Node]]:
-    """The summands of an objective with their signs."""
+def _terms(expression: tree.Expression, body: Body, wanted: str) -> Iterator[tuple[Span, Node, str]]:
+    """The summands of an objective with their signs, and what each must be: convex, or concave where it is subtracted
+    or maximised."""
     match expression:
         case tree.Binary(operator="+", left=left, right=right):
-            yield from _terms(left, body, negative=negative)
-            yield from _terms(right, body, negative=negative)
+            yield from _terms(left, body, wanted)
+            yield from _terms(right, body, wanted)
         case tree.Binary(operator="-", left=left, right=right):
-            yield from _terms(left, body, negative=negative)
-            yield from _terms(right, body, negative=not negative)
+            yield from _terms(left, body, wanted)
+            yield from _terms(right, body, _OPPOSITE[wanted])
         case tree.Negate(operand=operand):
-            yield from _terms(operand, body, negative=not negative)
+            yield from _terms(operand, body, _OPPOSITE[wanted])
         case _:
             node = body.scope.value(expression)
-            yield expression.span, build.neg(node) if negative else node
+            yield expression.span, build.neg(node) if wanted == "concave" else node, wanted
 
 
 def _say(
-    findings: list[Diagnostic], conditions: list[Condition], span: Span, found: Verdict, what: str, node: Node
+    findings: list[Diagnostic],
+    conditions: list[Condition],
+    span: Span,
+    found: Verdict,
+    what: str,
+    wanted: str,
+    node: Node,
 ) -> None:
+    bent = "negative" if wanted == "convex" else "positive"
     match found.outcome:
         case "proven":
             pass
@@ -102,7 +113,7 @@ def _say(
             findings.append(
                 Diagnostic(
                     "W501",
-                    f"{what} is convex only if {texts}",
+                    f"{what} is {wanted} only if {texts}",
                     span,
                     "tested for each sample at each call (status nonconvex)",
                     (),
@@ -113,9 +124,9 @@ def _say(
             findings.append(
                 Diagnostic(
                     "E501",
-                    f"`{span.text}` is not known to be convex",
+                    f"`{span.text}` is not known to be {wanted}",
                     span,
-                    f"no rule proves {what} convex",
+                    "no rule proves it",
                     (),
                     LOCAL_HELP,
                 )
@@ -124,9 +135,9 @@ def _say(
             findings.append(
                 Diagnostic(
                     "E502",
-                    f"`{span.text}` is not convex",
+                    f"`{span.text}` is not {wanted}",
                     span,
-                    f"{what} has a direction of negative curvature{found.direction and f': {found.direction}'}",
+                    f"it has a direction of {bent} curvature{found.direction and f': {found.direction}'}",
                     (),
                     LOCAL_HELP,
                 )

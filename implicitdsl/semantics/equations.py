@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from implicitdsl.diagnostics import Label
+from implicitdsl.semantics import notations
 from implicitdsl.semantics.algebra import fits
 from implicitdsl.semantics.body import Body
 from implicitdsl.semantics.constraints import together
@@ -55,9 +56,9 @@ def check_equations(inference: Inference, body: Body) -> Structure:
         )
     if rules.form in ("derivative", "differential", "assignment"):
         _complete(inference, states if rules.form != "assignment" else unknowns, found, rules.form)
-    if rules.form in ("derivative", "differential") and not states and found.whole:
+    if rules.form in ("derivative", "differential") and not states and not unknowns and found.whole:
         report.add("E403", f"{definition.name} has no `state`", definition.name_span, help="state x[n] = x0")
-    if rules.form in ("assignment", "residual", "objective") and not unknowns:
+    if rules.form in ("assignment", "residual", "objective") and not unknowns and not states:
         report.add("E403", f"{definition.name} has no `var`", definition.name_span, help="var z[n] = 0")
     if rules.form == "objective" and not body.objectives:
         report.add("E411", f"{definition.name} has no objective", definition.name_span, help="minimize …")
@@ -99,6 +100,8 @@ def _right(inference: Inference, equation: tree.Equation) -> Shape | None:
 def _no_unknown(inference: Inference, equation: tree.Equation, name: str, unknowns: list[str]) -> None:
     """E405: a bare name on the left that is nothing to be found."""
     known = inference.block.symbols.get(name)
+    if known is not None and known.role in ("state", "var"):
+        return  # its declaration is refused
     help_ = did_you_mean(name, unknowns) or f"did you mean `let {name}`?"
     remark = "only unknowns stand alone on the left"
     if known is not None:
@@ -143,7 +146,7 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         if about not in states:
             known = block.symbols.get(about)
             is_second = known is not None and known.role == "differential"
-            help_ = "second order is two states: `dx/dt = v`, `dv/dt = …`" if is_second else did_you_mean(about, states)
+            help_ = notations.SECOND_ORDER if is_second else did_you_mean(about, states)
             help_ = help_ or (
                 f"`{about}` is {with_article(known.role)}" if known is not None else f"declare it: `state {about} = …`"
             )
@@ -162,6 +165,16 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         else:
             _own(inference, equation, about, shape, found)
         return
+    if told := notations.meant(equation.left, frozenset(states), form) if kind != "bvp" or left is not None else "":
+        inference.shape(equation.right)
+        block.report.add(
+            "E409",
+            f"`{brief(equation.left)}` is no left side of an equation of `{kind}`",
+            equation.left.span,
+            help=told,
+        )
+        found.whole = False
+        return
     if kind == "bvp" and any(True for _ in calls_of((equation.left, equation.right), frozenset(states))):
         _shared(inference, equation, found)
     elif has_differential(inference, equation.left):
@@ -179,6 +192,9 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         found.whole = False
     elif kind == "dae":
         _shared(inference, equation, found)
+    elif left is not None and left.role == "var":
+        inference.shape(equation.right)
+        found.whole = False  # its declaration is refused
     else:
         name = left.name if left is not None else states[0] if states else "x"
         inference.shape(equation.left)

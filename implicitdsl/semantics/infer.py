@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from implicitdsl.diagnostics import Label, Report
 from implicitdsl.functions import shapes as rules
-from implicitdsl.functions.table import SizeMismatch
+from implicitdsl.functions.table import FUNCTIONS, SizeMismatch
 from implicitdsl.semantics import budget
 from implicitdsl.semantics.algebra import ClashError, broadcast, matmul, transpose
 from implicitdsl.semantics.calls import call
@@ -131,8 +131,17 @@ class Inference:
                     f"`{brief(node)}` is no value",
                     node.span,
                     remark="only imported files have parts with a dot",
+                    help=self._instead_of_attribute(node),
                 )
                 return UNKNOWN
+
+    @staticmethod
+    def _instead_of_attribute(node: tree.Attribute) -> str:
+        if node.name in FUNCTIONS:
+            return f"functions stand in front: `{node.name}({brief(node.base)})`"
+        if node.name in ("t", "mT", "H"):
+            return f"a transpose is written `{brief(node.base)}.T`"
+        return "sizes are names: `n` of `x[n]` is also a number" if node.name in ("shape", "size") else ""
 
     def name(self, node: tree.Name, frame: Frame) -> Value:
         """What a name stands for as a value."""
@@ -252,6 +261,10 @@ class Inference:
         self, node: tree.Index, base: Shape | None, items: Sequence[tree.Expression | tree.Slice], frame: Frame
     ) -> Shape | None:
         """The shape of `x[i, a:b]`."""
+        if isinstance(node.base, tree.Number):
+            help_ = f"units are told in a comment: `# {', '.join(brief(item) for item in items)}`"
+            self.report.add("E306", f"`{brief(node.base)}` is a number and has no axes", node.span, help=help_)
+            return None
         ends: list[tuple[Size | None, Size | None]] = []
         for item in items:
             if isinstance(item, tree.Slice):
@@ -262,9 +275,10 @@ class Inference:
         if base is None:
             return None
         if len(items) > len(base):
+            are = "is" if len(items) == 1 else "are"
             self.report.add(
                 "E306",
-                f"`{brief(node.base)}` is {show(base)}, and {len(items)} of its axes are indexed",
+                f"`{brief(node.base)}` is {show(base)}, and {len(items)} of its axes {are} indexed",
                 node.span,
             )
             return None

@@ -81,4 +81,13 @@ def check_outputs(inference: Inference, body: Body, declared: tuple[Shape | None
                 body.result.span,
                 remark="the first axis of every output runs over the `at` times" if body.result.at is not None else "",
                 labels=(Label(output.span, "declared here"),),
+                help=_product(body.result),
             )
+
+
+def _product(result: tree.Return) -> str:
+    match result.values:
+        case [tree.Binary(operator="*")]:
+            return "`*` is elementwise, `@` the product of matrices"
+        case _:
+            return ""

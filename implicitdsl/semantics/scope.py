@@ -13,6 +13,14 @@ from implicitdsl.semantics.symbols import Surroundings, Symbol, UseSite
 from implicitdsl.semantics.walk import Part, free_names
 from implicitdsl.syntax import tree
 
+_FOREIGN = {
+    **dict.fromkeys(("True", "true", "False", "false"), "conditions are comparisons: `a < b`"),
+    **dict.fromkeys(("None", "null", "NaN", "nan"), "every name has a value; nothing stands for a missing one"),
+    **dict.fromkeys(("Inf", "Infinity", "infinity"), "write `inf`"),
+    "PI": "write `pi`",
+}
+"""Values of other languages, and what there is instead."""
+
 
 @dataclass
 class Block:
@@ -137,7 +145,8 @@ class Block:
             )
         else:
             known = [*self.symbols, *self.later, *CONSTANTS]
-            self.report.add("E201", f"unknown name `{name.id}`", name.span, help=did_you_mean(name.id, known))
+            help_ = did_you_mean(name.id, known) or _FOREIGN.get(name.id, "")
+            self.report.add("E201", f"unknown name `{name.id}`", name.span, help=help_)
         return None
 
     def refuse_later(self, *expressions: Part) -> None:
@@ -195,6 +204,12 @@ class Block:
         if in_function:
             raise NotASizeError("a `fn` sees its arguments and loop names, no sizes", name, code="E207")
         symbol = self.symbols.get(name.id)
+        if symbol is not None and symbol.role == "time":
+            help_ = "a state at another time is called: `x(t - 1)`, with `history x = …`"
+            raise NotASizeError("`t` is the time, not a size", name, help=help_)
+        if symbol is None and name.id in ("end", "None"):
+            help_ = "an open end is left out: `x[1:]`" if name.id == "end" else "axes are added by `reshape(x, [n, 1])`"
+            raise NotASizeError(f"unknown size `{name.id}`", name, code="E201", help=help_)
         if symbol is not None and symbol.role in ("size", "call size"):
             self.used.add(name.id)
             return Size.of(self.values[name.id]) if name.id in self.values else Size.named(name.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 
 from implicitdsl.semantics.infer import Inference
 from implicitdsl.semantics.names import DRAWS, SETS, did_you_mean, with_article
@@ -10,6 +10,24 @@ from implicitdsl.semantics.sizes import Shape, show
 from implicitdsl.semantics.symbols import Role
 from implicitdsl.semantics.values import OUTSIDE, Frame, brief
 from implicitdsl.syntax import tree
+
+_SETS = {
+    **dict.fromkeys(("nonnegative", "nonneg_reals", "NonNegativeReals", "Nonnegative"), "nonneg"),
+    **dict.fromkeys(("pos", "PositiveReals", "greater_than"), "positive"),
+    **dict.fromkeys(("range", "between", "bounds", "Interval", "box", "unit_interval"), "interval(a, b)"),
+}
+_DRAWS = {
+    **dict.fromkeys(("N", "gaussian", "gauss", "randn", "normal_"), "normal(mean, std)"),
+    **dict.fromkeys(("U", "rand", "Unif", "unif"), "uniform(a, b)"),
+    **dict.fromkeys(("xavier", "xavier_uniform", "xavier_normal", "glorot_uniform", "glorot_normal"), "glorot()"),
+    **dict.fromkeys(("he", "he_normal", "he_uniform", "kaiming_uniform", "kaiming_normal"), "kaiming()"),
+    **dict.fromkeys(("eye",), "identity()"),
+}
+"""Sets and draws by the names that they have elsewhere."""
+
+
+def _named(name: str, elsewhere: Mapping[str, str], known: Iterable[str]) -> str:
+    return f"it is written `{elsewhere[name]}`" if name in elsewhere else did_you_mean(name, known)
 
 
 def check_set(
@@ -27,6 +45,10 @@ def check_set(
             arguments: tuple[tree.Expression | tree.Named | tree.Family, ...] = ()
         case tree.Call(function=tree.Name(id=name), arguments=arguments):
             pass
+        case tree.Bracket(items=[low, high]):
+            help_ = f"write `interval({brief(low)}, {brief(high)})`"
+            report.add("E213", f"`{brief(expression)}` is not a set", expression.span, help=help_)
+            return
         case _:
             report.add("E213", f"`{brief(expression)}` is not a set", expression.span, help=f"sets: {', '.join(SETS)}")
             return
@@ -35,7 +57,7 @@ def check_set(
             "E213",
             f"unknown set `{name}`",
             expression.span,
-            help=did_you_mean(name, SETS) or f"sets: {', '.join(SETS)}",
+            help=_named(name, _SETS, SETS) or f"sets: {', '.join(SETS)}",
         )
         return
     names, elementwise = SETS[name]
@@ -90,7 +112,7 @@ def check_draw(inference: Inference, draw: tree.Call, declared: tree.DeclaredNam
     report = inference.report
     if not isinstance(draw.function, tree.Name) or draw.function.id not in DRAWS:
         known = ", ".join(f"{d}()" for d in DRAWS)
-        help_ = did_you_mean(draw.function.id, DRAWS) if isinstance(draw.function, tree.Name) else ""
+        help_ = _named(draw.function.id, _DRAWS, DRAWS) if isinstance(draw.function, tree.Name) else ""
         report.add("E213", f"unknown draw `{brief(draw.function)}`", draw.span, help=help_ or f"draws: {known}")
         return
     name = draw.function.id
@@ -122,7 +144,8 @@ def require(inference: Inference, expression: tree.Expression, allowed: Set[Role
     for name in sorted(block.base_names(expression)):
         symbol = block.symbols[name]
         if symbol.role not in allowed and symbol.role != "constant":
-            may = ", ".join(sorted({f"{r}s" if r != "time" else "t" for r in allowed} | {"numbers"}))
+            told = {"time": "t", "call size": "sizes", "use": "used layers", "loop": ""}
+            may = ", ".join(sorted({told.get(r, f"{r}s") for r in allowed} - {""} | {"numbers"}))
             block.report.add(
                 "E407",
                 f"`{name}` is {with_article(symbol.role)}: {what} cannot depend on it",

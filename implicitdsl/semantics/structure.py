@@ -51,13 +51,17 @@ def balanced(block: Block, equations: Counted, unknowns: Sequence[Symbol], what:
     )
     block.report.add(
         "E406",
-        f"{have} scalar {what} for {need} unknowns",
+        f"{_counted(have, f'scalar {what}')} for {_counted(need, 'unknowns')}",
         block.definition.name_span,
         labels=labels[:12],
         help=help_,
         remark="an equation counts as many scalars as its shape has",
     )
     return False
+
+
+def _counted(number: Size, plural: str) -> str:
+    return f"{number} {plural.removesuffix('s') if number == Size.of(1) else plural}"
 
 
 def solvable(block: Block, equations: Counted, unknowns: Sequence[Symbol]) -> bool:

@@ -89,7 +89,7 @@ def _options(inference: Inference, function: Function, node: tree.Call, frame: F
                     "E208",
                     f"`{function.name}` takes no `{argument.name} =` here",
                     argument.span,
-                    help=f"its form: `{function.signature}`",
+                    help=_along_an_axis(function) or f"its form: `{function.signature}`",
                 )
                 return None
             size = inference.size(argument.value, frame)
@@ -104,6 +104,13 @@ def _options(inference: Inference, function: Function, node: tree.Call, frame: F
                 return None
             found[argument.name] = size.constant
     return found
+
+
+def _along_an_axis(function: Function) -> str:
+    """The help where a reduction is given an axis."""
+    if function.name not in ("sum", "prod", "mean"):
+        return ""
+    return f"`{function.name}(x)` takes all elements; along an axis it is `{function.name}(x[k] for k in 0:n)`"
 
 
 def _sized(
@@ -146,16 +153,18 @@ def _sized(
 
 def _is_variable(inference: Inference, argument: tree.Expression, frame: Frame) -> bool:
     """Whether a derivative can be taken by it: a name that stands for itself, not for an expression."""
+    symbol = None
     if isinstance(argument, tree.Name):
         symbol = frame.locals.get(argument.id) or inference.block.symbols.get(argument.id)
         if symbol is not None and symbol.role in ("input", "param", "const", "state", "var", "time", "argument"):
             return True
+    is_let = isinstance(argument, tree.Name) and symbol is not None and symbol.role == "let"
     inference.report.add(
         "E402",
         f"`{brief(argument)}` is nothing to differentiate by",
         argument.span,
         remark="a derivative is taken by an input, a param, a state, a var or `t`",
-        help="pass the name itself",
+        help="a `fn f(v) = …` has arguments: its value may use `grad(…, v)`" if is_let else "pass the name itself",
     )
     return False
 

@@ -62,7 +62,7 @@ def check_event(inference: Inference, body: Body, statement: tree.When) -> None:
             "E309",
             f"an event has one condition, `{brief(statement.condition)}` is {show(shape)}",
             statement.condition.span,
-            help="min(x) < 0",
+            help=_one_condition(statement.condition, inference),
         )
     no_differentials(inference, statement.condition, "a condition")
     seen: set[str] = set()
@@ -96,6 +96,25 @@ def check_event(inference: Inference, body: Body, statement: tree.When) -> None:
         if found is not None and wanted is not None and not fits(found, wanted):
             remark = f"{brief(action.target)} is {show(wanted)}, {brief(action.value)} is {show(found)}"
             inference.report.add("E302", f"sizes do not agree in `{brief(action)}`", action.span, remark=remark)
+
+
+def _one_condition(condition: tree.Expression, inference: Inference) -> str:
+    """The help for an event whose condition is a vector: any element, all elements, or one of them."""
+    match condition:
+        case tree.Compare(operators=[sign], operands=[left, right]):
+            pass
+        case _:
+            return "an event looks at one number: `x[0]`, `min(x)` or `max(x)` of a vector"
+    shapes = [inference.shape(operand) for operand in (left, right)]
+    if shapes[1] == ():
+        vector, limit = brief(left), f" {sign} {brief(right)}"
+    else:
+        vector, limit = f"{brief(left)} - {brief(right)}", f" {sign} 0"
+    if shapes[0] == ():
+        vector, limit = brief(right), f" {'>' if '<' in sign else '<'}{'=' if '=' in sign else ''} {brief(left)}"
+    first, every = ("min", "max") if "<" in limit else ("max", "min")
+    one = f", for one `{vector}[0]{limit}`" if vector.isidentifier() else ""
+    return f"for any element `{first}({vector}){limit}`, for all `{every}({vector}){limit}`{one}"
 
 
 def no_differentials(inference: Inference, expression: tree.Expression, what: str) -> None:

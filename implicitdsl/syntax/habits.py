@@ -179,6 +179,20 @@ def _inside(words: Sequence[Word], i: int, begin: int, expected: set[str], openi
         case _, "for" if "]" in expected:
             told = "`x^2` is elementwise; `stack(e for k in a:b)` and `concat(e for k in a:b)` gather values"
             return Habit("a bracket has no `for`", i, i, told)
+        case _, "," if "return" not in opening and "stop" not in opening:
+            return Habit("constraints stand on lines of their own", i, i, "a `,` parts none: begin a new line")
+        case _, "," if first in ("minimize", "maximize"):
+            return Habit("there is one objective", i, i, "weigh and add them in one")
+        case _, "=" if first in ("solver", "adjoint"):
+            return Habit(f"`{first}` is no setting", i, i, f"write `{first} name(options)`")
+        case "(", _ if first == "use" and word.kind in ("name", "number"):
+            return Habit("sizes stand in `[ ]`", i, i, "write `use f = Layer[sizes]`; options stand in `( )`")
+        case _, "," if _set_in_brackets(words, i, begin):
+            return Habit("a set has a name", i - 2, i, "write `in interval(a, b)`, `in positive` or `in nonneg`")
+        case _, "<" | "<=" | ">" | ">=" if first in ("param", "var", "const", "state"):
+            return Habit(
+                "a declaration compares nothing", i, i, "a set holds bounds: `in positive`, `in interval(a, b)`"
+            )
         case _, "=" if first == "return" and i > begin + 1:
             return Habit("`return` gives values, not equations", i, i, "name the value above: `let y = …`, `return y`")
         case _, "=" if ":=" in expected:
@@ -189,6 +203,8 @@ def _inside(words: Sequence[Word], i: int, begin: int, expected: set[str], openi
             return Habit("there are no texts in expressions", i, i, f"strings name files of `import`; {COMMENT}")
         case _:
             pass
+    if first == "d" and [w.text for w in words[begin + 1 : i]] == ["^", "2"]:
+        return Habit("a second derivative is two states", begin, i, "write `dx/dt = v` and `dv/dt = …`")
     if last is not None and last.kind == "number" and last.end == word.start and word.kind == "name":
         if word.text[0] == "_" and word.text[1:].replace("_", "").isdigit():
             return Habit("a number has no `_`", i - 1, i, f"write `{last.text}{word.text.replace('_', '')}`")
@@ -201,6 +217,10 @@ def _inside(words: Sequence[Word], i: int, begin: int, expected: set[str], openi
     return None
 
 
+def _set_in_brackets(words: Sequence[Word], i: int, begin: int) -> bool:
+    return i - 3 > begin and words[i - 3].text == "in" and words[i - 2].text == "("
+
+
 def _operand(word: Word) -> bool:
     return word.kind in ("name", "number")
 
@@ -211,6 +231,8 @@ def _of_a_header(words: Sequence[Word], i: int, begin: int) -> Habit | None:
     line = [w.text for w in words[begin:i]]
     if first == "import":
         return Habit("`import` names a file", i, i, 'write `import "other.imp"`, or `import "other.imp" as m`')
+    if first == "fn" and word.text == "=" and line.count("(") > line.count(")"):
+        return Habit("an argument has no default", i, i, "pass every argument: `fn f(x, a) = a*x`, `f(x, 2)`")
     if first == "fn":
         told = "write `fn f(v) = e`: one expression, without `return` or braces"
         return Habit("a `fn` is one line", i, i, told) if "(" in line and "=" not in line and word.text != "=" else None

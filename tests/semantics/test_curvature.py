@@ -155,7 +155,8 @@ def test_verdict(sense: str, expression: str, wanted: str, detail: str) -> None:
     codes = {"proven": [], "conditional": ["W501"], "unknown": ["E501"], "refuted": ["E502"]}[wanted]
     assert [f.code for f in found] == codes
     if wanted == "conditional":
-        assert found[0].message == f"the objective is convex only if {detail}"
+        shape = "concave" if sense == "maximize" else "convex"
+        assert found[0].message == f"the objective is {shape} only if {detail}"
     elif wanted != "proven":
         assert found[0].span.text == detail
 
