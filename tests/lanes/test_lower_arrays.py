@@ -14,7 +14,7 @@ import pytest
 from implicitdsl.backends.lanes.arrays import vector
 from implicitdsl.backends.lanes.element import INT, SCALARS
 from implicitdsl.backends.lanes.inference import LoweringError
-from implicitdsl.backends.lanes.link import make_alone
+from implicitdsl.backends.lanes.link import make_alone, optimised_alone
 from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.lower_arrays import lower_with_arrays
 from implicitdsl.backends.lanes.memory import MEMORY, MISFIT, NO_MEMORY
@@ -36,7 +36,8 @@ def everything() -> dict[Probe, Any]:
     probes = [(function, letters, dtype) for function, letters, dtypes in PROBES for dtype in dtypes]
     names = {probe: f"{probe[0].__name__}_{probe[2]}" for probe in probes}
     texts = [lower_with_arrays(f, tuple(kinds[d][letter] for letter in ls), name) for (f, ls, d), name in names.items()]
-    code = Loaded(make_alone([*texts, MEMORY], list(names.values())))
+    entries = list(names.values())
+    code = Loaded(make_alone(optimised_alone([*texts, MEMORY], entries), entries))
     array = [ctypes.c_void_p, ctypes.c_int64]
     passed = {"n": [ctypes.c_int64], "a": array, "i": array}
     return {

@@ -101,9 +101,9 @@ def fingerprint(files: tuple[str, ...]) -> str:
     return found.hexdigest()
 
 
-def kept(key: Iterable[object], make: Callable[[], str]) -> bytes:
-    """The bitcode of the LLVM text that `make` gives: from the package or the cache if it is there, else made and kept
-    in the cache."""
+def kept(key: Iterable[object], make: Callable[[], str | bytes]) -> bytes:
+    """The bitcode that `make` gives, or that of its LLVM text: from the package or the cache if it is there, else made
+    and kept in the cache."""
     whole = (fingerprint(TIDYING), *key)
     name = hashlib.sha256("\0".join(str(part) for part in whole).encode()).hexdigest()[:40] + ".bc"
     content = bitcode.find(name)
@@ -128,10 +128,12 @@ def kept_model(key: str, make: Callable[[], bytes]) -> bytes:
     return _kept(f"{key[:40]}.model", make)
 
 
-def _tidied(text: str) -> bytes:
+def _tidied(made: str | bytes) -> bytes:
+    if isinstance(made, bytes):
+        return made
     from implicitdsl.backends.lanes.passes import tidied
 
-    return tidied(text)
+    return tidied(made)
 
 
 def _kept(name: str, make: Callable[[], bytes]) -> bytes:

@@ -199,20 +199,25 @@ def _sized(
     return kept_sized(key_of_modules(parts, cpu, "sized", list(entries), inline_all, sizes), make)
 
 
-def make_alone(modules: Iterable[str | bytes], entries: Sequence[str]) -> bytes:
-    """The object file of solvers of one sample, which are linked with no model; all else is as in `make_object`."""
-    parts, cpu = list(modules), aim()
+def optimised_alone(modules: Sequence[str | bytes], entries: Sequence[str]) -> bytes:
+    """The bitcode of solvers of one sample. No model is linked with them, so nothing is left to do but machine code, of
+    any processor: loops are vectors of the size that all of them have."""
+    whole = joined(modules, entries, llvm.create_context())
+    keep_inside(whole, entries)
+    optimise_alone(whole, machine_for(PORTABLE if _is_x86() else ""))
+    return whole.as_bitcode()
+
+
+def make_alone(code: bytes, entries: Sequence[str]) -> bytes:
+    """The object file of what `optimised_alone` made; see `make_object`."""
+    cpu = aim()
     if (elsewhere := device()) is not None:
-        return elsewhere.make(parts, entries, ())
+        return elsewhere.make([code], entries, ())
 
     def make() -> bytes:
-        whole = joined(parts, entries, llvm.create_context())
-        keep_inside(whole, entries)
-        machine = machine_for(cpu)
-        optimise_alone(whole, machine)
-        return machine.emit_object(whole)
+        return machine_for(cpu).emit_object(llvm.parse_bitcode(code, llvm.create_context()))
 
-    return kept_object(key_of_modules(parts, cpu, "alone", list(entries)), make)
+    return kept_object(key_of_modules([code], cpu, "alone"), make)
 
 
 def _is_small(parts: Sequence[str | bytes], functions: Sequence[str], sizes: Sequence[int], most: int) -> bool:

@@ -2,9 +2,10 @@
 
 `lanes` solve many samples with one flow of control. Solvers that search (damping, rescues, active sets) have a flow of
 control of their own for each sample, so they are compiled for one sample, from the same source that the back end
-`python` runs, arrays and slices included. The code is made once for each (solver, dtype), in a second or two, and kept
-on disk; it holds no model. A model comes as a *table* of addresses in the place of the solver's `p`: the flat
-arguments, then its functions in the order in which the solver takes them, emitted for one lane.
+`python` runs, arrays and slices included. The code is made once for each (solver, dtype) and kept on disk: bitcode that
+LLVM's passes are done with, in a second or so, and machine code in half of one; it holds no model. A model comes as a
+*table* of addresses in the place of the solver's `p`: the flat arguments, then its functions in the order in which the
+solver takes them, emitted for one lane.
 
 `memory.py` gives the arrays that such code allocates.
 """
@@ -23,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
-from implicitdsl.backends.lanes.link import make_alone
+from implicitdsl.backends.lanes.link import make_alone, optimised_alone
 from implicitdsl.backends.lanes.loaded import Loaded
 from implicitdsl.backends.lanes.memory import MEMORY, MISFIT, NO_MEMORY
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
-    "array_expressions", "array_inference", "arrays", "lower_arrays", "memory", "numpy_functions", "one_sample", "room",
-    "table_functions", *LOWERING,
+    "array_expressions", "array_inference", "arrays", "flatten", "link", "lower_arrays", "memory", "numpy_functions",
+    "one_sample", "room", "table_functions", *LOWERING,
 )  # fmt: skip
 """Modules beside this one that make the text of a solver."""
 
@@ -43,8 +44,8 @@ def one_sample_object(solver: str, signature: str, dtype: str, symbol: str) -> b
     `model_table`). The code gives what the solver returns, or as in `lower_with_arrays` that it could not go on."""
     made_by = (f"backends/lanes/{name}.py" for name in SOURCES)
     key = (fingerprint((*sources(solver.split(".")[0]), *made_by)), solver, signature, dtype, symbol)
-    code = kept(key, lambda: _make(solver, signature, dtype, symbol))
-    return make_alone([code, MEMORY], [symbol])
+    code = kept(key, lambda: optimised_alone([_make(solver, signature, dtype, symbol), MEMORY], [symbol]))
+    return make_alone(code, [symbol])
 
 
 @cache
