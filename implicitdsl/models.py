@@ -54,7 +54,10 @@ class Template:
         """What `__call__` makes its layer from."""
         return self._blueprint(keywords)
 
-    def __call__(self, **keywords: Any) -> Layer:
+    def __call__(self, *by_place: object, **keywords: Any) -> Layer:
+        if by_place:
+            named = ", ".join(f"{size}=…" for size in self.sizes) or "rtol=…"
+            raise TypeError(f"{self.heading.name} takes sizes and options by name: `{self.heading.name}({named})`")
         return Layer(self._blueprint(keywords))
 
     def _blueprint(self, keywords: dict[str, Any]) -> Blueprint:
@@ -105,12 +108,21 @@ class Models:
 def load(source: str | os.PathLike[str]) -> Models:
     """The definitions of a `.imp` file; a text (a str with a newline or a brace in it) is read as `loads` does.
 
-    Raises ImpError with every finding if the text is wrong for all sizes (E1xx-E5xx), OSError if there is no such file.
-    Warnings are given through `warnings`."""
+    Raises ImpError with every finding if the text is wrong for all sizes (E1xx-E5xx), OSError if there is no such file,
+    ValueError if it is not text in UTF-8. Warnings are given through `warnings`."""
     text = os.fspath(source)
     if isinstance(source, str) and ("\n" in text or "{" in text):
         return _models(text, "<text>")
-    return _models(Path(text).read_text(encoding="utf-8"), text)
+    try:
+        read = Path(text).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        place = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise ValueError(f"{text} is no text in UTF-8 ({place}): save it in UTF-8") from error
+    except FileNotFoundError as error:
+        if not text.endswith(".imp"):
+            error.add_note("A text on one line is read by `implicitdsl.loads`.")
+        raise
+    return _models(read, text)
 
 
 def loads(text: str) -> Models:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from implicitdsl.backends.engine import Array, Engine, RunOptions, Tape, asked_rows, is_per_sample
 from implicitdsl.layers.errors import SolveError, describe
+from implicitdsl.layers.input_tests import passing, reasons
 from implicitdsl.layers.registry import Entry
-from implicitdsl.layers.sets import contains
 from implicitdsl.solvers.status import BAD_INPUT
 
 Batch = tuple[int, ...]
@@ -75,7 +75,7 @@ def solve(
     says that a pullback follows, a tape for it or None."""
     engine = entry.engine
     batch = math.prod(shape)
-    good = _good(entry, args, batch)
+    good = passing(entry, args, batch)
     if batch and (good is None or good.all()):
         return _solve_all(entry, args, batch, shape, on_fail, _options(seed, first, batch, keep=keep))
     good = np.ones(batch, np.bool_) if good is None else good
@@ -95,7 +95,8 @@ def solve(
         for name, value in found.extras.items():
             blank = np.zeros((batch, *np.shape(value)[1:]), np.asarray(value).dtype)
             extras[name] = _put(blank, np.asarray(value), rows)
-    return _told(entry, outputs, status, notes, steps, saved, None, extras, shape, on_fail, seed)
+    why = reasons(entry, args, shape)
+    return _told(entry, outputs, status, notes, steps, saved, None, extras, shape, on_fail, seed, why)
 
 
 @lru_cache(maxsize=8)
@@ -127,12 +128,13 @@ def _told(
     shape: Batch,
     on_fail: str,
     seed: int | None,
+    why: tuple[str, ...] = (),
 ) -> Answers:
     """The answer, after telling listeners and treating failures."""
     for heard in _listeners.stack:
         heard.append(Record(entry.layer, shape, status, notes, steps, seed, extras))
     if np.count_nonzero(status):
-        _report(entry, status, shape, on_fail, "forward")
+        _report(entry, status, shape, on_fail, "forward", why)
         if on_fail == "nan":
             for output in outputs:
                 output[status != 0] = np.nan
@@ -257,22 +259,6 @@ def pushforward(
     return outputs
 
 
-def _good(entry: Entry, args: Sequence[Array], batch: int) -> NDArray[np.bool_] | None:
-    """Which samples have inputs that pass the tests; None where all have."""
-    good: NDArray[np.bool_] | None = None
-    for check in entry.checks:
-        value = args[check.argument]
-        # A sum of squares is NaN only where a number is.
-        if check.set is None and not math.isnan(np.vdot(value, value)):
-            continue
-        rank = len(entry.engine.arguments[check.argument].shape)
-        inside = ~np.isnan(value).any(axis=tuple(range(value.ndim - rank, value.ndim)))
-        if check.set is not None:
-            inside = inside & contains(check.set, value, rank)
-        good = np.full(batch, inside) if good is None else good & inside
-    return good
-
-
 def _lost(status: NDArray[np.int32], on_fail: str) -> NDArray[np.bool_]:
     """Samples without a derivative: the failed ones, but under "warn" those alone that were never solved."""
     return status == BAD_INPUT if on_fail == "warn" else status != 0
@@ -358,12 +344,14 @@ def report_rows(
     return (status != 0) & (on_fail != "warn")
 
 
-def _report(entry: Entry, status: NDArray[np.int32], shape: Batch, on_fail: str, stage: str) -> None:
+def _report(
+    entry: Entry, status: NDArray[np.int32], shape: Batch, on_fail: str, stage: str, why: tuple[str, ...] = ()
+) -> None:
     if not status.any():
         return
     if on_fail == "raise":
-        raise SolveError(entry.layer, status.reshape(shape), stage=stage)
+        raise SolveError(entry.layer, status.reshape(shape), stage=stage, why=why)
     if on_fail == "warn":
         placed: Any = status.reshape(shape)
         samples = tuple(tuple(int(i) for i in place) for place in np.argwhere(placed != 0))
-        warnings.warn(describe(entry.layer, placed, samples, stage), RuntimeWarning, stacklevel=2)
+        warnings.warn(describe(entry.layer, placed, samples, stage, why), RuntimeWarning, stacklevel=2)

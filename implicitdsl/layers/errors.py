@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implicitdsl.solvers.status import STATUSES, status_name
+from implicitdsl.solvers.status import BAD_INPUT, STATUSES, status_name
 
 SHOWN = 5
 
@@ -17,27 +17,37 @@ class SolveError(RuntimeError):
     """Samples that could not be solved, or not differentiated.
 
     `status` is the array of statuses in the batch's shape, `samples` the indices of the failed samples (tuples of ints
-    into the batch's shape), `layer` the name of the layer, `stage` is "forward", "backward" or "second backward"."""
+    into the batch's shape), `layer` the name of the layer, `stage` is "forward", "backward" or "second backward", `why`
+    are lines that say which inputs are bad."""
 
-    def __init__(self, layer: str, status: NDArray[np.int32], *, stage: str = "forward") -> None:
+    def __init__(
+        self, layer: str, status: NDArray[np.int32], *, stage: str = "forward", why: tuple[str, ...] = ()
+    ) -> None:
         self.layer = layer
         self.status = np.asarray(status, np.int32)
         self.stage = stage
+        self.why = why
         self.samples: tuple[tuple[int, ...], ...] = tuple(
             tuple(int(i) for i in place) for place in np.argwhere(self.status != 0)
         )
-        super().__init__(describe(layer, self.status, self.samples, stage))
+        super().__init__(describe(layer, self.status, self.samples, stage, why))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_remake, (self.layer, self.status, self.stage))
+        return (_remake, (self.layer, self.status, self.stage, self.why))
 
 
-def _remake(layer: str, status: NDArray[np.int32], stage: str) -> SolveError:
-    return SolveError(layer, status, stage=stage)
+def _remake(layer: str, status: NDArray[np.int32], stage: str, why: tuple[str, ...] = ()) -> SolveError:
+    return SolveError(layer, status, stage=stage, why=why)
 
 
-def describe(layer: str, status: NDArray[np.int32], samples: Sequence[tuple[int, ...]], stage: str) -> str:
-    """The failure in words: how many samples, which, why, and what to try."""
+def describe(
+    layer: str,
+    status: NDArray[np.int32],
+    samples: Sequence[tuple[int, ...]],
+    stage: str,
+    why: tuple[str, ...] = (),
+) -> str:
+    """The failure in words: how many samples, which, why, and what to try. `why` are lines on bad inputs."""
     what = {"forward": "could not be solved", "backward": "could not be differentiated"}.get(
         stage, "could not be differentiated twice"
     )
@@ -48,7 +58,9 @@ def describe(layer: str, status: NDArray[np.int32], samples: Sequence[tuple[int,
     for number in sorted({int(status[place]) for place in samples}):
         record = STATUSES[number]
         places = [place for place in samples if status[place] == number]
-        lines.append(f"  {record.name} [{record.code}]{_where(places)}: {record.meaning}")
+        lines.append(f"  {record.name} [{record.code}]{where(places)}: {record.meaning}")
+        if number == BAD_INPUT:
+            lines += [f"    {line}" for line in why]
         if record.advice:
             lines.append(f"    try: {record.advice}")
     if stage == "forward":
@@ -56,7 +68,8 @@ def describe(layer: str, status: NDArray[np.int32], samples: Sequence[tuple[int,
     return "\n".join(lines)
 
 
-def _where(places: Sequence[tuple[int, ...]]) -> str:
+def where(places: Sequence[tuple[int, ...]]) -> str:
+    """The first samples by their indices, ` at 1, 4 and 3 more`; nothing for a sample without a batch."""
     if places and not places[0]:
         return ""
     shown = ", ".join(str(p[0]) if len(p) == 1 else str(p) for p in places[:SHOWN])

@@ -500,6 +500,21 @@ def test_notes_tell_what_is_true_of_a_good_answer():
     assert "weak_active" in layer.last.message(2) and "weak_active" not in layer.last.message(0)
 
 
+def test_what_is_no_text_of_a_model_is_told(tmp_path):
+    (tmp_path / "old.imp").write_bytes("net N(x) -> y { return x }  # \xe9".encode("latin1"))
+    with pytest.raises(ValueError, match=r"old\.imp is no text in UTF-8 \(byte 0xe9 at offset 30\)"):
+        implicitdsl.load(tmp_path / "old.imp")
+    with pytest.raises(FileNotFoundError) as caught:
+        implicitdsl.load("fn f(x) = x^2")
+    assert "loads" in caught.value.__notes__[0]
+
+
+def test_sizes_are_given_by_name():
+    made = implicitdsl.loads("net N[n, h = 2](x[n]) -> [n] { return h*x }")
+    with pytest.raises(TypeError, match="N takes sizes and options by name: `N\\(n=…, h=…\\)`"):
+        made.N(3)
+
+
 def test_loads_reads_a_text():
     close(implicitdsl.loads("net N(x) -> y { return 2*x }").N()(torch.tensor(2.0)), 4.0)
 

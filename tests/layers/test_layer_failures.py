@@ -155,6 +155,23 @@ def test_inputs_outside_their_set():
     assert shared.last.status.tolist() == [BAD_INPUT] * 2 and torch.isnan(y).all()
 
 
+def test_bad_inputs_are_named():
+    layer = Layer(tanh_blueprint(x_set=SetSpec("interval", (-1.0, 1.0))))
+    x = torch.zeros(2, 2, 3, dtype=F64)
+    x[0, 1, 2], x[1, 0, 0], x[1, 1, 1] = 2.0, float("nan"), -3.0
+    with pytest.raises(SolveError) as caught:
+        layer(x, A)
+    text = str(caught.value)
+    assert "input `x` has elements that are NaN at (1, 0)\n" in text
+    assert "input `x` is outside `interval(-1, 1)` at (0, 1), (1, 1)\n" in text
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+    with pytest.raises(SolveError) as caught:
+        layer(x[0, 0], torch.full((3, 3), float("nan"), dtype=F64))
+    assert caught.value.why == ("input `A` has elements that are NaN",)
+    with pytest.warns(RuntimeWarning, match="outside `interval\\(-1, 1\\)` at 1\n"):
+        Layer(tanh_blueprint(x_set=SetSpec("interval", (-1.0, 1.0)), on_fail="warn"))(x[0], A)
+
+
 def test_a_cut_net_tests_its_inputs_and_names_the_layer_that_failed():
     layer = Layer(cut_blueprint(x_set=SetSpec("interval", (-20.0, 20.0)), on_fail="nan"))
     x = torch.tensor([[0.1, 0.2, 0.3], [30.0, 0.0, 0.0], [11.0, 0.0, 0.0]], dtype=F64, requires_grad=True)
