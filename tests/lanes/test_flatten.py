@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import llvmlite.binding as llvm
 import pytest
 
-from implicitdsl.backends.lanes.flatten import optimise_whole
+from implicitdsl.backends.lanes.flatten import optimise_solver, optimise_whole
 from implicitdsl.backends.lanes.link import PIPELINE, compiled, keep_inside, linked
 from implicitdsl.backends.lanes.loaded import Loaded
 
@@ -183,3 +183,49 @@ def test_words_are_called_beside_a_dear_function_of_many_states(
     optimise_whole(module, _machine(), sizes=[size])
     (run,) = (f for f in module.functions if f.name == "imp_run")
     assert ("fma" not in str(run)) == called
+
+
+ROUNDS = 6
+LOOP = f"""
+define internal void @add(ptr %x, ptr %y) {{
+  br label %test
+test:
+  %i = phi i64 [ 0, %0 ], [ %next, %round ]
+  %more = icmp slt i64 %i, {ROUNDS}
+  br i1 %more, label %round, label %after
+round:
+  %from = getelementptr double, ptr %x, i64 %i
+  %to = getelementptr double, ptr %y, i64 %i
+  %a = load double, ptr %from
+  %b = load double, ptr %to
+  %sum = fadd double %a, %b
+  store double %sum, ptr %to
+  %next = add i64 %i, 1
+  br label %test
+after:
+  ret void
+}}
+define i64 @imp_run(ptr %x, ptr %y) {{
+  call void @add(ptr %x, ptr %y)
+  call void @add(ptr %y, ptr %x)
+  ret i64 0
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "is_straight", "sums"), [(ROUNDS, True, 1), (ROUNDS, False, ROUNDS), (64, True, 1), (3, True, ROUNDS)]
+)
+def test_beside_stiff_steps_of_some_states_small_functions_keep_their_loops(
+    size: int, is_straight: bool, sums: int
+) -> None:
+    module = llvm.parse_assembly(LOOP, llvm.create_context())
+    keep_inside(module, ["imp_run"])
+    optimise_solver(module, _machine(), sizes=[size], is_straight=is_straight)
+    assert str(module).count("fadd") == 2 * sums
+    code = Loaded(_machine().emit_object(module))
+    given, found = [0.1 * i for i in range(ROUNDS)], [1 / (i + 3) for i in range(ROUNDS)]
+    x, y = ((ctypes.c_double * ROUNDS)(*values) for values in (given, found))
+    code.function("imp_run", ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(x, y)
+    assert list(y) == [a + b for a, b in zip(given, found, strict=True)]
+    assert list(x) == [a + b for a, b in zip(given, y, strict=True)]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 
-from implicitdsl.backends.lanes.passes import FULL, builder_for, optimise, run
+from implicitdsl.backends.lanes.passes import FULL, builder_for, function_passes, optimise, run
 from implicitdsl.backends.lanes.word_functions import LARGEST
 
 FEW = 4
@@ -38,6 +38,9 @@ LIGHT = ("aggressive_dce", "loop_rotate", "instruction_combine", "simplify_cfg")
 """What is left to do where all places on the stack have become values. Equal values are not looked for: machine code is
 made without those of one block, and those far apart are few. The one pass for them that llvmlite offers by itself,
 LLVM's `newgvn`, stops the process on some valid code, and is in none of LLVM's own pipelines."""
+
+_SHORT = ("simplify_cfg", "instruction_combine")
+"""What tells the size of a function whose loops stay."""
 
 _CALLED = re.compile(r"@(own\.\d+)\(")
 _NAMED = re.compile(r"@(own\.\d+)\b")
@@ -101,14 +104,20 @@ def optimise_whole(
         run(module, builder, "global_opt", "global_dead_code_eliminate", "constant_merge")
 
 
-def optimise_solver(module: llvm.ModuleRef, machine: llvm.TargetMachine, *, sizes: Collection[int]) -> None:
+def optimise_solver(
+    module: llvm.ModuleRef, machine: llvm.TargetMachine, *, sizes: Collection[int], is_straight: bool
+) -> None:
     """Optimises a solver for these sizes that calls all functions of its model. Loops are left as they are: what they
-    cost is little beside the calls, and writing them out takes LLVM three to eight times as long."""
+    cost is little beside the calls, and writing them out takes LLVM three to eight times as long. `is_straight` is that
+    of `finish`."""
     builder = builder_for(machine)
     _gather(module, builder)
     most = max(sizes, default=0)
     if inner(module):
-        inline_small(module, builder, _SMALL if most <= FEW else _TINY)
+        quick = builder_for(machine, level=QUICK)
+        # Only beside stiff steps do loops of small functions cost nothing.
+        passes = function_passes(*_SHORT) if is_straight and most > FEW else quick.getFunctionPassManager()
+        inline_small(module, quick, _SMALL if most <= FEW else _TINY, passes=passes)
     if most > MIDDLE:
         simplify(module, machine, QUICK, unrolls=False)
     else:
@@ -174,9 +183,16 @@ def join_chains(module: llvm.ModuleRef, builder: llvm.PassBuilder) -> None:
     _inline(module, builder, [f for f in functions if named[f.name] == _DEFINITION + 1])
 
 
-def inline_small(module: llvm.ModuleRef, builder: llvm.PassBuilder, limits: Inlining) -> None:
-    """Functions that are small once they are simplified become part of their callers."""
-    passes = builder.getFunctionPassManager()
+def inline_small(
+    module: llvm.ModuleRef,
+    builder: llvm.PassBuilder,
+    limits: Inlining,
+    *,
+    passes: llvm.FunctionPassManager | None = None,
+) -> None:
+    """Functions that are small once they are simplified become part of their callers. `passes` are what simplifies
+    them, those of the builder without them."""
+    passes = passes or builder.getFunctionPassManager()
     for place, function in enumerate(inner(module)):
         if not _CALLED.match(f"@{function.name}("):
             # The nought tells it from those that were named before.

@@ -167,11 +167,17 @@ def make_object(
             whole.link_in(joined(functions, entries, context))
         # Each of several functions would have the sums of many states for itself.
         sums_are_called = not inline_all and max(sizes, default=0) > MIDDLE
+        calls_all = calls_others and not functions
+        # Where code in one piece takes over in a while, a word that has some states to see to may be a call as well.
+        are_called = calls_all and is_straight and not inline_all and FEW < max(sizes, default=0) <= MIDDLE
         add_words(
-            whole, sizes, context, is_one=inline_all, calls_others=calls_others, sums_are_called=sums_are_called
+            whole, sizes, context, is_one=inline_all, calls_others=calls_others, are_called=are_called,
+            sums_are_called=sums_are_called,
         )  # fmt: skip
         keep_inside(whole, entries, inline_all=inline_all)
-        return compiled(whole, cpu, sizes=sizes, is_apart=calls_others, calls_all=calls_others and not functions)
+        return compiled(
+            whole, cpu, sizes=sizes, is_apart=calls_others, calls_all=calls_all, is_straight=is_straight
+        )  # fmt: skip
 
     return kept_object(key_of_modules([*parts, *functions], cpu, *decides), make)
 
@@ -348,18 +354,18 @@ def _inline_all(module: llvm.ModuleRef) -> None:
 
 def compiled(
     module: llvm.ModuleRef, cpu: str, *, sizes: Sequence[int] | None = (), is_apart: bool = False,
-    calls_all: bool = False,
+    calls_all: bool = False, is_straight: bool = False,
 ) -> bytes:  # fmt: skip
     """The object file of a module, after all passes; `sizes` are those of the model in it, None where it does not know
     its numbers. `is_apart` says that another one is loaded beside it, `calls_all` that all functions of the model lie
-    there."""
+    there, `is_straight` is that of `finish`."""
     widths = {width for _, width in types_of(function.name for function in module.functions)}
     machine = machine_for(cpu, is_apart=is_apart, is_narrow=1 in widths)
     if sizes is None:
         # Without sizes, chains that are joined stay long: the gradient of a stiff solver took twice as long.
         optimise(module, machine, unrolls=False)
     elif calls_all:
-        optimise_solver(module, machine, sizes=sizes)
+        optimise_solver(module, machine, sizes=sizes, is_straight=is_straight)
     else:
         # Functions of a model for one lane may name no word, and so no width.
         is_narrow = 1 in widths or not widths

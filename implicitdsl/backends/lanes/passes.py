@@ -55,3 +55,11 @@ def run(module: llvm.ModuleRef, builder: llvm.PassBuilder, *names: str) -> None:
     for name in names:
         getattr(passes, f"add_{name}_pass")()
     passes.run(module, builder)
+
+
+def function_passes(*names: str) -> llvm.FunctionPassManager:
+    """What runs passes by llvmlite's names on one function."""
+    passes = llvm.create_new_function_pass_manager()
+    for name in names:
+        getattr(passes, f"add_{name}_pass")()
+    return passes
