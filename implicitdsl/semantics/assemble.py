@@ -16,6 +16,7 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
+from implicitdsl.problems.sums_of_norms import SumOfNorms, as_root
 from implicitdsl.semantics.conditions import constrain
 from implicitdsl.semantics.curvature import Condition
 from implicitdsl.semantics.delays import delays_of, refuse_events
@@ -196,7 +197,7 @@ def _argmin(
     conditions: tuple[Condition, ...],
     *,
     local: bool,
-) -> ArgminProblem:
+) -> ArgminProblem | SumOfNorms:
     unknowns = list(body.unknowns.values())
     for unknown in unknowns:
         if unknown.set is not None:
@@ -219,7 +220,7 @@ def _argmin(
     if program is not None:
         return program
     _refuse_constraints(definition, problem, body)
-    return problem
+    return (None if local else as_root(problem)) or problem
 
 
 def _refuse_constraints(definition: tree.Definition, problem: ArgminProblem, body: Body) -> None:

@@ -16,6 +16,7 @@ from implicitdsl.problems.net import NetProblem
 from implicitdsl.problems.ode import OdeProblem
 from implicitdsl.problems.root import RootProblem
 from implicitdsl.problems.signature import Signature
+from implicitdsl.problems.sums_of_norms import SumOfNorms
 from implicitdsl.semantics.delay_text import delay_lines
 from implicitdsl.semantics.event_text import event_lines
 
@@ -29,6 +30,8 @@ def system_text(problem: Problem) -> str:
             return _ode(problem)
         case BvpProblem():
             return _bvp(problem)
+        case SumOfNorms():
+            return _implicit("the minimum", "F", problem.unknowns, problem.residual, problem.signature)
         case RootProblem():
             return _implicit("the root", "F", problem.unknowns, problem.residual, problem.signature)
         case FixpointProblem():
