@@ -143,6 +143,10 @@ def find_function(
         ]
         other = _ELSEWHERE.get(name)
         help_ = did_you_mean(name, known) if other is None else f"it is written `{other}`"
+        if name in ("linspace", "arange", "logspace"):
+            help_ = "times are an input `ts[T]`, or a bracket: `[0, 0.5, 1]`"
+        if name in ("rand", "randn", "random", "normal", "uniform"):
+            help_ = "a start is drawn by `param W[n] ~ normal()`; noise in time is `noise W` in an `sde`"
         if name in ("len", "size", "shape", "numel"):
             help_ = "sizes are names: `n` of `x[n]` is also a number"
         if name in inference.block.known_layers:
@@ -152,7 +156,9 @@ def find_function(
 
 
 def _not_callable(inference: Inference, node: tree.Call, what: str) -> None:
-    help_ = f"multiply with `*`, index with `[ ]`: `{brief(node.function)}[…]`"
+    help_ = "multiply with `*`"
+    if isinstance(node.function, tree.Name):
+        help_ += f", index with `[ ]`: `{node.function.id}[…]`"
     inference.report.add("E402", f"{what} and cannot be called", node.function.span, help=help_)
 
 

@@ -68,7 +68,11 @@ def check_differentials(inference: Inference, body: Body, found: Equations) -> N
                 )
                 break
         else:
-            if degree == 0:
+            missing = any(
+                n.id not in block.symbols and n.id[0] == "d" and n.id[1:] in block.symbols
+                for n in free_names(equation.right)
+            )
+            if degree == 0 and not missing:
                 block.report.add(
                     "E408",
                     f"the right-hand side of `d{name}` has no differential",

@@ -100,9 +100,11 @@ def _right(inference: Inference, equation: tree.Equation) -> Shape | None:
 def _no_unknown(inference: Inference, equation: tree.Equation, name: str, unknowns: list[str]) -> None:
     """E405: a bare name on the left that is nothing to be found."""
     known = inference.block.symbols.get(name)
-    if known is not None and known.role in ("state", "var"):
+    if known is not None and (known.role in ("state", "var") or name in inference.block.twice):
         return  # its declaration is refused
     help_ = did_you_mean(name, unknowns) or f"did you mean `let {name}`?"
+    if name in ("method", "solver", "algorithm", "options"):
+        help_ = "a method is chosen by `solver name(options)`"
     remark = "only unknowns stand alone on the left"
     if known is not None:
         remark = f"it is {with_article(known.role)}"
@@ -143,7 +145,9 @@ def _timed(inference: Inference, body: Body, equation: tree.Equation, found: Equ
         about, written = left.of, "differential"
     if about is not None:
         shape = _right(inference, equation)
-        if about not in states:
+        if about in block.twice:
+            found.whole = False  # its declaration is refused
+        elif about not in states:
             known = block.symbols.get(about)
             is_second = known is not None and known.role == "differential"
             help_ = notations.SECOND_ORDER if is_second else did_you_mean(about, states)

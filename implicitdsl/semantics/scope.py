@@ -40,6 +40,7 @@ class Block:
     broken_layers: Set[str] = frozenset()
     labels: dict[str, Shape | None] = field(default_factory=dict[str, "Shape | None"])
     used: set[str] = field(default_factory=set[str])
+    twice: set[str] = field(default_factory=set[str])  # inputs that are declared as unknowns too
     early: set[str] = field(default_factory=set[str])  # names used above their definitions: said once
     mistaken: set[str] = field(
         default_factory=set[str]
@@ -112,9 +113,12 @@ class Block:
             labels = (
                 () if known.span is None else (Label(known.span, f"first defined here, as {with_article(known.role)}"),)
             )
-            self.report.add(
-                "E202", f"`{symbol.name}` is defined twice", where, labels=labels, help="a block is one scope"
-            )
+            help_ = "a block is one scope"
+            if known.role == "input" and symbol.role in ("state", "var"):
+                name = symbol.name
+                help_ = f"rename the input: `{name}0`, and start with it: `{symbol.role} {name} = {name}0`"
+                self.twice.add(symbol.name)
+            self.report.add("E202", f"`{symbol.name}` is defined twice", where, labels=labels, help=help_)
 
     # ------------------------------------------------------------ looking up
 
@@ -146,6 +150,11 @@ class Block:
         else:
             known = [*self.symbols, *self.later, *CONSTANTS]
             help_ = did_you_mean(name.id, known) or _FOREIGN.get(name.id, "")
+            if name.id in self.known_layers:
+                help_ = f"it is a layer: `use f = {name.id}[…]`, then `f(…)`"
+            of = self.symbols.get(name.id[1:])
+            if self.definition.kind == "cde" and name.id[0] == "d" and of is not None and of.role == "input":
+                help_ = f"an input with a differential is a path: `path {of.name}[c]`"
             self.report.add("E201", f"unknown name `{name.id}`", name.span, help=help_)
         return None
 

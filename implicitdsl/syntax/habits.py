@@ -13,6 +13,7 @@ NO_TYPES = "names are declared by what they are, `param const state var let`, wi
 NO_LOOP = "a condition holds for whole vectors, `dx/dt = …`; elements are added by `sum(x[k] for k in 0:n)`"
 FUNCTION = "a function is one line above the definition: `fn f(v) = v^2`"
 OPTIMISE = "an `argmin` says `minimize e` or `maximize e`"
+DECLARATIONS = ("param", "const", "state", "var")
 UNDER = "constraints stand in `subject to { … }`, one a line"
 CHOICE = "a value is chosen by `if c then a else b`; in time `when c { x := … }` is an event"
 COMMENT = "comments begin with `#`"
@@ -181,15 +182,40 @@ def _inside(words: Sequence[Word], i: int, begin: int, expected: set[str], openi
             return Habit("a bracket has no `for`", i, i, told)
         case _, "," if "return" not in opening and "stop" not in opening:
             return Habit("constraints stand on lines of their own", i, i, "a `,` parts none: begin a new line")
+        case _, "," if _set_in_brackets(words, i, begin):
+            return Habit("a set has a name", i - 2, i, "write `in interval(a, b)`, `in positive` or `in nonneg`")
+        case _, "," if _in_parentheses(words, i, begin):
+            told = "return `x, y`, or `[x, y]` as a vector" if first == "return" else "a vector is `[x, y]`"
+            return Habit("`( )` holds one value", i, i, told)
+        case _, "," if first in ("let", "use"):
+            return Habit(f"a `{first}` names one thing", i, i, f"begin a new line with `{first}`")
+        case _, "=" if first == "let" and i > begin + 2:
+            return Habit("a `let` names one value", i, i, "name each on a line of its own")
+        case "let", "[" if i == begin + 1:
+            return Habit("a `let` names one value", i, i, "elements are named one by one: `let a = x[0]`")
+        case _, "[" | "(" if first == "let" and i == begin + 2:
+            return Habit("a `let` has the shape of its value", i, i, "write `let y = …`; a function is `fn f(v) = …`")
+        case _, "(" if _declares(words, i, begin):
+            return Habit("a shape stands in `[ ]`", i, i, f"write `{words[i - 1].text}[n, m]`")
+        case "]", "[" if first in DECLARATIONS:
+            return Habit("a shape is one bracket", i, i, "write `W[n, m]`")
+        case "(" | ",", _ if first in ("solver", "adjoint") and word.kind == "number":
+            return Habit("options have names", i, i, f"write `{words[begin + 1].text}(name = {word.text})`")
+        case _, _ if first == "when" and "{" in expected and word.kind in ("name", "keyword") and _ends(last):
+            return Habit("what happens stands in braces", i, i, "write `when c { x := … }` or `when c { stop }`")
+        case _, ":" if first == "return" and "[" not in [w.text for w in words[begin:i]]:
+            return Habit("times are no range", i, i, "they are an input `ts[T]`, or a bracket: `at [0, 0.5, 1]`")
+        case _, "for" if "for" in opening:
+            return Habit("a `for` stands around constraints", i, i, "write `for k in a:b { … }`")
+        case ">", ">":
+            return Habit("there is no `>>`", i - 1, i, "a matrix is positive semidefinite by `Z in psd(n)`")
         case _, "," if first in ("minimize", "maximize"):
             return Habit("there is one objective", i, i, "weigh and add them in one")
         case _, "=" if first in ("solver", "adjoint"):
             return Habit(f"`{first}` is no setting", i, i, f"write `{first} name(options)`")
         case "(", _ if first == "use" and word.kind in ("name", "number"):
             return Habit("sizes stand in `[ ]`", i, i, "write `use f = Layer[sizes]`; options stand in `( )`")
-        case _, "," if _set_in_brackets(words, i, begin):
-            return Habit("a set has a name", i - 2, i, "write `in interval(a, b)`, `in positive` or `in nonneg`")
-        case _, "<" | "<=" | ">" | ">=" if first in ("param", "var", "const", "state"):
+        case _, "<" | "<=" | ">" | ">=" if first in DECLARATIONS:
             return Habit(
                 "a declaration compares nothing", i, i, "a set holds bounds: `in positive`, `in interval(a, b)`"
             )
@@ -219,6 +245,20 @@ def _inside(words: Sequence[Word], i: int, begin: int, expected: set[str], openi
 
 def _set_in_brackets(words: Sequence[Word], i: int, begin: int) -> bool:
     return i - 3 > begin and words[i - 3].text == "in" and words[i - 2].text == "("
+
+
+def _in_parentheses(words: Sequence[Word], i: int, begin: int) -> bool:
+    texts = [w.text for w in words[begin:i]]
+    return texts.count("(") > texts.count(")") and texts.count("[") == texts.count("]")
+
+
+def _declares(words: Sequence[Word], i: int, begin: int) -> bool:
+    before, name = words[i - 2].text, words[i - 1]
+    return words[begin].text in DECLARATIONS and name.kind == "name" and before in (*DECLARATIONS, ",")
+
+
+def _ends(word: Word | None) -> bool:
+    return word is not None and (_operand(word) or word.text in ")]")
 
 
 def _operand(word: Word) -> bool:
