@@ -55,9 +55,7 @@ class Template:
         return self._blueprint(keywords)
 
     def __call__(self, *by_place: object, **keywords: Any) -> Layer:
-        if by_place:
-            named = ", ".join(f"{size}=…" for size in self.sizes) or "rtol=…"
-            raise TypeError(f"{self.heading.name} takes sizes and options by name: `{self.heading.name}({named})`")
+        self.heading.refuse_places(by_place)
         return Layer(self._blueprint(keywords))
 
     def _blueprint(self, keywords: dict[str, Any]) -> Blueprint:

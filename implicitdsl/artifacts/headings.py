@@ -43,6 +43,12 @@ class Heading:
                 )
         return sizes, read_options(**options)
 
+    def refuse_places(self, given: tuple[object, ...]) -> None:
+        """TypeError for sizes or options that are given by place."""
+        if given:
+            named = ", ".join(f"{size}=…" for size in self.size_names) or "rtol=…"
+            raise TypeError(f"{self.name} takes sizes and options by name: `{self.name}({named})`")
+
 
 def _whole(name: str, value: object) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):

@@ -208,7 +208,10 @@ def _module(source: str, names: list[str]) -> str:
     title = f"Layers of {source}, compiled by implicitdsl; `manifest.json` says for what."
     return (
         f"{title!r}\n\n"
+        "from implicitdsl.artifacts.shipped import absent as __absent__\n"
         "from implicitdsl.artifacts.shipped import open_package as __open__\n\n"
         "__layers__ = __open__(__name__, __path__[0])\n" + "\n".join(lines) + "\n"
-        f"__all__ = {names!r}\n"
+        f"__all__ = {names!r}\n\n\n"
+        "def __getattr__(name):\n"
+        "    raise __absent__(__name__, name)\n"
     )

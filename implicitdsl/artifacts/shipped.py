@@ -6,6 +6,7 @@ the names of its hashes). Whatever it was not built for is an error that says wh
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import json
@@ -103,6 +104,11 @@ class Package:
         """The blueprint of a layer that was built. Raises NotBuiltError for another one."""
         heading, layers = self.content.layers[name]
         sizes, options = heading.read(keywords)
+        if options.backend not in (None, "lanes"):
+            raise NotBuiltError(
+                f"{self.folder.name} holds machine code of the back end `lanes`; backend={options.backend!r} needs the "
+                f"layer from its text: implicitdsl.load({self.manifest['source']!r})"
+            )
         dtype = str(options.dtype or torch.get_default_dtype()).removeprefix("torch.")
         for layer in layers:
             own = layer.blueprint.sizes
@@ -142,6 +148,13 @@ class Package:
             f"{self.folder.name} was not built for {wanted}; this builds it beside what is there:\n"
             f"  implicitdsl compile {shlex.quote(source)} -o {shlex.quote(str(self.folder))} --cpu {cpu} {options}"
         )
+
+    def without(self, name: str) -> str:
+        """The sentence on a layer that is not among those built: what was probably meant, or the command for it."""
+        near = difflib.get_close_matches(name, self.content.layers, 1)
+        if near:
+            return f"{self.folder.name} holds no `{name}`; did you mean `{near[0]}`?"
+        return self._sentence(f"{name}()")
 
     def missing(self, layer: BuiltLayer, dtype: str, call_sizes: Mapping[str, int]) -> NotBuiltError:
         """The error for a type or for call sizes that a layer was not built for."""
@@ -195,6 +208,13 @@ def open_package(module: str, folder: str) -> dict[str, type[Layer]]:
     return {name: _layer_class(package, heading) for name, (heading, _) in package.content.layers.items()}
 
 
+def absent(module: str, name: str) -> AttributeError:
+    """The error for a layer that a package does not hold; the `__getattr__` of its `__init__.py` raises it."""
+    if name.startswith("__"):
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    return AttributeError(_opened[module].without(name))
+
+
 def reopen(recipe: tuple[Any, ...]) -> Blueprint:
     """The blueprint of a recipe: what a layer of a package pickles as. Its package must be importable."""
     module, path, name, keywords = recipe
@@ -207,7 +227,10 @@ def reopen(recipe: tuple[Any, ...]) -> Blueprint:
 
 
 def _layer_class(package: Package, heading: Heading) -> type[Layer]:
-    def __init__(self: Layer, **keywords: Any) -> None:  # noqa: N807 - it becomes the constructor of the class
+    def __init__(  # noqa: N807 - it becomes the constructor of the class
+        self: Layer, *by_place: object, **keywords: Any
+    ) -> None:
+        heading.refuse_places(by_place)
         Layer.__init__(self, package.blueprint(heading.name, keywords))
 
     space = {"__init__": __init__, "__doc__": heading.doc or None, "__module__": package.module}

@@ -282,6 +282,15 @@ def test_a_package_holds_what_was_built_and_says_what_builds_the_rest(built: Pat
         engine.code.entry("solve", (0, 1, 2, 3))
     with pytest.raises(TypeError, match="did you mean `dtype`"):
         models.Mix(dtyp=torch.float64)
+    with pytest.raises(TypeError, match=r"Mix takes sizes and options by name: `Mix\(n=…\)`"):
+        models.Mix(3)
+    with pytest.raises(NotBuiltError, match=r"back end `lanes`; backend='python' needs .* implicitdsl\.load"):
+        models.Mix(dtype=torch.float64, backend="python")
+    with pytest.raises(AttributeError, match=r"built_models holds no `Mx`; did you mean `Mix`\?"):
+        models.Mx  # noqa: B018 - the look-up is the test
+    with pytest.raises(AttributeError, match=r"(?s)not built for At\(\); .* --build 'At\(\)'"):
+        models.At  # noqa: B018 - the look-up is the test
+    assert not hasattr(models, "__wrapped__")
 
 
 def test_two_tolerances_are_shipped_as_one_object(cache: Path, tmp_path: Path) -> None:
