@@ -82,6 +82,7 @@ def central_path(
     proximal = delta
     empty = NEAR + 0.0 * eps
     endless = NEAR + 0.0 * eps
+    drifting = NEAR + 0.0 * eps
     proof = buffer(x, size)
     along = np.zeros(count, np.int64)
     for iteration in range(max_steps + 1):
@@ -121,13 +122,20 @@ def central_path(
             if project_ray(n, equations, count, hessian, cost, rows, along, x, proof):
                 copy(n, proof, 0, x, 0)
                 return UNBOUNDED
-        # Far out the last change is a cleaner proof than the iterate, which still carries the data of the objective.
-        if iteration > 0 and largest(count, multipliers) > 1e4:
+        # Far out, or where nothing is gained, the last change is a cleaner proof than the iterate, which still carries the data of the
+        # objective.
+        if iteration > 0 and (largest(count, multipliers) > 1e4 or stuck >= PATIENCE):
             for i in range(count):
                 rhs[i] = step[n + i] if i < equations else max(step[n + i], 0.0)
             if proves_infeasible(n, count, rows, sides, rhs):
                 copy(count, rhs, 0, multipliers, 0)
                 return INFEASIBLE
+            miss = farkas_miss(n, count, rows, sides, rhs)
+            if miss <= drifting:
+                drifting = 0.5 * miss
+                if project_farkas(n, equations, count, rows, sides, rhs, proof):
+                    copy(count, proof, 0, multipliers, 0)
+                    return INFEASIBLE
         if iteration > 0 and largest(n, x) > 1e4 and proves_unbounded(n, equations, count, hessian, cost, rows, step):
             copy(n, step, 0, x, 0)
             return UNBOUNDED

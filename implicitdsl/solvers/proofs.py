@@ -19,6 +19,8 @@ from implicitdsl.solvers.vocabulary import Array, Element, buffer, dot, vabs
 
 NEAR = 0.1
 """What a direction may miss, relative to what it gains, to be worth a projection."""
+FEW = 4.0
+"""Last bits of its terms that an entry of C'v may be off by where v cannot be told from an exact proof."""
 ROUNDS = 4
 """Projections in which rows that a direction leaves through are added to those that it runs along."""
 
@@ -90,7 +92,19 @@ def project_farkas(
     # A set that is empty by the rounding of its sides alone is not empty.
     if not (-dot(count, sides, 0, proof, 0) > share_of_terms(eps, n, count) * size):
         return False
-    return proves_infeasible(n, count, rows, sides, proof)
+    return pulls_by_rounding(n, count, rows, proof) or proves_infeasible(n, count, rows, sides, proof)
+
+
+def pulls_by_rounding(n: int, count: int, rows: Array, multipliers: Array) -> bool:
+    """Whether every entry of C' multipliers is a few last bits of its own terms, which is what rows rounded elsewhere may leave."""
+    pull = buffer(rows, n)
+    terms = buffer(rows, n)
+    matvec_transposed(count, n, rows, multipliers, pull)
+    matvec_transposed(count, n, np.abs(rows[: count * n]), np.abs(multipliers[:count]), terms)
+    for k in range(n):
+        if not (vabs(pull[k]) <= FEW * epsilon_of(rows) * terms[k]):
+            return False
+    return True
 
 
 def project_ray(

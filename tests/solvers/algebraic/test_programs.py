@@ -292,6 +292,16 @@ def test_random_empty_sets_are_proved_in_few_steps(n: int, dtype: Any) -> None:
         np.testing.assert_allclose(g.T @ proof, 0, atol=close * abs(value))
 
 
+def test_empty_intervals_in_single_precision() -> None:
+    """Ends a thousandth apart: the iterates still carry the objective, and only their change is a proof."""
+    rng = np.random.default_rng(4)
+    for _ in range(40):
+        slope, weight, side = rng.normal(), rng.uniform(0.3, 1), 1 + rng.uniform()
+        rows = [[slope], [-weight * slope]]
+        s = program([[rng.uniform(0.1, 2)]], [rng.normal()], None, None, rows, [side, -weight * side - 1e-3])
+        assert solve(s, dtype=np.float32, tol=1e-5).status == "infeasible"
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("n", [5, 20])
 def test_random_rays_are_found_in_few_steps(n: int, dtype: Any) -> None:
