@@ -67,7 +67,8 @@ class _Files:
                 self._name(item.name, item, names)
         own = [i for i in file.items if isinstance(i, tree.Function) and names.get(i.name) is i]
         _functions(own, functions, self.report)
-        around = Surroundings(functions, modules)
+        aliases = {i.alias for i in file.items if isinstance(i, tree.Import) and i.alias is not None}
+        around = Surroundings(functions, modules, frozenset(aliases - modules.keys()))
         blocks = [i for i in file.items if isinstance(i, tree.Definition)]
         _definitions(blocks, names, definitions, around, self.report)
         self.open.pop()

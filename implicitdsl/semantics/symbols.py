@@ -131,7 +131,8 @@ class CheckedFunction:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a block sees of its file: functions by name, and files by alias."""
+    """What a block sees of its file: functions by name, files by alias, and the aliases of those that are wrong."""
 
     functions: Mapping[str, CheckedFunction]
     modules: Mapping[str, CheckedFile]
+    broken: frozenset[str] = frozenset()

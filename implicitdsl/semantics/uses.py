@@ -101,6 +101,8 @@ def _of(name: tree.Name, bound: dict[str, Size]) -> Size:
 def _unknown(block: Block, statement: tree.Use) -> None:
     full = statement.layer if statement.module is None else f"{statement.module}.{statement.layer}"
     known = block.known_layers
+    if statement.module in block.around.broken:
+        return  # its file is reported
     if statement.module is not None:
         module = block.around.modules.get(statement.module)
         if module is None:

@@ -146,3 +146,8 @@ def test_what_other_languages_write_is_answered_with_what_is_written_here(equati
     _, report = checked(f"ode A(k) -> x {{\nstate x = k\n{equation}\nfrom t = 0 to 1\nreturn x\n}}")
     (found,) = [finding for finding in report.in_text_order() if finding.code == code]
     assert said in (found.help, found.message)
+
+
+def test_what_is_missing_with_its_file_is_told_once() -> None:
+    text = 'import "gone.imp" as m\nnet N(x) -> y {\n  use f = m.B\n  use g = k.B\n  return f(x) + g(x)\n}\n'
+    assert codes(text) == ["E210", "E205"]
