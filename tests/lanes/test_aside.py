@@ -57,7 +57,9 @@ def test_a_piece_that_fails_is_told_and_the_next_is_done(monkeypatch: pytest.Mon
 
 def printed(text: str) -> list[str]:
     """The lines that a program prints."""
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=False)
+    # From 3.12 on, Python warns of every fork beside a thread.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", text]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
