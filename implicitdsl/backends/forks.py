@@ -14,7 +14,9 @@ import weakref
 class Lock:
     """A lock that nobody holds in the child after a fork: `with lock.inner:`.
 
-    The thread that forks must not hold it."""
+    The thread that forks must not hold it. No loop stands inside: in CPython 3.12 and 3.13 Ctrl-C may come at the jump
+    of a loop to its begin, which is outside of what `with` guards, and the lock would be held for ever. It stands in a
+    function that is called there."""
 
     def __init__(self) -> None:
         # To be entered itself: Ctrl-C may come between any two instructions of Python, so that an `__enter__` or

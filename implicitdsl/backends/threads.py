@@ -128,28 +128,34 @@ class _Crew:
     def offer(self, run: _Run, hands: int, *, leave: bool) -> bool:
         """Asks for so many hands, one of which is free if the caller will `leave` the run. False where none is."""
         with _lock.inner:
-            taken = self._busy + len(self._offers)
-            wanted = max(hands, taken + 1) if leave else hands
-            while self._threads < wanted:
-                thread = threading.Thread(target=self._serve, name="implicitdsl", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:
-                    # None can be had: there are too many, or the interpreter ends.
-                    break
-                self._threads += 1
-            hands = min(hands, self._threads)
-            self._offers.extend([run] * hands)
-            # Asked, not counted: Ctrl-C may come between a number and what it counts.
-            for _ in range(min(hands, self._threads - self._calls.qsize())):
-                self._calls.put(None)
-            return self._threads > taken
+            return self._offer(run, hands, leave=leave)
+
+    def _offer(self, run: _Run, hands: int, *, leave: bool) -> bool:
+        taken = self._busy + len(self._offers)
+        wanted = max(hands, taken + 1) if leave else hands
+        while self._threads < wanted:
+            thread = threading.Thread(target=self._serve, name="implicitdsl", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # None can be had: there are too many, or the interpreter ends.
+                break
+            self._threads += 1
+        hands = min(hands, self._threads)
+        self._offers.extend([run] * hands)
+        # Asked, not counted: Ctrl-C may come between a number and what it counts.
+        for _ in range(min(hands, self._threads - self._calls.qsize())):
+            self._calls.put(None)
+        return self._threads > taken
 
     def withdraw(self, run: _Run) -> None:
         """Takes back what nobody took."""
         with _lock.inner:
-            while run in self._offers:
-                self._offers.remove(run)
+            self._withdraw(run)
+
+    def _withdraw(self, run: _Run) -> None:
+        while run in self._offers:
+            self._offers.remove(run)
 
     def _take(self) -> _Run | None:
         with _lock.inner:

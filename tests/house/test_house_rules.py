@@ -139,3 +139,17 @@ def test_every_decision_is_in_the_index() -> None:
     index = (folder / "README.md").read_text(encoding="utf-8")
     for path in folder.glob("[0-9]*.md"):
         assert f"({path.name})" in index, path.name
+
+
+def test_no_loop_stands_where_ctrl_c_would_leave_a_lock_held() -> None:
+    """See `Lock` in `backends/forks.py`; what a function inside does is its own."""
+    loops = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp)
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.With):
+                continue
+            names = {ast.unparse(item.context_expr).rpartition(".")[2] for item in node.items}
+            if names & {"inner", "_guard", "_lock", "lock"} and any(isinstance(n, loops) for n in ast.walk(node)):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found

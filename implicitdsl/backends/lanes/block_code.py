@@ -12,7 +12,6 @@ from functools import cache
 from importlib import import_module
 
 from implicitdsl.backends.engine import Argument
-from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.apart import link_model, may_lie_apart
 from implicitdsl.backends.lanes.block_engine import Spec
 from implicitdsl.backends.lanes.cache import LOWERING, fingerprint, kept
@@ -20,8 +19,9 @@ from implicitdsl.backends.lanes.emit import emit_apart
 from implicitdsl.backends.lanes.model_constants import constants_text, sizes_of
 from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
+from implicitdsl.backends.lanes.simplified_once import SimplifiedOnce
 from implicitdsl.ir.node import Leaf
-from implicitdsl.problems.derived import Derived, simplified
+from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.signature import Signature
 
 
@@ -81,17 +81,12 @@ class BlockCode:
         self._blocks, self._signatures, self._calls = blocks, signatures, calls
         self._parts, self._modules = dict(parts or {}), modules
         self._in_one_piece = in_one_piece
-        self._simple: dict[str, Derived] = {}
-        self._lock = Lock()
+        self._simple = SimplifiedOnce()
 
     def chosen(self, part: str) -> list[Derived]:
         """The functions that a part calls."""
         names = dict.fromkeys(name for entry in self.entries(part) for name in self._calls[entry])
-        with self._lock.inner:
-            for name in names:
-                if name not in self._simple:
-                    self._simple[name] = simplified(self._functions[name])
-            return [self._simple[name] for name in names]
+        return self._simple.of(self._functions, names)
 
     def entries(self, part: str) -> tuple[str, ...]:
         """The entries of a part."""

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from implicitdsl.backends.adjoints import CONTINUOUS, COSTATE_METHOD, save_times_argument
 from implicitdsl.backends.auto import AUTO, PLAIN, in_use, of_rest
 from implicitdsl.backends.engine import Engine, Shape
-from implicitdsl.backends.forks import Lock
 from implicitdsl.backends.lanes.apart import link_model
 from implicitdsl.backends.lanes.auto_engine import LATER, AutoEngine, signatures, spec_of
 from implicitdsl.backends.lanes.block_code import arguments_of
@@ -50,10 +49,11 @@ from implicitdsl.backends.lanes.ode_room import event_bytes, seen_by_rhs, too_la
 from implicitdsl.backends.lanes.ode_solver import SIGNATURES, Part, solver
 from implicitdsl.backends.lanes.open_numbers import layout_numbers, open_of
 from implicitdsl.backends.lanes.shared_groups import arranged, bars_arranged
+from implicitdsl.backends.lanes.simplified_once import SimplifiedOnce
 from implicitdsl.backends.lanes.target import width_of
 from implicitdsl.backends.settings import Settings, highest_order, matrix_choice
 from implicitdsl.ir.node import Node, walk
-from implicitdsl.problems.derived import Derived, simplified
+from implicitdsl.problems.derived import Derived
 from implicitdsl.problems.events import tables as event_tables
 from implicitdsl.problems.handover import rest_of
 from implicitdsl.problems.ode import OdeProblem, used_arguments
@@ -255,8 +255,7 @@ class Maker:
         self._leaves = problem.signature.arguments
         wholes = {} if problem.events is None else vars(event_tables(problem.events, problem.states))
         self._wholes = {f"event_{name}": table for name, table in wholes.items()}
-        self._simple: dict[str, Derived] = {}
-        self._lock = Lock()
+        self._simple = SimplifiedOnce()
         self._kept = Kept()
 
     @cached_property
@@ -296,11 +295,7 @@ class Maker:
         written = TIMES if self._spec.more["save_times"] is not None else {}
         called = KEPT_FUNCTIONS if KEEPS in ode_method(self._settings.solver).roles else FUNCTIONS
         names = [name for name in called[part] if name in self._functions and name not in written]
-        with self._lock.inner:
-            for name in names:
-                if name not in self._simple:
-                    self._simple[name] = simplified(self._functions[name])
-            return [self._simple[name] for name in names]
+        return self._simple.of(self._functions, names)
 
     def make(self, part: str, shared: tuple[int, ...]) -> bytes:
         is_whole, part = part.startswith(WHOLE), part.removeprefix(WHOLE)
