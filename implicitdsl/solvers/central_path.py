@@ -18,10 +18,10 @@ from implicitdsl.solvers.linear_algebra import (
 )
 from implicitdsl.solvers.proofs import (
     NEAR,
+    close_enough,
     farkas_miss,
     project_farkas,
     project_ray,
-    proves_infeasible,
     proves_unbounded,
     ray_miss,
 )
@@ -104,19 +104,19 @@ def central_path(
             vain += 1
             if vain > VAIN:
                 return STALLED
-        if proves_infeasible(n, count, rows, sides, multipliers):
-            return INFEASIBLE
-        if proves_unbounded(n, equations, count, hessian, cost, rows, x):
-            return UNBOUNDED
         miss = farkas_miss(n, count, rows, sides, multipliers)
+        drift = ray_miss(n, equations, count, hessian, cost, rows, x)
+        if miss <= close_enough(rows):
+            return INFEASIBLE
+        if drift <= close_enough(rows):
+            return UNBOUNDED
         if miss <= empty:
             empty = 0.5 * miss
             if project_farkas(n, equations, count, rows, sides, multipliers, proof):
                 copy(count, proof, 0, multipliers, 0)
                 return INFEASIBLE
-        miss = ray_miss(n, equations, count, hessian, cost, rows, x)
-        if miss <= endless:
-            endless = 0.5 * miss
+        if drift <= endless:
+            endless = 0.5 * drift
             for i in range(count):
                 along[i] = 1 if i < equations or multipliers[i] > slack[i] else 0
             if project_ray(n, equations, count, hessian, cost, rows, along, x, proof):
@@ -127,10 +127,10 @@ def central_path(
         if iteration > 0 and (largest(count, multipliers) > 1e4 or stuck >= PATIENCE):
             for i in range(count):
                 rhs[i] = step[n + i] if i < equations else max(step[n + i], 0.0)
-            if proves_infeasible(n, count, rows, sides, rhs):
+            miss = farkas_miss(n, count, rows, sides, rhs)
+            if miss <= close_enough(rows):
                 copy(count, rhs, 0, multipliers, 0)
                 return INFEASIBLE
-            miss = farkas_miss(n, count, rows, sides, rhs)
             if miss <= drifting:
                 drifting = 0.5 * miss
                 if project_farkas(n, equations, count, rows, sides, rhs, proof):
